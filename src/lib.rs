@@ -1,0 +1,27 @@
+//! pullcred gives every new Pod of an opted-in Kubernetes namespace the `imagePullSecrets` that its
+//! images need, chosen by registry from a mapping file.
+//!
+//! # Layout
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`core`] | the decision and all it is made of: pure, no I/O, no clock, no logging |
+//! | [`mapping`] | the text of a mapping file to a [`core::rules::Mapping`], with errors that help |
+//! | [`server`] | admission over HTTPS: the router, connections, TLS, drain, the admin port |
+//! | [`cli`] | the command line, as types |
+//! | [`metrics`], [`telemetry`], [`shutdown`] | what the outside sees of a running process |
+//!
+//! # The dependency rule
+//!
+//! `main -> cli -> server -> core` and `mapping -> core`; `core` depends on nothing of the crate, and
+//! knows neither tokio, axum nor kube. `tests/architecture.rs` reads the `use` lines and enforces it.
+//!
+//! # One way through
+//!
+//! ```text
+//! bytes --review::parse--> Request --images--> &str --ImageRef::parse--> ImageRef
+//!       --Mapping::matches--> names --patch::plan--> Option<Patch> --review::respond--> bytes
+//! ```
+
+pub mod core;
+pub mod mapping;
