@@ -1,1 +1,3 @@
+//! The `pullcred` binary.
+
 fn main() {}
