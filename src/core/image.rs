@@ -7,7 +7,7 @@
 use std::{borrow::Cow, fmt};
 
 mod error;
-mod grammar;
+pub(super) mod grammar;
 
 pub use error::ImageError;
 use grammar::{scan_digest, scan_path, scan_registry, scan_tag};

@@ -1,43 +1,122 @@
 //! The mapping of registries to Secret names, and how an image finds its rules.
+//!
+//! Every rule that covers an image counts. Where a Pod gets several Secrets, they come in the order of *rank*,
+//! which is fixed when the mapping is built, so that the answer depends neither on the order of a Pod's
+//! containers nor on chance. Of two patterns, the first of these that tells them apart decides:
+//!
+//! 1. a host comes before a glob of hosts;
+//! 2. of two globs, the one with more characters other than `*` in host and port;
+//! 3. the one with more path segments;
+//! 4. the one that stands first in the file.
 
+mod glob;
+mod index;
+mod name;
+mod pattern;
+mod pattern_error;
+
+use std::cmp::Reverse;
+use std::collections::HashSet;
+
+use self::index::Index;
+pub use self::name::{NameError, NamespacePattern, SecretName};
+pub use self::pattern::RegistryPattern;
+pub use self::pattern_error::{PatternError, PatternProblem};
 use super::image::ImageRef;
 
 /// Every rule of a mapping, indexed so that an image costs the same whether there are ten or ten thousand.
 #[derive(Debug, Default)]
 pub struct Mapping {
+    rules: Vec<Rule>,
     always: Vec<SecretName>,
+    /// Where each pattern stands, by rank: its rule, and its place within the rule.
+    ranking: Vec<(usize, usize)>,
+    index: Index,
 }
 
-/// The name of a Secret: a DNS-1123 subdomain.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct SecretName(Box<str>);
-
-/// A registry, a registry and a path, or a glob of registries, as a rule names them.
+/// A Secret, and the registries and namespaces for which it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RegistryPattern(Box<str>);
+pub struct Rule {
+    /// The registries. One that covers an image is enough.
+    pub patterns: Vec<RegistryPattern>,
+    /// The Secret that holds their credentials, in the Pod's own namespace.
+    pub secret: SecretName,
+    /// The namespaces in which the rule holds; none are named where it holds in all.
+    pub namespaces: Vec<NamespacePattern>,
+    /// Where the rule begins in the file: its line, counted from 1.
+    pub line: u32,
+}
 
-/// A rule's pattern that covers an image. Ordered by rank: the most specific pattern of the mapping first, then file order.
+/// A rule's pattern that covers an image.
 #[derive(Debug, Clone, Copy)]
 pub struct Match<'m> {
     /// The pattern that covers the image.
     pub pattern: &'m RegistryPattern,
     /// The Secret that the rule names.
     pub secret: &'m SecretName,
+    /// The rule of the pattern.
+    pub rule: &'m Rule,
     /// The pattern's place among all patterns of the mapping, the most specific first.
     pub rank: u32,
 }
 
-impl SecretName {
-    /// The name as text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
+// === impl Mapping ===
 
 impl Mapping {
+    /// A mapping of these rules, in the order of the file, and these Secrets for every Pod.
+    #[must_use]
+    pub fn new(rules: Vec<Rule>, always: Vec<SecretName>) -> Self {
+        let mut ranking: Vec<(usize, usize)> = rules
+            .iter()
+            .enumerate()
+            .flat_map(|(rule, Rule { patterns, .. })| (0..patterns.len()).map(move |at| (rule, at)))
+            .collect();
+        // Stable, so what stands first in the file stays first.
+        ranking.sort_by_cached_key(|&(rule, at)| {
+            let pattern = &rules[rule].patterns[at];
+            let literals = if pattern.is_glob() { pattern.literals() } else { 0 };
+            (pattern.is_glob(), Reverse(literals), Reverse(pattern.segments()))
+        });
+        let ranked = (0..).zip(&ranking).map(|(rank, &(rule, at))| {
+            let rule = &rules[rule];
+            (rank, &rule.patterns[at], rule)
+        });
+        let index = Index::new(ranked);
+        Self { rules, always, ranking, index }
+    }
+
     /// Appends to `found` every pattern that covers `image` in `namespace`, in no particular order.
-    pub fn matches<'m>(&'m self, _image: &ImageRef<'_>, _namespace: &str, _found: &mut Vec<Match<'m>>) {}
+    ///
+    /// An image without a registry, such as `my_host.io/app`, has none: no pattern can name its host.
+    pub fn matches<'m>(
+        &'m self,
+        image: &ImageRef<'_>,
+        namespace: &str,
+        found: &mut Vec<Match<'m>>,
+    ) {
+        self.index.look_up(image, namespace, &mut |rank| {
+            let (rule, at) = self.ranking[rank as usize];
+            let rule = &self.rules[rule];
+            found.push(Match { pattern: &rule.patterns[at], secret: &rule.secret, rule, rank });
+        });
+    }
+
+    /// The Secrets of a Pod, each once: those of what was `found` for its images, by rank, and then
+    /// those for [every Pod](Self::always). Sorts `found` by rank and drops what is in it twice.
+    #[must_use]
+    pub fn secrets<'m>(&'m self, found: &mut Vec<Match<'m>>) -> Vec<&'m SecretName> {
+        found.sort_unstable_by_key(|found| found.rank);
+        found.dedup_by_key(|found| found.rank);
+        let mut seen = HashSet::with_capacity(found.len() + self.always.len());
+        let of_images = found.iter().map(|found| found.secret);
+        of_images.chain(&self.always).filter(|&secret| seen.insert(secret)).collect()
+    }
+
+    /// The rules, in the order of the file.
+    #[must_use]
+    pub fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
 
     /// The Secrets of every opted-in Pod, whatever its images.
     #[must_use]
@@ -45,3 +124,6 @@ impl Mapping {
         &self.always
     }
 }
+
+#[cfg(test)]
+mod tests;
