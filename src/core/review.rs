@@ -1,0 +1,226 @@
+//! AdmissionReview v1 as bytes: the question borrowed from the body, and the answer.
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use serde::{Deserialize, Serialize, de::IgnoredAny};
+
+use super::{
+    decide::{Decision, Reason},
+    json::{Nullable, Text},
+    pod::Pod,
+};
+
+/// The only `apiVersion` we speak: `admissionReviewVersions: ["v1"]` in the registration asks for it.
+const API_VERSION: &str = "admission.k8s.io/v1";
+/// The `kind` of a review, asked and answered.
+const KIND: &str = "AdmissionReview";
+
+/// What the API server asks: the `request` of an AdmissionReview.
+#[derive(Debug, Clone)]
+pub struct Request<'a> {
+    /// Names this request, and the answer must repeat it. Empty only where no API server asks.
+    pub uid: Text<'a>,
+    /// What `object` was converted to before it was sent.
+    pub kind: GroupKind<'a>,
+    /// Such as `status`; empty for the Pod itself.
+    pub sub_resource: Text<'a>,
+    /// The namespace that counts: `object.metadata.namespace` may be empty on creation.
+    pub namespace: Text<'a>,
+    /// Such as `CREATE`.
+    pub operation: Text<'a>,
+    /// Whether nothing will be stored.
+    pub dry_run: bool,
+    /// The Pod as it would be stored, or why it could not be read.
+    pub object: Result<Pod<'a>, UnreadablePod>,
+}
+
+/// Group and kind; the group of core types is empty.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct GroupKind<'a> {
+    /// The API group.
+    #[serde(borrow, default)]
+    pub group: Text<'a>,
+    /// The kind, such as `Pod`.
+    #[serde(borrow, default)]
+    pub kind: Text<'a>,
+}
+
+/// Why a body cannot be answered: there is no uid that an answer could repeat.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReviewError {
+    /// The bytes are no JSON, or a field around the Pod has the wrong type.
+    #[error("the body is not an AdmissionReview: {0}")]
+    Json(#[source] serde_json::Error),
+    /// JSON of another kind or version.
+    #[error(
+        "the body must have apiVersion {API_VERSION} and kind {KIND}, as `admissionReviewVersions: [\"v1\"]` asks for"
+    )]
+    Kind,
+    /// A review without `request`, such as an answer.
+    #[error("the AdmissionReview has no request")]
+    NoRequest,
+    /// `request.uid` is absent or empty.
+    #[error("the AdmissionReview's request has no uid")]
+    NoUid,
+    /// JSON is UTF-8 (RFC 8259, section 8.1).
+    #[error("the body is not JSON: {0}")]
+    Utf8(#[from] std::str::Utf8Error),
+}
+
+/// Why `request.object` could not be read, though the request around it could.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct UnreadablePod(String);
+
+/// Reads an AdmissionReview.
+///
+/// # Errors
+///
+/// [`ReviewError`] where no answer is possible. A Pod that cannot be read under a valid uid is not such a case: it must
+/// be answered, so it is an `Err` in [`Request::object`].
+pub fn parse(body: &[u8]) -> Result<Request<'_>, ReviewError> {
+    let text = std::str::from_utf8(body)?;
+    match serde_json::from_str::<RawReview<'_, Pod<'_>>>(text) {
+        Ok(review) => review.into_request(|pod| {
+            pod.ok_or_else(|| UnreadablePod("request.object is absent".to_owned()))
+        }),
+        // JSON, but not the types we expect. Perhaps only in the Pod: read all around it, so that the uid survives.
+        Err(error) if error.is_data() => serde_json::from_str::<RawReview<'_, IgnoredAny>>(text)
+            .map_err(ReviewError::Json)?
+            .into_request(|_| Err(UnreadablePod(error.to_string()))),
+        Err(error) => Err(ReviewError::Json(error)),
+    }
+}
+
+/// The AdmissionReview that answers the request `uid`: always `allowed`, whatever the decision.
+///
+/// # Errors
+///
+/// None that a decision of ours can cause: those of [`serde_json::to_vec`].
+pub fn respond(uid: &str, decision: &Decision<'_>) -> serde_json::Result<Vec<u8>> {
+    // An answer with a `patchType` and no patch is invalid, and so is the reverse
+    // (apiserver: admission/plugin/webhook/request/admissionreview.go, VerifyAdmissionResponse).
+    let patch = decision.patch().map(serde_json::to_vec).transpose()?;
+    serde_json::to_vec(&Answer {
+        api_version: API_VERSION,
+        kind: KIND,
+        response: Response {
+            uid,
+            allowed: true,
+            patch_type: patch.as_ref().map(|_| "JSONPatch"),
+            patch: patch.map(|patch| BASE64_STANDARD.encode(patch)),
+            audit_annotations: AuditAnnotations {
+                injected: decision.injected().join(","),
+                matched_registry: decision.matched_registries().join(","),
+                skipped_reason: decision.reason().map(Reason::as_str),
+            },
+            warnings: decision.warnings(),
+        },
+    })
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", bound(deserialize = "P: Deserialize<'de>"))]
+struct RawReview<'a, P> {
+    #[serde(borrow, default)]
+    api_version: Text<'a>,
+    #[serde(borrow, default)]
+    kind: Text<'a>,
+    request: Option<RawRequest<'a, P>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", bound(deserialize = "P: Deserialize<'de>"))]
+struct RawRequest<'a, P> {
+    #[serde(borrow, default)]
+    uid: Text<'a>,
+    #[serde(borrow, default)]
+    kind: Nullable<GroupKind<'a>>,
+    #[serde(borrow, default)]
+    sub_resource: Text<'a>,
+    #[serde(borrow, default)]
+    namespace: Text<'a>,
+    #[serde(borrow, default)]
+    operation: Text<'a>,
+    #[serde(default)]
+    dry_run: Nullable<bool>,
+    object: Option<P>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Answer<'a> {
+    api_version: &'static str,
+    kind: &'static str,
+    response: Response<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Response<'a> {
+    uid: &'a str,
+    allowed: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    patch_type: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    patch: Option<String>,
+    audit_annotations: AuditAnnotations,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    warnings: &'a [String],
+}
+
+/// The API server puts the webhook's name and a slash before each key.
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct AuditAnnotations {
+    #[serde(skip_serializing_if = "String::is_empty")]
+    injected: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    matched_registry: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    skipped_reason: Option<&'static str>,
+}
+
+// === impl RawReview ===
+
+impl<'a, P> RawReview<'a, P> {
+    fn into_request(
+        self,
+        pod: impl FnOnce(Option<P>) -> Result<Pod<'a>, UnreadablePod>,
+    ) -> Result<Request<'a>, ReviewError> {
+        if &*self.api_version != API_VERSION || &*self.kind != KIND {
+            return Err(ReviewError::Kind);
+        }
+        let request = self.request.ok_or(ReviewError::NoRequest)?;
+        if request.uid.is_empty() {
+            return Err(ReviewError::NoUid);
+        }
+        Ok(Request {
+            uid: request.uid,
+            kind: request.kind.0,
+            sub_resource: request.sub_resource,
+            namespace: request.namespace,
+            operation: request.operation,
+            dry_run: request.dry_run.0,
+            object: pod(request.object),
+        })
+    }
+}
+
+// === impl Request ===
+
+impl<'a> Request<'a> {
+    /// A request to create `pod` in `namespace`, for those who ask offline.
+    #[must_use]
+    pub fn create(namespace: &'a str, pod: Pod<'a>) -> Self {
+        Self {
+            uid: Text::default(),
+            kind: GroupKind { group: Text::default(), kind: Text::from("Pod") },
+            sub_resource: Text::default(),
+            namespace: Text::from(namespace),
+            operation: Text::from("CREATE"),
+            dry_run: false,
+            object: Ok(pod),
+        }
+    }
+}

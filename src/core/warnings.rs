@@ -1,0 +1,70 @@
+//! The warnings that an answer carries to the person who creates the Pod.
+//!
+//! `kubectl` prints them. The API server cuts them once they are long in sum, and drops one that holds control
+//! characters (apiserver: endpoints/filters/warning.go; apimachinery: util/net/http.go, `NewWarningHeader`).
+
+use std::fmt::Display;
+
+use super::{image::ImageError, pod::PodImage, review::UnreadablePod};
+
+/// At most so many warnings an answer.
+const WARNINGS: usize = 3;
+/// At most so many characters a warning.
+const CHARACTERS: usize = 120;
+/// At most so many characters of a name or an image within a warning, so that the reason stays readable.
+const QUOTED: usize = 40;
+
+/// The warnings of one decision: the first few, and how many more there would be.
+#[derive(Debug, Default)]
+pub(super) struct Warnings {
+    first: Vec<String>,
+    total: usize,
+}
+
+impl Warnings {
+    pub(super) fn skipped_image(&mut self, image: &PodImage<'_>, error: &ImageError) {
+        self.total += 1;
+        if self.first.len() < WARNINGS {
+            self.first.push(clean(&format!(
+                "{} {}: image {} is skipped: {error}",
+                image.field.owner_kind(),
+                quote(image.owner),
+                quote(image.reference),
+            )));
+        }
+    }
+
+    pub(super) fn into_vec(mut self) -> Vec<String> {
+        if self.total > WARNINGS {
+            let more = self.total - (WARNINGS - 1);
+            self.first.truncate(WARNINGS - 1);
+            self.first.push(format!(
+                "{more} more images are skipped: they are no valid image references"
+            ));
+        }
+        self.first
+    }
+}
+
+pub(super) fn unreadable_pod(error: &UnreadablePod) -> String {
+    clean(&format!("no pull secret was looked up, the Pod could not be read: {error}"))
+}
+
+fn quote(text: &str) -> String {
+    format!("{:?}", shorten(text, QUOTED))
+}
+
+/// One line of at most [`CHARACTERS`] characters, without control characters.
+fn clean(text: &impl Display) -> String {
+    let text: String =
+        text.to_string().chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    shorten(&text, CHARACTERS)
+}
+
+/// `text`, or its beginning and an ellipsis, at most `characters` in all.
+fn shorten(text: &str, characters: usize) -> String {
+    if text.chars().nth(characters).is_none() {
+        return text.to_owned();
+    }
+    text.chars().take(characters - 1).chain(['…']).collect()
+}
