@@ -23,5 +23,10 @@
 //!       --Mapping::matches--> names --patch::plan--> Option<Patch> --review::respond--> bytes
 //! ```
 
+pub mod cli;
 pub mod core;
 pub mod mapping;
+pub mod metrics;
+pub mod server;
+pub mod shutdown;
+pub mod telemetry;

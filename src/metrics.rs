@@ -1,0 +1,271 @@
+//! What a running webhook counts, in the Prometheus text format.
+//!
+//! No label carries a namespace, Pod, image or Secret, so that the number of series is fixed: see `docs/metrics.md`.
+
+use std::{
+    fmt,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric, text},
+    metrics::{
+        counter::{ConstCounter, Counter},
+        family::Family,
+        gauge::Gauge,
+        histogram::Histogram,
+        info::Info,
+    },
+    registry::{Registry, Unit},
+};
+use tracing_appender::non_blocking::ErrorCounter;
+
+use crate::core::decide::Reason;
+
+/// Most answers take well under a millisecond, so the buckets start far below it. In seconds.
+const DURATION_BUCKETS: [f64; 13] = [
+    0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.05, 0.25, 1.0,
+    2.5,
+];
+/// From a small Pod to the largest body we read, in bytes.
+const SIZE_BUCKETS: [f64; 9] =
+    [1024.0, 4096.0, 8192.0, 16_384.0, 65_536.0, 262_144.0, 1_048_576.0, 4_194_304.0, 16_777_216.0];
+
+/// The metrics of a webhook process.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    requests: Family<RequestLabels, Counter>,
+    // The two counters of every day, kept at hand so that an admission does not look them up.
+    injected: Counter,
+    nothing_matches: Counter,
+    /// From the request's headers to its answer, in seconds.
+    pub duration: Histogram,
+    /// Requests in hand.
+    pub in_flight: Gauge,
+    /// Requests turned away with 429.
+    pub shed: Counter,
+    /// Sizes of the bodies that were answered, in bytes.
+    pub request_bytes: Histogram,
+    /// Panics that were caught.
+    pub panics: Counter,
+    /// Open connections to the HTTPS port.
+    pub connections: Gauge,
+    /// Connections that could not be accepted, for want of file descriptors for instance.
+    pub accept_failures: Counter,
+    handshake_failures: Family<ReasonLabel, Counter>,
+    /// The notAfter of the served leaf, in seconds since the epoch.
+    pub certificate_expiry: Gauge,
+    /// Loads of the serving certificate.
+    pub certificate: Reloads,
+    /// Loads of the mapping.
+    pub config: Reloads,
+}
+
+/// Loads of one thing from its files.
+#[derive(Debug, Clone, Default)]
+pub struct Reloads {
+    results: Family<ResultLabel, Counter>,
+    last_success: Gauge,
+}
+
+/// Why a TLS hand-shake failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HandshakeFailure {
+    /// The client broke it off, or broke the protocol.
+    Protocol,
+    /// It took longer than the limit.
+    TimedOut,
+}
+
+#[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct RequestLabels {
+    result: &'static str,
+    reason: &'static str,
+}
+
+#[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ReasonLabel {
+    reason: &'static str,
+}
+
+#[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ResultLabel {
+    result: &'static str,
+}
+
+/// Log lines that were dropped because their sink was too slow.
+#[derive(Debug)]
+struct DroppedLogLines(ErrorCounter);
+
+// === impl Metrics ===
+
+impl Metrics {
+    /// The metrics of a process that has just started; `dropped_log_lines` is read at each scrape.
+    #[must_use]
+    pub fn new(dropped_log_lines: ErrorCounter) -> Self {
+        let requests = Family::<RequestLabels, Counter>::default();
+        let injected =
+            requests.get_or_create_owned(&RequestLabels { result: "injected", reason: "" });
+        let nothing_matches = requests.get_or_create_owned(&left(Reason::NothingMatches));
+        let mut metrics = Self {
+            registry: Registry::with_prefix("pullcred"),
+            requests,
+            injected,
+            nothing_matches,
+            duration: Histogram::new(DURATION_BUCKETS),
+            in_flight: Gauge::default(),
+            shed: Counter::default(),
+            request_bytes: Histogram::new(SIZE_BUCKETS),
+            panics: Counter::default(),
+            connections: Gauge::default(),
+            accept_failures: Counter::default(),
+            handshake_failures: Family::default(),
+            certificate_expiry: Gauge::default(),
+            certificate: Reloads::default(),
+            config: Reloads::default(),
+        };
+        metrics.register();
+        metrics.registry.register_collector(Box::new(DroppedLogLines(dropped_log_lines)));
+        metrics
+    }
+
+    fn register(&mut self) {
+        let Self {
+            registry,
+            requests,
+            injected: _,
+            nothing_matches: _,
+            duration,
+            in_flight,
+            shed,
+            request_bytes,
+            panics,
+            connections,
+            accept_failures,
+            handshake_failures,
+            certificate_expiry,
+            certificate,
+            config,
+        } = self;
+        let version = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
+        registry.register("build", "The running version", version);
+        let admission = registry.sub_registry_with_prefix("admission");
+        admission.register("requests", "Requests, by result and its reason", requests.clone());
+        admission.register_with_unit(
+            "duration",
+            "From a request's headers to its answer",
+            Unit::Seconds,
+            duration.clone(),
+        );
+        admission.register("in_flight", "Requests in hand", in_flight.clone());
+        admission.register("shed", "Requests turned away with 429 for want of room", shed.clone());
+        admission.register_with_unit(
+            "request",
+            "Sizes of the bodies that were answered",
+            Unit::Bytes,
+            request_bytes.clone(),
+        );
+        registry.register("panics", "Panics that were caught", panics.clone());
+        registry.register("connections", "Open connections", connections.clone());
+        registry.register(
+            "accept_failures",
+            "Connections that could not be accepted",
+            accept_failures.clone(),
+        );
+        registry.register(
+            "tls_handshake_failures",
+            "TLS hand-shakes that failed, by reason",
+            handshake_failures.clone(),
+        );
+        registry.register_with_unit(
+            "certificate_expiry_timestamp",
+            "When the served certificate expires, since the epoch",
+            Unit::Seconds,
+            certificate_expiry.clone(),
+        );
+        certificate.register(registry, "certificate");
+        config.register(registry, "config");
+    }
+
+    /// Counts an answered request.
+    pub fn answered(&self, left_because: Option<Reason>) {
+        match left_because {
+            None => self.injected.inc(),
+            Some(Reason::NothingMatches) => self.nothing_matches.inc(),
+            Some(reason) => self.requests.get_or_create(&left(reason)).inc(),
+        };
+    }
+
+    /// Counts a request that got an HTTP error.
+    pub fn refused(&self, reason: &'static str) {
+        self.requests.get_or_create(&RequestLabels { result: "refused", reason }).inc();
+    }
+
+    /// Counts a failed TLS hand-shake.
+    pub fn handshake_failed(&self, failure: HandshakeFailure) {
+        let reason = match failure {
+            HandshakeFailure::Protocol => "protocol",
+            HandshakeFailure::TimedOut => "timed-out",
+        };
+        self.handshake_failures.get_or_create(&ReasonLabel { reason }).inc();
+    }
+
+    /// All of it, in the OpenMetrics text format.
+    ///
+    /// # Errors
+    ///
+    /// Those of the formatter.
+    pub fn encode(&self) -> Result<String, fmt::Error> {
+        let mut text = String::new();
+        text::encode(&mut text, &self.registry)?;
+        Ok(text)
+    }
+}
+
+fn left(reason: Reason) -> RequestLabels {
+    RequestLabels { result: "left", reason: reason.as_str() }
+}
+
+// === impl Reloads ===
+
+impl Reloads {
+    fn register(&self, registry: &mut Registry, name: &str) {
+        let reloads = registry.sub_registry_with_prefix(name);
+        reloads.register("reloads", "Loads, by result", self.results.clone());
+        reloads.register_with_unit(
+            "last_reload_success_timestamp",
+            "When what is in force was loaded, since the epoch",
+            Unit::Seconds,
+            self.last_success.clone(),
+        );
+    }
+
+    /// Counts a load that is now in force.
+    pub fn succeeded(&self) {
+        self.results.get_or_create(&ResultLabel { result: "success" }).inc();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        self.last_success.set(i64::try_from(now.as_secs()).unwrap_or(i64::MAX));
+    }
+
+    /// Counts a load that changed nothing, because what was read is not usable.
+    pub fn failed(&self) {
+        self.results.get_or_create(&ResultLabel { result: "failure" }).inc();
+    }
+}
+
+// === impl DroppedLogLines ===
+
+impl Collector for DroppedLogLines {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let dropped = ConstCounter::new(self.0.dropped_lines() as u64);
+        let descriptor = encoder.encode_descriptor(
+            "log_lines_dropped",
+            "Log lines dropped because their sink was too slow",
+            None,
+            dropped.metric_type(),
+        )?;
+        dropped.encode(descriptor)
+    }
+}

@@ -1,0 +1,124 @@
+//! The plain port: `/livez`, `/readyz` and `/metrics`. Nothing here changes anything.
+
+use std::{fmt::Write, sync::Arc};
+
+use axum::{
+    Router,
+    body::Body,
+    extract::State,
+    http::{HeaderValue, Response, StatusCode, Uri, header},
+    routing::get,
+};
+use tokio::sync::watch;
+
+use super::{
+    connections::Phase,
+    sources::{InForce, Source},
+    tls::{self, ServedCertificate},
+};
+use crate::metrics::Metrics;
+
+/// What the plain port tells of.
+#[derive(Debug)]
+pub struct Admin {
+    /// Where the process is in its life.
+    pub phase: watch::Receiver<Phase>,
+    /// The certificate whose expiry makes the process not ready.
+    pub served: Arc<ServedCertificate>,
+    /// What is in force.
+    pub in_force: Arc<InForce>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+}
+
+/// One thing that readiness depends on, or that people who ask for it want to know.
+struct Check {
+    name: &'static str,
+    failure: Option<String>,
+    note: String,
+}
+
+/// The routes of the plain port.
+pub fn router(admin: Arc<Admin>) -> Router {
+    Router::new()
+        // Alive is who answers: restarting mends neither a certificate nor a mapping.
+        .route("/livez", get(|| async { "ok" }))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(metrics))
+        .with_state(admin)
+}
+
+async fn readyz(State(admin): State<Arc<Admin>>, uri: Uri) -> Response<Body> {
+    let checks = admin.checks(tls::now());
+    let ready = checks.iter().all(|check| check.failure.is_none());
+    let verbose = uri.query().is_some_and(|query| query.split('&').any(is_verbose));
+    let body = match (ready, verbose) {
+        (true, false) => "ok".to_owned(),
+        _ => report(&checks, ready),
+    };
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    text(status, "text/plain; charset=utf-8", body)
+}
+
+async fn metrics(State(admin): State<Arc<Admin>>) -> Response<Body> {
+    const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    match admin.metrics.encode() {
+        Ok(body) => text(StatusCode::OK, OPENMETRICS, body),
+        Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, "text/plain", error.to_string()),
+    }
+}
+
+fn is_verbose(pair: &str) -> bool {
+    matches!(pair, "verbose" | "verbose=" | "verbose=1" | "verbose=true")
+}
+
+/// The checks as the API server's own `/readyz?verbose` lists them.
+fn report(checks: &[Check], ready: bool) -> String {
+    let mut report = String::new();
+    for Check { name, failure, note } in checks {
+        // Writing to a String does not fail.
+        let _ = match failure {
+            None => writeln!(report, "[+]{name} ok: {note}"),
+            Some(failure) => writeln!(report, "[-]{name} failed: {failure}"),
+        };
+    }
+    report.push_str(if ready { "readyz check passed\n" } else { "readyz check failed\n" });
+    report
+}
+
+fn text(status: StatusCode, content_type: &'static str, body: String) -> Response<Body> {
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+}
+
+// === impl Admin ===
+
+impl Admin {
+    fn checks(&self, now: i64) -> [Check; 3] {
+        let expired = self.served.current().not_after() < now;
+        let serving = *self.phase.borrow() == Phase::Serving;
+        [
+            Check {
+                name: "serving",
+                failure: (!serving).then(|| "shutting down".to_owned()),
+                note: "in service".to_owned(),
+            },
+            Check { name: "mapping", failure: None, note: note(self.in_force.config()) },
+            Check {
+                name: "certificate",
+                failure: expired.then(|| note(self.in_force.certificate())),
+                note: note(self.in_force.certificate()),
+            },
+        ]
+    }
+}
+
+/// An old mapping or certificate that is in force is good enough to be ready with, but people must be able to see it.
+fn note(source: Source) -> String {
+    match source.trouble {
+        None => source.loaded,
+        Some(trouble) => format!("{}; not in force: {trouble}", source.loaded),
+    }
+}

@@ -1,0 +1,246 @@
+//! Connections: accepted, bounded in number and time, and never closed under a request.
+//!
+//! Why not hyper's own timer or axum-server: hyper's `header_read_timeout` also ends an idle keep-alive connection, and
+//! its graceful shutdown closes idle connections at once, under the request that the API server may just be sending.
+//! `docs/decisions/003-own-connection-loop.md` has the measurements.
+
+use std::{convert::Infallible, io, pin::pin, sync::Arc, time::Duration};
+
+use axum::{Router, body::Body};
+use hyper::{
+    Request, Response,
+    body::Incoming,
+    header::{self, HeaderValue},
+    server::conn::http1,
+    service::service_fn,
+};
+use hyper_util::rt::TokioIo;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, TcpStream},
+    sync::{Semaphore, watch},
+    time::{MissedTickBehavior, interval, sleep, timeout},
+};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::task::TaskTracker;
+use tower::ServiceExt;
+use tracing::{debug, warn};
+
+use super::activity::{Activity, Watched};
+use crate::metrics::{HandshakeFailure, Metrics};
+
+/// Where in its life the server is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// In service.
+    Serving,
+    /// Leaving: new connections and requests are still served, and each answer asks its client to connect elsewhere.
+    Draining,
+    /// Gone for new connections; requests in hand are finished.
+    Stopping,
+}
+
+/// How many connections there may be, and for how long.
+#[derive(Debug, Clone, Copy)]
+pub struct ConnectionLimits {
+    /// How many connections to hold at once. Further ones wait in the kernel's queue.
+    pub connections: usize,
+    /// How long a TLS hand-shake may take.
+    pub handshake: Duration,
+    /// How long a request's headers may take, from their first byte on.
+    pub headers: Duration,
+    /// How long a connection may wait for its next request. The API server keeps idle connections for 90 s
+    /// (apimachinery: util/net/http.go, `SetOldTransportDefaults`) and must be the one to close.
+    pub idle: Duration,
+}
+
+impl Default for ConnectionLimits {
+    fn default() -> Self {
+        Self {
+            connections: 4096,
+            handshake: Duration::from_secs(10),
+            headers: Duration::from_secs(10),
+            idle: Duration::from_secs(120),
+        }
+    }
+}
+
+/// Serves one listener until [`Phase::Stopping`].
+pub struct Connections {
+    /// The limits.
+    pub limits: ConnectionLimits,
+    /// TLS, or plain HTTP.
+    pub tls: Option<TlsAcceptor>,
+    /// What is served.
+    pub router: Router,
+    /// Where the process is in its life.
+    pub phase: watch::Receiver<Phase>,
+    /// Counts the connections that are open.
+    pub open: TaskTracker,
+    /// Where connections are counted, where they are.
+    pub metrics: Option<Arc<Metrics>>,
+}
+
+/// How long to leave the listener alone after it could not accept, and at most.
+const BACK_OFF: Duration = Duration::from_millis(20);
+const BACK_OFF_AT_MOST: Duration = Duration::from_secs(1);
+/// How often a connection's time limits are looked at: no timer is touched for a request.
+const LOOK: Duration = Duration::from_millis(500);
+
+// === impl Connections ===
+
+impl Connections {
+    /// Accepts connections from `listener` until [`Phase::Stopping`]. Those that are open then go on until their request
+    /// has its answer: [`Connections::open`] tells when the last is gone.
+    pub async fn serve(self, listener: TcpListener) {
+        let mut phase = self.phase.clone();
+        let stopping = pin!(phase.wait_for(|&phase| phase == Phase::Stopping));
+        tokio::select! {
+            () = self.accept(listener) => {}
+            _ = stopping => {}
+        }
+    }
+
+    async fn accept(self, listener: TcpListener) {
+        let room = Arc::new(Semaphore::new(self.limits.connections.min(Semaphore::MAX_PERMITS)));
+        let this = Arc::new(self);
+        let mut back_off = BackOff::default();
+        loop {
+            let Ok(place) = Arc::clone(&room).acquire_owned().await else {
+                return;
+            };
+            let stream = match listener.accept().await {
+                Ok((stream, _client)) => stream,
+                Err(error) => {
+                    drop(place);
+                    if let Some(metrics) = &this.metrics {
+                        metrics.accept_failures.inc();
+                    }
+                    back_off.wait(&error).await;
+                    continue;
+                }
+            };
+            back_off = BackOff::default();
+            let connection = Arc::clone(&this);
+            this.open.spawn(async move {
+                let _counted = connection.metrics.as_deref().map(Open::count);
+                connection.handle(stream).await;
+                drop(place);
+            });
+        }
+    }
+
+    async fn handle(&self, stream: TcpStream) {
+        // Answers are small and complete: waiting to fill a segment only delays them.
+        if let Err(error) = stream.set_nodelay(true) {
+            debug!(%error, "cannot set TCP_NODELAY");
+        }
+        let activity = Arc::new(Activity::new());
+        let stream = Watched::new(stream, Arc::clone(&activity));
+        let Some(tls) = &self.tls else {
+            return self.http(stream, &activity).await;
+        };
+        let failure = match timeout(self.limits.handshake, tls.accept(stream)).await {
+            Ok(Ok(stream)) => {
+                activity.request_ends();
+                return self.http(stream, &activity).await;
+            }
+            Ok(Err(error)) => {
+                debug!(%error, "TLS hand-shake failed");
+                HandshakeFailure::Protocol
+            }
+            Err(_elapsed) => HandshakeFailure::TimedOut,
+        };
+        if let Some(metrics) = &self.metrics {
+            metrics.handshake_failed(failure);
+        }
+    }
+
+    async fn http<S>(&self, stream: S, activity: &Activity)
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let service = service_fn(|request| self.respond(request, activity));
+        let mut connection =
+            pin!(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+        let mut phase = self.phase.clone();
+        let mut look = interval(LOOK);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut stopping = false;
+        loop {
+            tokio::select! {
+                result = connection.as_mut() => {
+                    if let Err(error) = result {
+                        debug!(%error, "connection ended");
+                    }
+                    return;
+                }
+                _ = look.tick() => {
+                    if activity.is_overdue(&self.limits) {
+                        return;
+                    }
+                }
+                _ = phase.wait_for(|&phase| phase == Phase::Stopping), if !stopping => {
+                    stopping = true;
+                    connection.as_mut().graceful_shutdown();
+                }
+            }
+        }
+    }
+
+    async fn respond(
+        &self,
+        request: Request<Incoming>,
+        activity: &Activity,
+    ) -> Result<Response<Body>, Infallible> {
+        activity.request_begins();
+        let mut response = self.router.clone().oneshot(request).await?;
+        if *self.phase.borrow() != Phase::Serving {
+            // The one way in HTTP/1.1 to take a connection out of its client's pool before it is closed.
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        activity.request_ends();
+        Ok(response)
+    }
+}
+
+/// Counts a connection as open.
+struct Open<'m>(&'m Metrics);
+
+impl<'m> Open<'m> {
+    fn count(metrics: &'m Metrics) -> Self {
+        metrics.connections.inc();
+        Self(metrics)
+    }
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        self.0.connections.dec();
+    }
+}
+
+/// Waits longer after each failure to accept, and logs the first: with no file descriptors left, trying again at once
+/// would only burn the processor.
+#[derive(Default)]
+struct BackOff {
+    failures: u32,
+}
+
+impl BackOff {
+    async fn wait(&mut self, error: &io::Error) {
+        let at_once = matches!(
+            error.kind(),
+            io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset
+        );
+        if at_once {
+            return; // The client's doing; the next one is another.
+        }
+        if self.failures == 0 {
+            warn!(%error, "cannot accept connections");
+        }
+        let delay = BACK_OFF.saturating_mul(1 << self.failures.min(6)).min(BACK_OFF_AT_MOST);
+        self.failures = self.failures.saturating_add(1);
+        sleep(delay).await;
+    }
+}

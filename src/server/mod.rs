@@ -1,0 +1,197 @@
+//! Admission over HTTPS, and a plain port for probes and metrics.
+//!
+//! Everything that can be wrong is found before anything is bound ([`Webhook::bind`]); from then on the process serves
+//! until it is told to leave, whatever happens to its files ([`Webhook::serve`]).
+
+mod activity;
+pub mod admin;
+pub mod admission;
+pub mod body;
+pub mod connections;
+mod drain;
+pub mod rejection;
+pub mod sources;
+pub mod tls;
+pub mod watch;
+
+use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use axum::Router;
+use tokio::{net::TcpListener, sync::watch as channel};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::task::TaskTracker;
+use tracing::info;
+use tracing_appender::non_blocking::ErrorCounter;
+
+use self::{
+    admin::Admin,
+    admission::Admission,
+    body::BodyLimits,
+    connections::{ConnectionLimits, Connections, Phase},
+    drain::{DRAIN, drain},
+    sources::{CertificateFiles, CertificateSource, ConfigFile, InForce, Users, keep_looking},
+    tls::{CertificateError, ServedCertificate},
+    watch::LoadError,
+};
+use crate::{
+    mapping::MappingError,
+    metrics::Metrics,
+    shutdown::{Signals, Stop},
+};
+
+/// What a webhook is to be like.
+#[derive(Debug)]
+pub struct Options {
+    /// The mapping file.
+    pub config: PathBuf,
+    /// Where to serve admission over HTTPS.
+    pub listen: SocketAddr,
+    /// Where to serve probes and metrics over plain HTTP.
+    pub admin_listen: SocketAddr,
+    /// The serving certificate.
+    pub certificate: CertificateSource,
+    /// The namespace that the webhook runs in.
+    pub own_namespace: Option<Box<str>>,
+    /// Limits of connections.
+    pub connections: ConnectionLimits,
+    /// How many requests to have in hand at most.
+    pub max_in_flight: usize,
+    /// How often to look at the files.
+    pub reload_interval: Duration,
+}
+
+/// Why a webhook cannot start. Each says what to change.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// An address is taken, or not ours.
+    #[error("cannot listen on {address} ({flag}): {source}")]
+    Bind {
+        /// The flag that names the address.
+        flag: &'static str,
+        /// The address.
+        address: SocketAddr,
+        /// What the operating system says.
+        source: io::Error,
+    },
+    /// The certificate or its key is not usable.
+    #[error(transparent)]
+    Certificate(#[from] LoadError<CertificateError>),
+    /// The mapping is not usable.
+    #[error(transparent)]
+    Config(#[from] LoadError<MappingError>),
+    /// TLS cannot be set up.
+    #[error("cannot set up TLS: {0}")]
+    Tls(#[from] rustls::Error),
+}
+
+/// A webhook whose ports are open, but which serves nobody yet.
+pub struct Webhook {
+    listener: TcpListener,
+    admin_listener: TcpListener,
+    tls: TlsAcceptor,
+    connections: ConnectionLimits,
+    reload_interval: Duration,
+    config: ConfigFile,
+    certificate: CertificateFiles,
+    users: Users,
+}
+
+impl Webhook {
+    /// Loads mapping and certificate and then opens the ports. `dropped_log_lines` becomes a metric.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`], before a port is open where mapping or certificate are at fault.
+    pub async fn bind(
+        options: Options,
+        dropped_log_lines: ErrorCounter,
+    ) -> Result<Self, StartError> {
+        let Options {
+            config,
+            listen,
+            admin_listen,
+            certificate,
+            own_namespace,
+            connections,
+            max_in_flight,
+            reload_interval,
+        } = options;
+        let (config, known) = ConfigFile::start(config, own_namespace)?;
+        let (files, certificate) = CertificateFiles::start(certificate)?;
+        let metrics = Arc::new(Metrics::new(dropped_log_lines));
+        let in_force = Arc::new(InForce::default());
+        in_force.config_loaded(&known, &metrics);
+        in_force.certificate_loaded(&certificate, &metrics);
+        let served = Arc::new(ServedCertificate::new(certificate.value));
+        let tls = TlsAcceptor::from(Arc::new(tls::server_config(Arc::clone(&served))?));
+        let admission = Arc::new(Admission::new(
+            known.value,
+            Arc::clone(&metrics),
+            BodyLimits::default(),
+            max_in_flight,
+        ));
+        Ok(Self {
+            listener: open(listen, "--listen").await?,
+            admin_listener: open(admin_listen, "--admin-listen").await?,
+            tls,
+            connections,
+            reload_interval,
+            config,
+            certificate: files,
+            users: Users { admission, served, metrics, in_force },
+        })
+    }
+
+    /// Serves until the signals say otherwise.
+    ///
+    /// # Errors
+    ///
+    /// Where the operating system fails us before anything is served.
+    pub async fn serve(self, mut signals: Signals) -> io::Result<()> {
+        let Self { listener, admin_listener, tls, users, .. } = self;
+        let (phase, phase_seen) = channel::channel(Phase::Serving);
+        let admin = Arc::new(Admin {
+            phase: phase_seen.clone(),
+            served: Arc::clone(&users.served),
+            in_force: Arc::clone(&users.in_force),
+            metrics: Arc::clone(&users.metrics),
+        });
+        info!(
+            address = %listener.local_addr()?,
+            admin_address = %admin_listener.local_addr()?,
+            version = env!("CARGO_PKG_VERSION"),
+            "serving",
+        );
+        let open = TaskTracker::new();
+        let serve = |listener, router: Router, tls, metrics, open| {
+            let limits = self.connections;
+            let connections =
+                Connections { limits, tls, router, phase: phase_seen.clone(), open, metrics };
+            tokio::spawn(connections.serve(listener))
+        };
+        serve(admin_listener, admin::router(admin), None, None, TaskTracker::new());
+        let metrics = Some(Arc::clone(&users.metrics));
+        let router = admission::router(Arc::clone(&users.admission));
+        serve(listener, router, Some(tls), metrics, open.clone());
+        keep_looking(self.config, self.certificate, users, self.reload_interval)?;
+
+        if signals.next().await == Stop::Drain {
+            info!(connections = open.len(), "leaving: waiting for clients to connect elsewhere");
+            phase.send_replace(Phase::Draining);
+            tokio::select! {
+                () = drain(|| open.len(), DRAIN) => {}
+                _ = signals.next() => info!("told again: leaving at once"),
+            }
+        }
+        phase.send_replace(Phase::Stopping);
+        open.close();
+        let finished = tokio::time::timeout(DRAIN.last_requests, open.wait()).await.is_ok();
+        info!(connections = open.len(), finished, "left");
+        Ok(())
+    }
+}
+
+async fn open(address: SocketAddr, flag: &'static str) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address).await.map_err(|source| StartError::Bind { flag, address, source })
+}

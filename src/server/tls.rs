@@ -1,0 +1,194 @@
+//! The serving certificate: read, judged, and swapped under running connections.
+
+use std::{
+    fmt,
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use arc_swap::ArcSwap;
+use rustls::{
+    ServerConfig,
+    crypto::{CryptoProvider, ring},
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    server::{ClientHello, NoServerSessionStorage, ResolvesServerCert},
+    sign::CertifiedKey,
+};
+use x509_parser::parse_x509_certificate;
+
+/// A certificate chain with its private key, and when its leaf is valid.
+#[derive(Clone)]
+pub struct Certificate {
+    key: Arc<CertifiedKey>,
+    not_before: i64,
+    not_after: i64,
+}
+
+/// The certificate that hand-shakes are answered with: it can be replaced at any time, and connections that are open
+/// stay so.
+#[derive(Debug)]
+pub struct ServedCertificate(ArcSwap<Certificate>);
+
+/// Why a certificate and its key cannot be served.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CertificateError {
+    /// The leaf is past its end.
+    #[error("the certificate expired on {}", date(*.0))]
+    Expired(i64),
+    /// There is no private key in the key file.
+    #[error("the key file holds no private key in PEM (PKCS#8, PKCS#1 or SEC1)")]
+    Key(#[source] rustls::pki_types::pem::Error),
+    /// The certificate's validity cannot be read.
+    #[error("the leaf certificate is no X.509 certificate")]
+    Leaf,
+    /// The key is another certificate's, or of a kind that rustls does not know.
+    #[error("certificate and key do not go together: {0}")]
+    Mismatch(#[source] rustls::Error),
+    /// The chain is empty.
+    #[error("the certificate file holds no certificate in PEM")]
+    NoCertificate,
+    /// The leaf is not valid yet.
+    #[error("the certificate is valid only from {}", date(*.0))]
+    NotYetValid(i64),
+    /// The file holds something that is no PEM.
+    #[error("the certificate file is no PEM")]
+    Pem(#[source] rustls::pki_types::pem::Error),
+    /// A certificate could not be made in memory.
+    #[error("cannot make a certificate: {0}")]
+    SelfSigned(#[from] rcgen::Error),
+}
+
+impl Certificate {
+    /// Reads a chain (leaf first) and its key from the text of their files. Whether it is valid now is another question:
+    /// [`Certificate::check_validity`].
+    ///
+    /// # Errors
+    ///
+    /// [`CertificateError`], which never holds anything of the key.
+    pub fn from_pem(chain: &[u8], key: &[u8]) -> Result<Self, CertificateError> {
+        let chain = CertificateDer::pem_slice_iter(chain)
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(CertificateError::Pem)?;
+        let key = PrivateKeyDer::from_pem_slice(key).map_err(CertificateError::Key)?;
+        Self::new(chain, key)
+    }
+
+    /// Makes a self-signed certificate for this machine, for trying things out.
+    ///
+    /// # Errors
+    ///
+    /// [`CertificateError::SelfSigned`].
+    pub fn self_signed() -> Result<Self, CertificateError> {
+        let names = ["localhost", "127.0.0.1", "::1"].map(str::to_owned);
+        let made = rcgen::generate_simple_self_signed(names)?;
+        let key = PrivateKeyDer::try_from(made.signing_key.serialize_der());
+        Self::new(vec![made.cert.der().clone()], key.map_err(|_| CertificateError::Leaf)?)
+    }
+
+    fn new(
+        chain: Vec<CertificateDer<'static>>,
+        key: PrivateKeyDer<'static>,
+    ) -> Result<Self, CertificateError> {
+        let leaf = chain.first().ok_or(CertificateError::NoCertificate)?;
+        let (_, parsed) = parse_x509_certificate(leaf).map_err(|_| CertificateError::Leaf)?;
+        let validity = parsed.validity();
+        let (not_before, not_after) =
+            (validity.not_before.timestamp(), validity.not_after.timestamp());
+        let key = CertifiedKey::from_der(chain, key, &ring::default_provider())
+            .map_err(CertificateError::Mismatch)?;
+        Ok(Self { key: Arc::new(key), not_before, not_after })
+    }
+
+    /// Whether a client with the same clock would accept the leaf at `now`, in seconds since the epoch.
+    ///
+    /// # Errors
+    ///
+    /// [`CertificateError::Expired`] and [`CertificateError::NotYetValid`].
+    pub fn check_validity(&self, now: i64) -> Result<(), CertificateError> {
+        if now > self.not_after {
+            Err(CertificateError::Expired(self.not_after))
+        } else if now < self.not_before {
+            Err(CertificateError::NotYetValid(self.not_before))
+        } else {
+            Ok(())
+        }
+    }
+
+    /// The leaf's notAfter, in seconds since the epoch.
+    #[must_use]
+    pub fn not_after(&self) -> i64 {
+        self.not_after
+    }
+}
+
+// The key stays out of every log.
+impl fmt::Debug for Certificate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Certificate")
+            .field("not_after", &date(self.not_after))
+            .finish_non_exhaustive()
+    }
+}
+
+// === impl ServedCertificate ===
+
+impl ServedCertificate {
+    /// Serves `certificate` until it is replaced.
+    #[must_use]
+    pub fn new(certificate: Certificate) -> Self {
+        Self(ArcSwap::from_pointee(certificate))
+    }
+
+    /// Serves `certificate` from the next hand-shake on.
+    pub fn replace(&self, certificate: Certificate) {
+        self.0.store(Arc::new(certificate));
+    }
+
+    /// The certificate in use.
+    #[must_use]
+    pub fn current(&self) -> Arc<Certificate> {
+        self.0.load_full()
+    }
+}
+
+impl ResolvesServerCert for ServedCertificate {
+    // The API server sends `<service>.<namespace>.svc` as the server name, others nothing or an address: all get the one
+    // certificate that there is, and judge for themselves.
+    fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.0.load().key.clone())
+    }
+}
+
+/// How TLS is served: 1.2 and 1.3, HTTP/1.1 only.
+///
+/// # Errors
+///
+/// Where the crypto provider lacks both versions, which ring does not.
+pub fn server_config(served: Arc<ServedCertificate>) -> Result<ServerConfig, rustls::Error> {
+    let provider: Arc<CryptoProvider> = Arc::new(ring::default_provider());
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_cert_resolver(served);
+    // The API server speaks HTTP/1.1 to webhooks (apiserver: pkg/util/webhook/client.go).
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    // Go's client, which the API server is, resumes no session unless it is given a cache, and it is not: a ticket would
+    // cost each hand-shake some work and each connection some bytes for nothing.
+    config.send_tls13_tickets = 0;
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    Ok(config)
+}
+
+/// Now, in seconds since the epoch: certificates live by the wall clock.
+#[must_use]
+pub fn now() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(now.as_secs()).unwrap_or(i64::MAX)
+}
+
+/// A time in seconds since the epoch as people read it.
+pub(super) fn date(timestamp: i64) -> String {
+    x509_parser::time::ASN1Time::from_timestamp(timestamp)
+        .map_or_else(|_| timestamp.to_string(), |time| time.to_string())
+}

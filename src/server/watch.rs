@@ -1,0 +1,146 @@
+//! Files that change under a running process: looked at every few seconds, and the last good content kept.
+//!
+//! The bytes are compared, not events awaited: the kubelet updates a mounted ConfigMap or Secret by swapping a symbolic
+//! link, after which an inotify watch on the file itself never hears anything again.
+
+use std::{fmt, fs, io, path::PathBuf};
+
+use ring::digest::{SHA256, digest};
+
+/// Files that are read together, and how they were when they were last looked at.
+#[derive(Debug)]
+pub struct Watch {
+    paths: Vec<PathBuf>,
+    seen: Seen,
+}
+
+/// Why files are not usable.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError<E> {
+    /// A file could not be read.
+    #[error("{}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system says.
+        source: io::Error,
+    },
+    /// The files were read, but their content is not usable.
+    #[error("{}: {source}", path.display())]
+    Content {
+        /// The first of the files.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: E,
+    },
+}
+
+/// What a look at the files brought.
+#[derive(Debug)]
+pub enum Look<T, E> {
+    /// Nothing that was not there before.
+    Same,
+    /// New content.
+    New(T, Fingerprint),
+    /// Content that is not usable, seen for the first time.
+    Bad(LoadError<E>),
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Seen {
+    Content(Fingerprint),
+    Failure(String),
+}
+
+/// The beginning of the SHA-256 of some files: to recognise content, not to guard it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fingerprint([u8; 6]);
+
+// === impl Watch ===
+
+impl Watch {
+    /// Reads the files for the first time and makes of them what `parse` does.
+    ///
+    /// # Errors
+    ///
+    /// [`LoadError`] where a file cannot be read or `parse` refuses the contents.
+    pub fn start<T, E>(
+        paths: Vec<PathBuf>,
+        parse: impl FnOnce(&[Vec<u8>]) -> Result<T, E>,
+    ) -> Result<(Self, T, Fingerprint), LoadError<E>> {
+        let contents = read(&paths)?;
+        let fingerprint = Fingerprint::of(&contents);
+        let value = parse(&contents).map_err(|source| LoadError::content(&paths, source))?;
+        Ok((Self { paths, seen: Seen::Content(fingerprint) }, value, fingerprint))
+    }
+
+    /// Reads the files again and, unless they are as they were, hands their contents to `parse`.
+    pub fn look<T, E: fmt::Display>(
+        &mut self,
+        parse: impl FnOnce(&[Vec<u8>]) -> Result<T, E>,
+    ) -> Look<T, E> {
+        let contents = match read(&self.paths) {
+            Ok(contents) => contents,
+            Err(error) => return self.fail(Seen::Failure(error.to_string()), error),
+        };
+        let fingerprint = Fingerprint::of(&contents);
+        if self.seen == Seen::Content(fingerprint) {
+            return Look::Same;
+        }
+        match parse(&contents) {
+            Ok(value) => {
+                self.seen = Seen::Content(fingerprint);
+                Look::New(value, fingerprint)
+            }
+            // The content is judged again at each look, since time alone can make a certificate valid; but one verdict on
+            // one content is told once.
+            Err(source) => {
+                let seen = Seen::Failure(format!("{fingerprint} {source}"));
+                self.fail(seen, LoadError::content(&self.paths, source))
+            }
+        }
+    }
+
+    fn fail<T, E>(&mut self, seen: Seen, error: LoadError<E>) -> Look<T, E> {
+        if self.seen == seen {
+            return Look::Same;
+        }
+        self.seen = seen;
+        Look::Bad(error)
+    }
+}
+
+fn read<E>(paths: &[PathBuf]) -> Result<Vec<Vec<u8>>, LoadError<E>> {
+    let read = |path: &PathBuf| {
+        fs::read(path).map_err(|source| LoadError::Read { path: path.clone(), source })
+    };
+    paths.iter().map(read).collect()
+}
+
+// === impl LoadError ===
+
+impl<E> LoadError<E> {
+    fn content(paths: &[PathBuf], source: E) -> Self {
+        Self::Content { path: paths.first().cloned().unwrap_or_default(), source }
+    }
+}
+
+// === impl Fingerprint ===
+
+impl Fingerprint {
+    fn of(contents: &[Vec<u8>]) -> Self {
+        let mut context = ring::digest::Context::new(&SHA256);
+        for content in contents {
+            context.update(digest(&SHA256, content).as_ref());
+        }
+        let mut beginning = [0; 6];
+        beginning.copy_from_slice(&context.finish().as_ref()[..6]);
+        Self(beginning)
+    }
+}
+
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
