@@ -1,0 +1,110 @@
+//! `pullcred webhook`
+
+use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf, thread, time::Duration};
+
+use clap::Args;
+
+use super::seconds;
+use crate::server::{Options, connections::ConnectionLimits, sources::CertificateSource};
+
+/// More threads than this serve no cluster any better: one thread answers tens of thousands of requests a second.
+const MOST_WORKERS: usize = 4;
+
+/// `pullcred webhook`
+#[derive(Debug, Args)]
+#[command(after_help = "Example: try it on this machine, with a certificate made in memory:
+  pullcred webhook --config examples/pullcred.yaml --tls-self-signed --listen 127.0.0.1:8443")]
+pub struct WebhookArgs {
+    /// The mapping of registries to Secrets; read again when it changes
+    #[arg(long, env = "PULLCRED_CONFIG", value_name = "FILE")]
+    pub config: PathBuf,
+    /// Where to serve POST /mutate over HTTPS
+    #[arg(long, env = "PULLCRED_LISTEN", value_name = "ADDRESS", default_value = "0.0.0.0:8443")]
+    pub listen: SocketAddr,
+    /// Where to serve /livez, /readyz and /metrics over plain HTTP
+    #[arg(
+        long,
+        env = "PULLCRED_ADMIN_LISTEN",
+        value_name = "ADDRESS",
+        default_value = "0.0.0.0:8080"
+    )]
+    pub admin_listen: SocketAddr,
+    /// The certificate to serve with.
+    #[command(flatten)]
+    pub tls: TlsArgs,
+    /// The namespace that this webhook runs in: its Pods are left alone
+    #[arg(long, env = "PULLCRED_OWN_NAMESPACE", value_name = "NAMESPACE")]
+    pub own_namespace: Option<String>,
+    /// How many connections to hold; the rest wait to be accepted
+    #[arg(long, env = "PULLCRED_MAX_CONNECTIONS", value_name = "N", default_value = "4096")]
+    pub max_connections: NonZeroUsize,
+    /// How many requests to have in hand; more get 429 and are sent again a second later
+    #[arg(long, env = "PULLCRED_MAX_IN_FLIGHT", value_name = "N", default_value = "1024")]
+    pub max_in_flight: NonZeroUsize,
+    /// How often to look whether mapping and certificate have changed, in seconds
+    #[arg(long, env = "PULLCRED_RELOAD_INTERVAL", value_name = "SECONDS", default_value = "10", value_parser = seconds)]
+    pub reload_interval: Duration,
+    /// How many threads serve [default: the number of cores, at most 4]
+    #[arg(long, env = "PULLCRED_WORKERS", value_name = "N")]
+    pub workers: Option<NonZeroUsize>,
+}
+
+/// Where the serving certificate comes from.
+#[derive(Debug, Args)]
+#[group(id = "tls", required = true, multiple = true, args = ["tls_cert", "tls_self_signed"])]
+pub struct TlsArgs {
+    /// The certificate chain, in PEM, leaf first; read again when it changes
+    #[arg(long, env = "PULLCRED_TLS_CERT", value_name = "FILE", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+    /// The certificate's private key, in PEM
+    #[arg(long, env = "PULLCRED_TLS_KEY", value_name = "FILE", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+    /// Serve with a certificate made in memory, for trying things out
+    #[arg(long, env = "PULLCRED_TLS_SELF_SIGNED", conflicts_with_all = ["tls_cert", "tls_key"])]
+    pub tls_self_signed: bool,
+}
+
+// === impl WebhookArgs ===
+
+impl WebhookArgs {
+    /// What the server needs to know, and the number of threads to serve with.
+    #[must_use]
+    pub fn into_options(self) -> (Options, usize) {
+        let Self {
+            config,
+            listen,
+            admin_listen,
+            tls,
+            own_namespace,
+            max_connections,
+            max_in_flight,
+            reload_interval,
+            workers,
+        } = self;
+        let options = Options {
+            config,
+            listen,
+            admin_listen,
+            certificate: tls.into_source(),
+            own_namespace: own_namespace.map(String::into_boxed_str),
+            connections: ConnectionLimits {
+                connections: max_connections.get(),
+                ..ConnectionLimits::default()
+            },
+            max_in_flight: max_in_flight.get(),
+            reload_interval,
+        };
+        let cores = || thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        (options, workers.map_or_else(|| cores().min(MOST_WORKERS), NonZeroUsize::get))
+    }
+}
+
+impl TlsArgs {
+    fn into_source(self) -> CertificateSource {
+        match (self.tls_cert, self.tls_key) {
+            (Some(chain), Some(key)) => CertificateSource::Files { chain, key },
+            // Clap lets nothing else through: the group is required, and each file requires the other.
+            _ => CertificateSource::SelfSigned,
+        }
+    }
+}
