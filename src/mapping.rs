@@ -1,17 +1,168 @@
 //! The text of a mapping file to a [`Mapping`]. Reads no file.
+//!
+//! ```yaml
+//! rules:
+//!   - registries: [ghcr.io/acme, "*.dkr.ecr.*.amazonaws.com"] # see `core::rules::RegistryPattern`
+//!     secret: acme-robot                                      # the name of a Secret in the Pod's namespace
+//!     namespaces: [team-a, "batch-*"]                         # only there; without the key, everywhere
+//! always: [debug-tools]                                       # Secrets for every Pod
+//! ```
+//!
+//! `registries` and `secret` are required in a rule, and a file has a rule or an entry of `always`.
+//! Unknown and repeated keys are refused, so that no slip of the pen goes unnoticed.
 
-use crate::core::rules::Mapping;
+mod error;
+mod yaml;
 
-/// What is wrong with a mapping, where, and what to write instead.
-#[derive(Debug, thiserror::Error)]
-#[error("not a mapping")]
-pub struct MappingError;
+use std::collections::HashSet;
+use std::fmt::Display;
+use std::str::FromStr;
+
+use serde_saphyr::Spanned;
+
+use self::error::Place;
+pub use self::error::{MappingError, Problem};
+use self::yaml::{Names, RawMapping, RawRule, place};
+use crate::core::rules::{Mapping, NameError, PatternError, RegistryPattern, Rule};
+
+/// The size of the largest mapping file, in bytes: 1 MiB, which is also the most that a ConfigMap holds.
+pub const SIZE_MAX: usize = 1024 * 1024;
+
+/// The most problems that one error tells.
+const PROBLEMS_MAX: usize = 10;
+
+const NO_RULE: &str = "there is no rule: \
+     write `rules:` and below it `- registries: [quay.io]` and `secret: quay-robot`";
 
 /// Reads a mapping from the text of its file.
 ///
 /// # Errors
 ///
-/// [`MappingError`], with line and column.
-pub fn parse(_text: &str) -> Result<Mapping, MappingError> {
-    Ok(Mapping::default())
+/// [`MappingError`], with line and column. It tells up to ten problems with the entries at once; where the
+/// text is not YAML or has a key too many, too few or of the wrong type, only the first.
+pub fn parse(text: &str) -> Result<Mapping, MappingError> {
+    if text.len() > SIZE_MAX {
+        let message = format!(
+            "the file has {} bytes, more than the {SIZE_MAX} that a ConfigMap holds",
+            text.len()
+        );
+        return Err(Problem::unshown(Place::START, message).into());
+    }
+    let RawMapping { rules, always } = yaml::read(text)?;
+    let mut reader = Reader { text, problems: Vec::new(), omitted: 0 };
+
+    let nothing = always.as_ref().is_none_or(|names| names.value.is_empty());
+    match &rules {
+        None if nothing => reader.tell(|_| Problem::unshown(Place::START, NO_RULE.to_owned())),
+        Some(rules) if nothing && rules.value.is_empty() => {
+            reader.refuse(place(rules.referenced), NO_RULE);
+        }
+        _ => {}
+    }
+    let rules =
+        rules.iter().flat_map(|rules| &rules.value).filter_map(|rule| reader.rule(rule)).collect();
+    let always = always.as_ref().map(|names| reader.names(names)).unwrap_or_default();
+
+    MappingError::of(reader.problems, reader.omitted)
+        .map_or_else(|| Ok(Mapping::new(rules, always)), Err)
+}
+
+/// Turns what is written into what it means, and keeps a list of what has no meaning.
+struct Reader<'t> {
+    text: &'t str,
+    /// The first [`PROBLEMS_MAX`].
+    problems: Vec<Problem>,
+    omitted: usize,
+}
+
+// === impl Reader ===
+
+impl Reader<'_> {
+    fn rule(&mut self, written: &Spanned<RawRule>) -> Option<Rule> {
+        let line = place(written.referenced).line;
+        let RawRule { registries, secret, namespaces } = &written.value;
+        let patterns = self.patterns(registries);
+        let namespaces = namespaces.as_ref().map(|namespaces| {
+            if namespaces.value.is_empty() {
+                let at = place(namespaces.referenced);
+                self.refuse(at, "the rule would hold in no namespace: name some, or remove the key so that it holds in all");
+            }
+            self.names(namespaces)
+        });
+        let secret = self.name(secret)?;
+        Some(Rule { patterns, secret, namespaces: namespaces.unwrap_or_default(), line })
+    }
+
+    fn patterns(&mut self, registries: &Names) -> Vec<RegistryPattern> {
+        if registries.value.is_empty() {
+            let at = place(registries.referenced);
+            self.refuse(at, "the rule has no registry: name one or more, as in [quay.io]");
+        }
+        let mut patterns: Vec<RegistryPattern> = Vec::with_capacity(registries.value.len());
+        let mut seen = HashSet::new();
+        for registry in &registries.value {
+            let at = place(registry.referenced);
+            let Some(pattern) = self.name::<RegistryPattern>(registry) else { continue };
+            if seen.insert((pattern.host().to_owned(), pattern.path().to_owned())) {
+                patterns.push(pattern);
+            } else {
+                self.refuse(at, format!("{pattern} is in this rule twice: remove one"));
+            }
+        }
+        patterns
+    }
+
+    fn names<T>(&mut self, names: &Names) -> Vec<T>
+    where
+        T: FromStr<Err: Refusal>,
+    {
+        names.value.iter().filter_map(|name| self.name(name)).collect()
+    }
+
+    fn name<T>(&mut self, name: &Spanned<String>) -> Option<T>
+    where
+        T: FromStr<Err: Refusal>,
+    {
+        let refusal = match name.value.parse() {
+            Ok(name) => return Some(name),
+            Err(refusal) => refusal,
+        };
+        let at = place(name.referenced);
+        if refusal.is_confidential() {
+            self.tell(|_| Problem::unshown(at, refusal.to_string()));
+        } else {
+            self.refuse(at, refusal.to_string());
+        }
+        None
+    }
+
+    fn refuse(&mut self, at: Place, message: impl Into<String>) {
+        self.tell(|text| Problem::new(text, at, message.into()));
+    }
+
+    fn tell(&mut self, problem: impl FnOnce(&str) -> Problem) {
+        if self.problems.len() < PROBLEMS_MAX {
+            self.problems.push(problem(self.text));
+        } else {
+            self.omitted += 1;
+        }
+    }
+}
+
+/// Why a single text of a mapping is refused.
+trait Refusal: Display {
+    /// Whether the text may hold a credential, so that it must not be shown.
+    fn is_confidential(&self) -> bool;
+}
+
+impl Refusal for PatternError {
+    fn is_confidential(&self) -> bool {
+        self.is_confidential()
+    }
+}
+
+impl Refusal for NameError {
+    fn is_confidential(&self) -> bool {
+        self.is_confidential()
+    }
 }

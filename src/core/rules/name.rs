@@ -57,11 +57,32 @@ pub enum NameError {
         /// The number of characters allowed.
         limit: usize,
     },
+    /// A namespace before the name. There is no way to use a Secret of another one.
+    #[error(
+        "{} has a namespace, but a Secret is always in that of the Pod: write {name}",
+        Quoted(text)
+    )]
+    Namespaced {
+        /// The text.
+        text: Box<str>,
+        /// The name without the namespace.
+        name: Box<str>,
+    },
     /// Text that looks like the content of a Secret.
     #[error(
         "a Secret is named here, and this text looks like the content of one: write the Secret's name"
     )]
     Content,
+}
+
+// === impl NameError ===
+
+impl NameError {
+    /// Whether the text may hold a credential, so that it must not be shown.
+    #[must_use]
+    pub fn is_confidential(&self) -> bool {
+        matches!(self, Self::Content | Self::TooLong { kind: SecretName::KIND, .. })
+    }
 }
 
 // === impl SecretName ===
@@ -82,6 +103,12 @@ impl FromStr for SecretName {
     fn from_str(text: &str) -> Result<Self, NameError> {
         const RULE: &str = "write lower-case letters, digits, `-` and `.`, \
                             with a letter or digit at each end and next to each `.`";
+        if let Some((namespace, name)) = text.split_once('/')
+            && is_label(namespace, |_| false)
+            && is_label(name, |_| false)
+        {
+            return Err(NameError::Namespaced { text: text.into(), name: name.into() });
+        }
         if text.contains(['{', '}', '"', '=', '/', '+', ':']) {
             return Err(NameError::Content);
         }

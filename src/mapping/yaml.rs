@@ -1,0 +1,170 @@
+//! The shape of a mapping file, and the YAML library's errors in the words of a mapping.
+
+use serde::{Deserialize, Deserializer};
+use serde_saphyr::{Error, Location, Spanned};
+
+use super::error::{Place, Problem};
+use crate::core::rules::{RegistryPattern, SecretName};
+
+/// The most nodes that aliases may stand for. Enough to name things once, too few for a bomb.
+const ALIASED_MAX: usize = 100_000;
+
+/// A mapping file as it is written.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawMapping {
+    #[serde(default, deserialize_with = "not_null")]
+    pub(super) rules: Option<Spanned<Vec<Spanned<RawRule>>>>,
+    #[serde(default, deserialize_with = "not_null")]
+    pub(super) always: Option<Names>,
+}
+
+/// A rule as it is written.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawRule {
+    pub(super) registries: Names,
+    pub(super) secret: Spanned<String>,
+    #[serde(default, deserialize_with = "not_null")]
+    pub(super) namespaces: Option<Names>,
+}
+
+pub(super) type Names = Spanned<Vec<Spanned<String>>>;
+
+/// A key without a value is a mistake: nobody who writes `namespaces:` wants the same as without it.
+fn not_null<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    T::deserialize(deserializer).map(Some)
+}
+
+/// Reads the one YAML document of a mapping file.
+pub(super) fn read(text: &str) -> Result<RawMapping, Problem> {
+    let options = serde_saphyr::options! {
+        // The library buffers no more than 32 lines of comment; without their text, any number.
+        emit_comments: false,
+        alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: ALIASED_MAX },
+        with_snippet: false,
+    };
+    serde_saphyr::from_str_with_options(text, options).map_err(|error| problem(text, &error))
+}
+
+/// The place of what was read.
+pub(super) fn place(location: Location) -> Place {
+    let narrow = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
+    let offset = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+    // The library knows no line 0: it stands for an unknown place.
+    if location.line() == 0 {
+        return Place::START;
+    }
+    Place {
+        offset: offset(location.span().offset()),
+        length: offset(location.span().len()),
+        line: narrow(location.line()),
+        column: narrow(location.column()),
+    }
+}
+
+fn problem(text: &str, error: &Error) -> Problem {
+    let location = error.location().unwrap_or(Location::UNKNOWN);
+    let told = place(location);
+    let place = if told.length == 0 { told.word(text) } else { told };
+    let message = match error {
+        Error::WithSnippet { error, .. } | Error::AliasError { error, .. } => {
+            return problem(text, error);
+        }
+        Error::DuplicateMappingKey { .. } => {
+            "this key stands here a second time: keep one of the two".to_owned()
+        }
+        Error::SerdeMissingField { field, .. } => missing(field),
+        Error::SerdeUnknownField { field, expected, .. } => unknown(field, expected),
+        Error::Unexpected { expected: "sequence start", .. } => not_a_list(told.of(text)),
+        Error::Unexpected { expected: "mapping start", .. } => {
+            "keys with values belong here: a file has `rules` and `always`, \
+             a rule has `registries`, `secret` and `namespaces`"
+                .to_owned()
+        }
+        Error::Unexpected { expected: "string scalar", .. } => {
+            "a single text belongs here, not a list or keys with values: \
+             if it has brackets or a colon, write it in quotes, such as \"[fd00::1]:5000\""
+                .to_owned()
+        }
+        Error::NullIntoString { .. } => "a name is missing here: write it behind the colon or dash".to_owned(),
+        Error::MultipleDocuments { .. } => {
+            "a second YAML document begins here, and a mapping is only one: remove it with its `---`".to_owned()
+        }
+        Error::UnknownAnchor { .. } => {
+            let place = place.word(text);
+            let word = place.of(text);
+            let message = format!("YAML reads the `*` as an alias: write it in quotes, \"{word}\"");
+            return Problem::new(text, place, message);
+        }
+        Error::AliasReplayLimitExceeded { .. } | Error::AliasExpansionLimitExceeded { .. } | Error::AliasReplayStackDepthExceeded { .. } => {
+            "the aliases of this file stand for too much text: write the rules out".to_owned()
+        }
+        Error::Budget { .. } => "the file has too many or too deep entries for a mapping".to_owned(),
+        other => {
+            let place = place.word(text);
+            return Problem::new(text, place, not_yaml(&other.to_string(), location));
+        }
+    };
+    Problem::new(text, place, message)
+}
+
+fn missing(field: &str) -> String {
+    let write = match field {
+        "registries" => "name one or more, as in `registries: [quay.io]`",
+        _ => "name the Secret with the credentials, as in `secret: quay-robot`",
+    };
+    format!("the rule has no `{field}`: {write}")
+}
+
+fn unknown(field: &str, expected: &[&str]) -> String {
+    let field: String = field.chars().take(80).collect();
+    // Whoever mistypes a key mostly has its beginning right.
+    let meant = expected.iter().find(|key| {
+        let same = key.chars().zip(field.chars().map(|c| c.to_ascii_lowercase()));
+        same.take_while(|(a, b)| a == b).count() >= 3
+    });
+    if ["username", "password", "auth", "auths", "token"].contains(&&*field) {
+        return format!(
+            "unknown key {field:?}: credentials belong into a Secret, and here only its name, as `secret`"
+        );
+    }
+    let known = expected.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ");
+    match meant {
+        Some(key) => format!("unknown key {field:?}: write `{key}`"),
+        None => format!("unknown key {field:?}: the keys known here are {known}"),
+    }
+}
+
+fn not_a_list(found: &str) -> String {
+    let is_entry = found.parse::<RegistryPattern>().is_ok() || found.parse::<SecretName>().is_ok();
+    if is_entry {
+        format!("a list belongs here, even for one entry: write [{found}]")
+    } else {
+        "a list belongs here, even for one entry: write it in brackets, \
+         or one entry a line behind `- `"
+            .to_owned()
+    }
+}
+
+/// A message of the YAML parser, without the place that it ends with.
+fn not_yaml(message: &str, location: Location) -> String {
+    let place = format!(" at line {}, column {}", location.line(), location.column());
+    let message = message.strip_suffix(&place).unwrap_or(message);
+    let hint = if message.contains("tabs") {
+        ": indent with spaces"
+    } else if message.contains("block") || message.contains("indent") {
+        ": compare the indentation with the lines above"
+    } else if message.contains("illegal placement") {
+        ": a bracket or quote above may still be open"
+    } else if message.contains("unexpected character") {
+        ": text that begins with a special character needs quotes"
+    } else {
+        ""
+    };
+    format!("not valid YAML, {message}{hint}")
+}
