@@ -3,6 +3,7 @@
 pub mod decide;
 pub mod image;
 mod json;
+pub mod keyring;
 pub mod patch;
 pub mod pod;
 pub mod review;

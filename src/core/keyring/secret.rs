@@ -1,0 +1,352 @@
+//! One Secret's bytes to the entries that the kubelet finds in it.
+
+use std::{borrow::Cow, collections::BTreeMap, fmt};
+
+use base64::{
+    Engine, alphabet,
+    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
+};
+
+use super::go_json::{self, Members, Value};
+use super::key::RegistryKey;
+
+pub use super::go_json::{Kind, SyntaxError};
+
+/// The type of a Secret with a Docker configuration file, and the data key that it is read from.
+const DOCKER_CONFIG_JSON: (&str, &str) = ("kubernetes.io/dockerconfigjson", ".dockerconfigjson");
+/// The same for the older form of that file, which has its entries at the top.
+const DOCKER_CFG: (&str, &str) = ("kubernetes.io/dockercfg", ".dockercfg");
+
+/// What the kubelet finds in a Secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Contents {
+    /// The entries, sorted by key. There may be none.
+    Entries(Vec<Entry>),
+    /// Nothing: the kubelet passes the Secret over, and its other Secrets still count.
+    Ignored(Ignored),
+}
+
+/// Why the kubelet passes a Secret over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ignored {
+    /// The data under the key of its type is empty.
+    Empty {
+        /// The key of the Secret's type.
+        data_key: &'static str,
+    },
+    /// There is no data under the key of its type.
+    NoData {
+        /// The key of the Secret's type.
+        data_key: &'static str,
+    },
+    /// It is of this type, which is none of the two for pulling.
+    Type(Box<str>),
+}
+
+/// One entry of a Secret: a registry and the login for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// The key, as it is written in the Secret.
+    pub key: RegistryKey,
+    /// Who logs in.
+    pub login: Login,
+}
+
+/// Who logs in with an entry. The password itself is not kept.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Login {
+    username: Vec<u8>,
+    has_password: bool,
+}
+
+/// Why a Secret cannot be read. With one such Secret, the kubelet fails every pull of the Pod.
+///
+/// The messages name registry keys, without credentials in them, and types and offsets, but no value.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SecretError {
+    /// `auth` of an entry is not base64, or not as Go reads it.
+    #[error("`auth` of the entry `{key}` is not base64: write the base64 of `user:password`")]
+    AuthBase64 {
+        /// The key of the entry.
+        key: RegistryKey,
+    },
+    /// `auth` of an entry holds no user and password.
+    #[error("`auth` of the entry `{key}` has no colon in it: write the base64 of `user:password`")]
+    AuthColon {
+        /// The key of the entry.
+        key: RegistryKey,
+    },
+    /// The document is no object.
+    #[error("`{data_key}` must hold an object, not {found}")]
+    Document {
+        /// The data key that was read.
+        data_key: &'static str,
+        /// What stands there.
+        found: Kind,
+    },
+    /// An entry is no object.
+    #[error("the entry `{key}` must be an object such as {{\"auth\": …}}, not {found}")]
+    Entry {
+        /// The key of the entry.
+        key: RegistryKey,
+        /// What stands there.
+        found: Kind,
+    },
+    /// A member of an entry is no string.
+    #[error("`{member}` of the entry `{key}` must be a string in quotes, not {found}")]
+    EntryMember {
+        /// The key of the entry.
+        key: RegistryKey,
+        /// The member.
+        member: &'static str,
+        /// What stands there.
+        found: Kind,
+    },
+    /// A value of `HttpHeaders` is no string.
+    #[error("every value of `HttpHeaders` must be a string in quotes, not {found}")]
+    Header {
+        /// What stands there.
+        found: Kind,
+    },
+    /// `auths` or `HttpHeaders` is no object.
+    #[error("`{member}` must be an object, not {found}")]
+    Member {
+        /// The member.
+        member: &'static str,
+        /// What stands there.
+        found: Kind,
+    },
+    /// The data is not one JSON document.
+    #[error("`{data_key}` is not JSON: {fault}")]
+    Syntax {
+        /// The data key that was read.
+        data_key: &'static str,
+        /// What is wrong.
+        fault: SyntaxError,
+    },
+}
+
+/// Entries by key: a later one replaces an earlier one.
+type Entries = BTreeMap<String, Login>;
+
+/// Reads a Secret as the kubelet does, from its type and its data, which `data` finds by key.
+///
+/// # Errors
+///
+/// [`SecretError`] where the kubelet cannot read the Secret and so pulls nothing at all.
+pub fn read<'d>(
+    type_: &str,
+    data: impl FnOnce(&str) -> Option<&'d [u8]>,
+) -> Result<Contents, SecretError> {
+    let (data_key, read_entries): (_, fn(_, _) -> _) = if type_ == DOCKER_CONFIG_JSON.0 {
+        (DOCKER_CONFIG_JSON.1, read_config)
+    } else if type_ == DOCKER_CFG.0 {
+        (DOCKER_CFG.1, read_entries)
+    } else {
+        return Ok(Contents::Ignored(Ignored::Type(type_.into())));
+    };
+    let text = match data(data_key) {
+        None => return Ok(Contents::Ignored(Ignored::NoData { data_key })),
+        Some([]) => return Ok(Contents::Ignored(Ignored::Empty { data_key })),
+        Some(text) => text,
+    };
+
+    let document = Value::parse(text).map_err(|fault| SecretError::Syntax { data_key, fault })?;
+    let members = document.members().map_err(|found| SecretError::Document { data_key, found })?;
+    let mut entries = Entries::new();
+    if let Some(members) = members {
+        read_entries(members, &mut entries)?;
+    }
+    let entries = entries.into_iter().map(|(key, login)| Entry { key: key.into(), login });
+    Ok(Contents::Entries(entries.collect()))
+}
+
+/// Reads the members of a whole Docker configuration.
+fn read_config(members: Members<'_>, entries: &mut Entries) -> Result<(), SecretError> {
+    for (name, value) in members {
+        if go_json::is_named(&name, "auths") {
+            match object("auths", value)? {
+                Some(members) => read_entries(members, entries)?,
+                // Go empties a map where `null` is put into it.
+                None => entries.clear(),
+            }
+        } else if go_json::is_named(&name, "HttpHeaders") {
+            for (_, header) in object("HttpHeaders", value)?.into_iter().flatten() {
+                header.text().map_err(|found| SecretError::Header { found })?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn object<'a>(member: &'static str, value: Value<'a>) -> Result<Option<Members<'a>>, SecretError> {
+    value.members().map_err(|found| SecretError::Member { member, found })
+}
+
+fn read_entries(members: Members<'_>, entries: &mut Entries) -> Result<(), SecretError> {
+    for (key, value) in members {
+        let login = read_login(&key, value)?;
+        entries.insert(key, login);
+    }
+    Ok(())
+}
+
+fn read_login(key: &str, entry: Value<'_>) -> Result<Login, SecretError> {
+    let [mut username, mut password, mut email, mut auth] = [const { String::new() }; 4];
+    let members = entry.members().map_err(|found| SecretError::Entry { key: key.into(), found })?;
+    for (name, value) in members.into_iter().flatten() {
+        let fields = [
+            ("username", &mut username),
+            ("password", &mut password),
+            ("email", &mut email),
+            ("auth", &mut auth),
+        ];
+        let Some((member, field)) = fields.into_iter().find(|(it, _)| go_json::is_named(&name, it))
+        else {
+            continue;
+        };
+        let text = value.text();
+        let text =
+            text.map_err(|found| SecretError::EntryMember { key: key.into(), member, found });
+        // A `null` leaves what an earlier member of the same name has put there.
+        if let Some(text) = text? {
+            *field = text;
+        }
+    }
+    if auth.is_empty() {
+        return Ok(Login { username: username.into(), has_password: !password.is_empty() });
+    }
+
+    let pair = decode_auth(&auth).ok_or_else(|| SecretError::AuthBase64 { key: key.into() })?;
+    let colon = pair.iter().position(|&byte| byte == b':');
+    let colon = colon.ok_or_else(|| SecretError::AuthColon { key: key.into() })?;
+    let (username, colon_and_password) = pair.split_at(colon);
+    Ok(Login { username: username.to_vec(), has_password: colon_and_password.len() > 1 })
+}
+
+/// Decodes base64 as Go does: line breaks are skipped, padding is whole or missing, unused bits are free.
+fn decode_auth(auth: &str) -> Option<Vec<u8>> {
+    const PADDED: GeneralPurpose = engine(DecodePaddingMode::RequireCanonical);
+    const UNPADDED: GeneralPurpose = engine(DecodePaddingMode::RequireNone);
+
+    let auth = auth.replace(['\r', '\n'], "");
+    let engine = if auth.ends_with('=') { PADDED } else { UNPADDED };
+    engine.decode(auth).ok()
+}
+
+const fn engine(padding: DecodePaddingMode) -> GeneralPurpose {
+    let config = GeneralPurposeConfig::new()
+        .with_decode_allow_trailing_bits(true)
+        .with_decode_padding_mode(padding);
+    GeneralPurpose::new(&alphabet::STANDARD, config)
+}
+
+// === impl Login ===
+
+impl Login {
+    /// The user's name; empty where the entry has none. Bytes that are not UTF-8 become U+FFFD.
+    #[must_use]
+    pub fn username(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(&self.username)
+    }
+
+    /// Whether there is a password with it.
+    #[must_use]
+    pub fn has_password(&self) -> bool {
+        self.has_password
+    }
+}
+
+/// Says only what is there: some registries take a token for the user's name.
+impl fmt::Debug for Login {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Login")
+            .field("has_username", &!self.username.is_empty())
+            .field("has_password", &self.has_password)
+            .finish_non_exhaustive()
+    }
+}
+
+// === impl Ignored ===
+
+impl fmt::Display for Ignored {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty { data_key } => write!(f, "its `{data_key}` is empty"),
+            Self::NoData { data_key } => {
+                write!(f, "it has no `{data_key}`, which is what the kubelet reads for its type")
+            }
+            Self::Type(type_) => {
+                let (json, cfg) = (DOCKER_CONFIG_JSON.0, DOCKER_CFG.0);
+                write!(
+                    f,
+                    "it is of type `{type_:.64}`, and the kubelet reads only `{json}` and `{cfg}`"
+                )
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read_json(text: &str) -> Result<Contents, SecretError> {
+        read(DOCKER_CONFIG_JSON.0, |_| Some(text.as_bytes()))
+    }
+
+    #[test]
+    fn nothing_secret_is_shown() {
+        let text = r#"{"auths": {"https://hunter2@quay.io": {"auth": "aHVudGVyMjpodW50ZXIy"}}}"#;
+        let contents = read_json(text).expect("readable");
+        assert!(!format!("{contents:?}").contains("hunter2"));
+
+        for (text, message) in [
+            (
+                r#"{"auths": {"https://hunter2@quay.io": {"auth": "hunter2!"}}}"#,
+                "`auth` of the entry `https://…@quay.io` is not base64: write the base64 of `user:password`",
+            ),
+            (
+                r#"{"auths": {"quay.io": {"password": ["hunter2"]}}}"#,
+                "`password` of the entry `quay.io` must be a string in quotes, not a list",
+            ),
+            (
+                r#"{"auths": {"quay.io": {"auth": "hunter2"}"#,
+                "`.dockerconfigjson` is not JSON: it ends too early, at byte 41",
+            ),
+        ] {
+            let err = read_json(text).expect_err("unreadable");
+            assert_eq!(err.to_string(), message);
+            assert!(!format!("{err:?}").contains("hunter2"));
+        }
+    }
+
+    #[test]
+    fn a_later_null_empties_auths_but_not_a_member() {
+        let keys = |text| match read_json(text).expect("readable") {
+            Contents::Entries(entries) => entries.len(),
+            Contents::Ignored(_) => 0,
+        };
+        assert_eq!(keys(r#"{"auths": {"a": {}}, "Auths": {"b": null}}"#), 2);
+        assert_eq!(keys(r#"{"auths": {"a": {}}, "Auths": null}"#), 0);
+
+        let entries = r#"{"a": {"username": "u", "Username": null}}"#;
+        let contents = read(DOCKER_CFG.0, |_| Some(entries.as_bytes())).expect("readable");
+        let Contents::Entries(entries) = contents else { panic!("{contents:?}") };
+        assert_eq!(entries[0].login.username(), "u");
+    }
+
+    #[test]
+    fn nesting_has_go_s_bound() {
+        let nested = |depth| format!("{{\"x\": {}{}}}", "[".repeat(depth), "]".repeat(depth));
+        assert!(read_json(&nested(9_999)).is_ok());
+        assert_eq!(
+            read_json(&nested(10_000)),
+            Err(SecretError::Syntax {
+                data_key: DOCKER_CONFIG_JSON.1,
+                fault: SyntaxError::Depth { at: 6 + 9_999 }
+            })
+        );
+    }
+}
