@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# Lints the chart: Helm's own rules with each file of ci/, files that are generated, and versions that must agree.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+helm=$(tests/cluster/helm/binary.sh)
+chart=charts/pullcred
+
+for values in $chart/ci/*-values.yaml; do
+  "$helm" lint --strict --quiet "$chart" --values "$values"
+done
+charts/readme.sh --check
+charts/manifests.sh --check
+
+package_version=$(sed -n 's/^version = "\(.*\)"$/\1/p' Cargo.toml | head -n 1)
+grep -qx "appVersion: \"$package_version\"" $chart/Chart.yaml ||
+  { echo "$chart/Chart.yaml: appVersion is not the package's version, $package_version" >&2; exit 1; }
+grep -qx "      image: ghcr.io/pullcred/pullcred:$package_version" $chart/Chart.yaml ||
+  { echo "$chart/Chart.yaml: artifacthub.io/images does not name the image of $package_version" >&2; exit 1; }
+
+# What is packaged renders as what is here does: .helmignore leaves nothing out that is needed.
+packaged=$(mktemp -d)
+trap 'rm -rf "$packaged"' EXIT
+"$helm" package "$chart" --destination "$packaged" >/dev/null
+diff <("$helm" template pullcred "$chart") <("$helm" template pullcred "$packaged"/pullcred-*.tgz)
+echo "the chart is fine" >&2
