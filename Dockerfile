@@ -1,0 +1,33 @@
+# syntax=docker/dockerfile:1
+
+# docker buildx build --build-arg SOURCE_DATE_EPOCH="$(git log -1 --format=%ct)" --build-arg REVISION="$(git rev-parse HEAD)" \
+#   --output type=image,name=ghcr.io/pullcred/pullcred:VERSION,rewrite-timestamp=true .
+#
+# Without an engine, image/image.sh makes the same image. A release pins the toolchain's image by digest:
+# --build-arg RUST_IMAGE=docker.io/library/rust@sha256:…
+ARG RUST_IMAGE=docker.io/library/rust:1.95.0-slim-bookworm
+
+FROM ${RUST_IMAGE} AS build
+WORKDIR /pullcred
+COPY . .
+ARG TARGETARCH
+# The caches make a second build a matter of the crate itself; what is copied out of them is the binary alone.
+RUN --mount=type=cache,id=pullcred-registry,target=/usr/local/cargo/registry \
+    --mount=type=cache,id=pullcred-target-${TARGETARCH},target=/pullcred/target \
+    install -D --mode=0555 "$(image/binary.sh)" /image/pullcred && \
+    install -D --mode=0444 LICENSE /image/licenses/LICENSE
+
+FROM scratch
+ARG VERSION=0.1.0
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="pullcred" \
+      org.opencontainers.image.description="A Kubernetes admission webhook that gives every new Pod the imagePullSecrets its images need" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.source="https://github.com/pullcred/pullcred" \
+      org.opencontainers.image.url="https://github.com/pullcred/pullcred" \
+      org.opencontainers.image.version="${VERSION}"
+COPY --from=build /image/ /
+USER 65532:65532
+EXPOSE 8443 8080
+ENTRYPOINT ["/pullcred"]
