@@ -8,12 +8,12 @@ file=deploy/pullcred.yaml
 
 render() {
   cat <<'EOF'
-# pullcred without Helm, written by charts/manifests.sh from the chart's default values.
+# pullcred without Helm, written by charts/manifests.sh from the chart.
 #
 #   kubectl apply -f pullcred.yaml
 #
-# The mapping is in the ConfigMap pullcred-mapping: its rules say which registry needs which pull Secret. A change there needs no
-# restart. To remove pullcred, delete its registration first; the namespace takes along the Secrets that the controller made:
+# The mapping is in the ConfigMap pullcred-mapping: its rules say which registry needs which pull Secret. Put yours in place of the
+# example's. A later change needs no restart. To remove pullcred, delete its registration first; the namespace takes along the Secrets that the controller made:
 #
 #   kubectl delete mutatingwebhookconfiguration pullcred
 #   kubectl delete --ignore-not-found -f pullcred.yaml
@@ -28,7 +28,8 @@ metadata:
 EOF
   # Hooks and tests are Helm's; so are two of the labels.
   "$helm" template pullcred charts/pullcred --namespace pullcred --no-hooks \
-    --set tests.enabled=false,unregisterHook.enabled=false |
+    --set tests.enabled=false,unregisterHook.enabled=false \
+    --set-json 'mapping.rules=[{"registries":["registry.example.com"],"secret":"example"}]' |
     grep -v -e '^ *helm.sh/chart:' -e '^ *app.kubernetes.io/managed-by:' -e '^# Source:'
 }
 

@@ -145,6 +145,9 @@ readinessProbe:
 {{- if and .Values.mappingFrom.configMap (or .Values.mapping.rules .Values.mapping.always) -}}
 {{- fail "both mapping and mappingFrom.configMap are set: the mapping is in one or the other" -}}
 {{- end -}}
+{{- if not (or .Values.mappingFrom.configMap .Values.mapping.rules .Values.mapping.always (include "pullcred.testsEnabled" .)) -}}
+{{- fail "the mapping is empty, and pullcred doesn't start with an empty one: write mapping.rules, such as [{registries: [registry.example.com], secret: example}]" -}}
+{{- end -}}
 {{- $certificates := .Values.certificates -}}
 {{- if and (eq $certificates.mode "existingSecret") (not $certificates.existingSecret.caBundle) -}}
 {{- $injected := false -}}

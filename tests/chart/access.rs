@@ -1,0 +1,133 @@
+//! Who may do what.
+
+use crate::{
+    helm::{examples, objects},
+    object::{Object, find},
+};
+
+fn rules(objects: &[Object]) -> impl Iterator<Item = (&str, Object)> {
+    objects
+        .iter()
+        .filter(|object| matches!(object.kind(), "Role" | "ClusterRole"))
+        .flat_map(|role| role.items("/rules").map(|rule| (role.name(), rule)))
+}
+
+#[test]
+fn every_right_is_on_named_objects() {
+    let mut on_secrets = 0;
+    for (example, values) in examples() {
+        for (role, rule) in rules(&objects(&[&values])) {
+            let everything =
+                ["/apiGroups", "/resources", "/verbs"].map(|list| rule.texts(list)).concat();
+            assert!(!everything.contains(&"*"), "{example}: {role}: {rule:?}");
+            on_secrets += usize::from(rule.texts("/resources").contains(&"secrets"));
+            // To grant opting in is to grant it for all namespaces; it is a right on nothing that exists.
+            if rule.texts("/resources") != ["optins"] {
+                assert!(!rule.texts("/resourceNames").is_empty(), "{example}: {role}: {rule:?}");
+            }
+        }
+    }
+    assert!(on_secrets > 0, "no example has a rule on Secrets");
+}
+
+#[test]
+fn the_rights_are_these() {
+    let objects = objects(&[]);
+    let mut rights: Vec<_> = rules(&objects)
+        .map(|(role, rule)| {
+            let [verbs, resources, names] =
+                ["/verbs", "/resources", "/resourceNames"].map(|list| rule.texts(list).join(" "));
+            format!("{role}: {verbs} on {resources} {names}")
+        })
+        .collect();
+    rights.sort_unstable();
+    assert_eq!(
+        rights,
+        [
+            "pullcred-controller: get list watch create patch update on secrets pullcred-ca pullcred-tls",
+            "pullcred-controller: get list watch patch on mutatingwebhookconfigurations pullcred",
+            "pullcred-unregister: get delete on mutatingwebhookconfigurations pullcred",
+        ]
+    );
+}
+
+#[test]
+fn the_webhook_has_no_right_and_no_token() {
+    for (example, values) in examples() {
+        let objects = objects(&[&values]);
+        let webhook = objects
+            .iter()
+            .find(|object| object.kind() == "Deployment" && object.name().ends_with("-webhook"))
+            .unwrap();
+        let account = webhook.text("/spec/template/spec/serviceAccountName");
+        assert_eq!(
+            webhook.at("/spec/template/spec/automountServiceAccountToken"),
+            false,
+            "{example}"
+        );
+        for binding in objects.iter().filter(|object| object.kind().ends_with("RoleBinding")) {
+            for subject in binding.items("/subjects") {
+                assert_ne!(subject.text("/name"), account, "{example}: {}", binding.name());
+            }
+        }
+    }
+}
+
+#[test]
+fn no_secret_is_in_the_chart() {
+    for (example, values) in examples() {
+        assert!(objects(&[&values]).iter().all(|object| object.kind() != "Secret"), "{example}");
+    }
+}
+
+#[test]
+fn bindings_are_of_roles_and_accounts_that_are_there() {
+    for (example, values) in examples() {
+        let objects = objects(&[&values]);
+        for binding in objects.iter().filter(|object| object.kind().ends_with("RoleBinding")) {
+            let role = find(&objects, binding.text("/roleRef/kind"), binding.text("/roleRef/name"));
+            assert!(role.at("/rules").is_array(), "{example}");
+            for subject in binding.items("/subjects") {
+                if subject.kind() == "ServiceAccount" {
+                    find(&objects, "ServiceAccount", subject.text("/name"));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_policy_keeps_the_controller_to_certificates() {
+    let objects = objects(&[]);
+    let policy = find(&objects, "ValidatingAdmissionPolicy", "pullcred-controller");
+    assert_eq!(
+        policy.text("/spec/matchConditions/0/expression"),
+        "request.userInfo.username == 'system:serviceaccount:pullcred:pullcred-controller'"
+    );
+    assert_eq!(policy.text("/spec/failurePolicy"), "Fail");
+    let binding = find(&objects, "ValidatingAdmissionPolicyBinding", "pullcred-controller");
+    assert_eq!(binding.texts("/spec/validationActions"), ["Deny"]);
+}
+
+#[test]
+fn opting_in_is_guarded_where_labels_can_be_changed() {
+    let objects = objects(&["--set=optInPolicy.enabled=true"]);
+    let policy = find(&objects, "ValidatingAdmissionPolicy", "pullcred-opt-in");
+    assert_eq!(
+        policy.texts("/spec/matchConstraints/resourceRules/0/resources"),
+        ["namespaces", "namespaces/status", "namespaces/finalize"]
+    );
+    assert_eq!(
+        policy.texts("/spec/matchConstraints/resourceRules/0/operations"),
+        ["CREATE", "UPDATE"]
+    );
+    assert_eq!(policy.text("/spec/failurePolicy"), "Fail");
+}
+
+#[test]
+fn the_webhook_connects_to_nobody() {
+    let objects = objects(&[]);
+    let policy = find(&objects, "NetworkPolicy", "pullcred-webhook");
+    assert_eq!(policy.texts("/spec/policyTypes"), ["Ingress", "Egress"]);
+    assert_eq!(policy.at("/spec/egress"), &serde_json::json!([]));
+}

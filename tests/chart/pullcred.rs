@@ -1,0 +1,120 @@
+//! pullcred understands what the chart gives it, and has the metrics that the chart asks for.
+
+use std::collections::BTreeSet;
+
+use clap::Parser as _;
+use pullcred::{
+    cli::{Cli, Command},
+    core::{decide::Reason, image::ImageRef},
+    mapping,
+    metrics::{HandshakeFailure, Metrics},
+};
+
+use crate::{
+    helm::{examples, objects, render, repository},
+    object::{Object, find},
+};
+
+/// The command line of the first container.
+fn command_line(pod: &Object) -> Vec<String> {
+    let arguments = pod.texts("/spec/containers/0/args").into_iter().map(str::to_owned);
+    std::iter::once("pullcred".to_owned()).chain(arguments).collect()
+}
+
+#[test]
+fn the_webhook_starts_with_these_arguments() {
+    let webhook = find(&objects(&[]), "Deployment", "pullcred-webhook").pod().unwrap();
+    let Cli { command: Command::Webhook(arguments), .. } =
+        Cli::try_parse_from(command_line(&webhook)).unwrap();
+    // Where the arguments look for files, volumes put them.
+    let mounted: Vec<_> = webhook
+        .items("/spec/containers/0/volumeMounts")
+        .map(|mount| mount.text("/mountPath").to_owned())
+        .collect();
+    assert_eq!(mounted, ["/etc/pullcred/mapping", "/etc/pullcred/tls"]);
+    assert!(arguments.config.starts_with("/etc/pullcred/mapping"));
+}
+
+#[test]
+fn the_environment_has_names_that_pullcred_reads() {
+    let source = std::fs::read_to_string(repository().join("src/cli.rs")).unwrap()
+        + &std::fs::read_to_string(repository().join("src/cli/webhook.rs")).unwrap();
+    for object in objects(&[]) {
+        let Some(pod) = object.pod() else { continue };
+        for variable in pod.items("/spec/containers/0/env") {
+            let name = variable.text("/name");
+            assert!(source.contains(&format!("env = \"{name}\"")), "{}: {name}", object.name());
+        }
+    }
+}
+
+#[test]
+fn the_mapping_is_one() {
+    for (example, values) in examples() {
+        let objects = objects(&[&values]);
+        let Some(config) = objects.iter().find(|object| object.name().ends_with("-mapping")) else {
+            assert_eq!(example, "minimal");
+            continue;
+        };
+        let text = config.text("/data/pullcred.yaml");
+        let mapping = mapping::parse(text).unwrap_or_else(|error| panic!("{example}: {error}"));
+
+        // The rule of Helm's test covers pullcred's own image, in the test's namespace and nowhere else.
+        let pod = objects.iter().find(|object| object.kind() == "Pod").unwrap();
+        let image = ImageRef::parse(pod.text("/spec/containers/0/image")).unwrap();
+        let secrets = |namespace: &str| -> Vec<_> {
+            let mut found = Vec::new();
+            mapping.matches(&image, namespace, &mut found);
+            found.iter().map(|found| found.secret.as_str().to_owned()).collect()
+        };
+        assert_eq!(secrets(pod.text("/metadata/namespace")), [pod.name()], "{example}");
+        assert_eq!(secrets("team-a"), [""; 0], "{example}");
+    }
+}
+
+#[test]
+fn the_test_pod_goes_to_an_opted_in_namespace_that_a_policy_guards() {
+    let objects = objects(&[]);
+    let pod = find(&objects, "Pod", "pullcred-helm-test");
+    let namespace = find(&objects, "Namespace", pod.text("/metadata/namespace"));
+    assert_eq!(namespace.text("/metadata/labels/pullcred.dev~1inject"), "enabled");
+    assert!(pod.at("/spec/imagePullSecrets").is_null());
+    let policy = find(&objects, "ValidatingAdmissionPolicy", "pullcred-helm-test");
+    // No hook: it is in force long before a test begins.
+    assert!(policy.at("/metadata/annotations").is_null());
+    assert_eq!(
+        policy.text(
+            "/spec/matchConstraints/namespaceSelector/matchLabels/kubernetes.io~1metadata.name"
+        ),
+        namespace.name()
+    );
+}
+
+#[test]
+fn alerts_and_dashboard_ask_for_metrics_that_are_there() {
+    let (log, _guard) = tracing_appender::non_blocking(std::io::sink());
+    let metrics = Metrics::new(log.error_counter());
+    // A family without a series is not shown.
+    metrics.answered(Some(Reason::OptedOut));
+    metrics.refused("malformed");
+    metrics.handshake_failed(HandshakeFailure::Protocol);
+    metrics.certificate.succeeded();
+    metrics.config.failed();
+    let exposed = metrics.encode().unwrap();
+    let exposed: BTreeSet<_> =
+        exposed.lines().filter_map(|line| line.split(['{', ' ']).next()).collect();
+
+    let text = render(&[
+        "--set=metrics.prometheusRule.enabled=true,metrics.dashboard.enabled=true",
+        "--show-only=templates/monitoring/prometheusrule.yaml",
+        "--show-only=templates/monitoring/dashboard.yaml",
+    ]);
+    let asked_for: BTreeSet<_> = text
+        .split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+        .filter(|word| word.starts_with("pullcred_"))
+        .collect();
+    assert!(asked_for.len() > 5, "{asked_for:?}");
+    for metric in asked_for {
+        assert!(exposed.contains(metric), "{metric} is not among {exposed:?}");
+    }
+}
