@@ -8,12 +8,13 @@
 //! | [`core`] | the decision and all it is made of: pure, no I/O, no clock, no logging |
 //! | [`mapping`] | the text of a mapping file to a [`core::rules::Mapping`], with errors that help |
 //! | [`server`] | admission over HTTPS: the router, connections, TLS, drain, the admin port |
+//! | [`commands`] | what people and pipelines run: manifests in, explanations and manifests out |
 //! | [`cli`] | the command line, as types |
 //! | [`metrics`], [`telemetry`], [`shutdown`] | what the outside sees of a running process |
 //!
 //! # The dependency rule
 //!
-//! `main -> cli -> server -> core` and `mapping -> core`; `core` depends on nothing of the crate, and
+//! `main -> cli -> {commands, server} -> core` and `mapping -> core`; `core` depends on nothing of the crate, and
 //! knows neither tokio, axum nor kube. `tests/architecture.rs` reads the `use` lines and enforces it.
 //!
 //! # One way through
@@ -24,6 +25,7 @@
 //! ```
 
 pub mod cli;
+pub mod commands;
 pub mod core;
 pub mod mapping;
 pub mod metrics;

@@ -1,0 +1,25 @@
+//! Manifests, as `kubectl` takes them: streams of YAML and JSON documents, Lists, and what is in them.
+//!
+//! ```text
+//! Source --open--> Documents --each--> Document --value--> Value --objects--> Object --+--> pod_templates --> Pod
+//!                                                                                      +--> SecretManifest
+//! ```
+//!
+//! A stream is read document by document, so only the largest of them has to fit into memory.
+
+mod document;
+mod documents;
+mod error;
+mod json_end;
+mod object;
+mod secret;
+mod source;
+mod template;
+
+pub use document::Document;
+pub use documents::Documents;
+pub use error::{ManifestError, Problem};
+pub use object::{Object, objects};
+pub use secret::SecretManifest;
+pub use source::Source;
+pub use template::{PodTemplate, TemplatePath, TemplatePathError, pod_templates};

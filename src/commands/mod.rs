@@ -1,0 +1,123 @@
+//! The commands that a person or a pipeline runs: options in, data to standard output, an [`Exit`] back.
+//!
+//! A command never ends the process and opens no terminal of its own: it gets its [`Streams`].
+
+use std::{
+    error::Error,
+    fmt,
+    io::{self, BufRead, Write},
+};
+
+mod config;
+pub mod manifests;
+
+pub use config::{ConfigError, load_mapping};
+
+/// How a command ended that did its work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub enum Exit {
+    /// Nothing to complain of: exit code 0.
+    Fine,
+    /// It was asked to find something, and did: exit code 1.
+    Findings,
+}
+
+/// What a command reads from and writes to.
+pub struct Streams<'s> {
+    /// What `-` stands for.
+    pub stdin: &'s mut dyn BufRead,
+    /// Data.
+    pub stdout: &'s mut dyn Write,
+    /// Diagnostics: warnings, progress, summaries.
+    pub stderr: &'s mut dyn Write,
+    /// Whether text on `stdout` may have colours.
+    pub colour: bool,
+}
+
+/// Why a command did not do its work.
+///
+/// Its text is for people: what is wrong, where, and what to write instead. It holds no credential.
+#[derive(Debug)]
+pub struct Failure {
+    fault: Fault,
+    cause: Box<dyn Error + Send + Sync>,
+}
+
+/// Who can mend a [`Failure`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fault {
+    /// Nobody has to: the reader of our output has read enough.
+    BrokenPipe,
+    /// What was read or reached.
+    Trouble,
+    /// Whoever wrote the command line or the mapping.
+    Usage,
+}
+
+// === impl Streams ===
+
+impl fmt::Debug for Streams<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Streams").field("colour", &self.colour).finish_non_exhaustive()
+    }
+}
+
+// === impl Failure ===
+
+impl Failure {
+    /// The command line or the mapping cannot be followed: exit code 2.
+    pub fn usage(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self { fault: Fault::Usage, cause: cause.into() }
+    }
+
+    /// Something that was read, written or asked for is in the way: exit code 1.
+    pub fn trouble(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self { fault: Fault::Trouble, cause: cause.into() }
+    }
+
+    /// Whether the command line or the mapping is at fault.
+    #[must_use]
+    pub fn is_usage(&self) -> bool {
+        self.fault == Fault::Usage
+    }
+
+    /// Whether standard output was closed, as `head` does: no reason for a message.
+    #[must_use]
+    pub fn is_broken_pipe(&self) -> bool {
+        self.fault == Fault::BrokenPipe
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.cause.fmt(f)
+    }
+}
+
+impl Error for Failure {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.cause.source()
+    }
+}
+
+/// A failure to write: commands report one to read with the name of the file.
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        let broken_pipe = error.kind() == io::ErrorKind::BrokenPipe;
+        let fault = if broken_pipe { Fault::BrokenPipe } else { Fault::Trouble };
+        Self { fault, cause: format!("cannot write the output: {error}").into() }
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        Self::usage(error)
+    }
+}
+
+impl From<manifests::ManifestError> for Failure {
+    fn from(error: manifests::ManifestError) -> Self {
+        Self::trouble(error)
+    }
+}
