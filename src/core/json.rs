@@ -12,6 +12,15 @@ pub struct Text<'a>(Cow<'a, str>);
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Nullable<T>(pub(super) T);
 
+/// What is wrong with a document, and where, without the value that stands there: it may be anything.
+pub(super) fn describe(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    match text.rsplit_once(", expected ") {
+        Some((_value, expected)) => format!("expected {expected}"),
+        None => text,
+    }
+}
+
 // === impl Text ===
 
 impl Deref for Text<'_> {

@@ -12,7 +12,7 @@ const WARNINGS: usize = 3;
 /// At most so many characters a warning.
 const CHARACTERS: usize = 120;
 /// At most so many characters of a name or an image within a warning, so that the reason stays readable.
-const QUOTED: usize = 40;
+const QUOTED: usize = 30;
 
 /// The warnings of one decision: the first few, and how many more there would be.
 #[derive(Debug, Default)]

@@ -65,14 +65,14 @@ pub struct Options {
 #[non_exhaustive]
 pub enum StartError {
     /// An address is taken, or not ours.
-    #[error("cannot listen on {address} ({flag}): {source}")]
+    #[error("cannot listen on {address} ({flag}): {error}")]
     Bind {
         /// The flag that names the address.
         flag: &'static str,
         /// The address.
         address: SocketAddr,
         /// What the operating system says.
-        source: io::Error,
+        error: io::Error,
     },
     /// The certificate or its key is not usable.
     #[error(transparent)]
@@ -82,7 +82,7 @@ pub enum StartError {
     Config(#[from] LoadError<MappingError>),
     /// TLS cannot be set up.
     #[error("cannot set up TLS: {0}")]
-    Tls(#[from] rustls::Error),
+    Tls(rustls::Error),
 }
 
 /// A webhook whose ports are open, but which serves nobody yet.
@@ -124,7 +124,9 @@ impl Webhook {
         in_force.config_loaded(&known, &metrics);
         in_force.certificate_loaded(&certificate, &metrics);
         let served = Arc::new(ServedCertificate::new(certificate.value));
-        let tls = TlsAcceptor::from(Arc::new(tls::server_config(Arc::clone(&served))?));
+        let tls = TlsAcceptor::from(Arc::new(
+            tls::server_config(Arc::clone(&served)).map_err(StartError::Tls)?,
+        ));
         let admission = Arc::new(Admission::new(
             known.value,
             Arc::clone(&metrics),
@@ -193,5 +195,5 @@ impl Webhook {
 }
 
 async fn open(address: SocketAddr, flag: &'static str) -> Result<TcpListener, StartError> {
-    TcpListener::bind(address).await.map_err(|source| StartError::Bind { flag, address, source })
+    TcpListener::bind(address).await.map_err(|error| StartError::Bind { flag, address, error })
 }

@@ -177,8 +177,8 @@ impl CertificateFiles {
                 Ok((Self(Some(watch)), certificate_loaded(certificate, &fingerprint)))
             }
             CertificateSource::SelfSigned => {
-                let certificate = Certificate::self_signed().map_err(|source| {
-                    LoadError::Content { path: "--tls-self-signed".into(), source }
+                let certificate = Certificate::self_signed().map_err(|error| {
+                    LoadError::Content { path: "--tls-self-signed".into(), error }
                 })?;
                 Ok((Self(None), certificate_loaded(certificate, &"none: made in memory")))
             }

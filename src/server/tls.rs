@@ -38,13 +38,13 @@ pub enum CertificateError {
     Expired(i64),
     /// There is no private key in the key file.
     #[error("the key file holds no private key in PEM (PKCS#8, PKCS#1 or SEC1)")]
-    Key(#[source] rustls::pki_types::pem::Error),
+    Key,
     /// The certificate's validity cannot be read.
     #[error("the leaf certificate is no X.509 certificate")]
     Leaf,
     /// The key is another certificate's, or of a kind that rustls does not know.
     #[error("certificate and key do not go together: {0}")]
-    Mismatch(#[source] rustls::Error),
+    Mismatch(rustls::Error),
     /// The chain is empty.
     #[error("the certificate file holds no certificate in PEM")]
     NoCertificate,
@@ -53,10 +53,10 @@ pub enum CertificateError {
     NotYetValid(i64),
     /// The file holds something that is no PEM.
     #[error("the certificate file is no PEM")]
-    Pem(#[source] rustls::pki_types::pem::Error),
+    Pem,
     /// A certificate could not be made in memory.
     #[error("cannot make a certificate: {0}")]
-    SelfSigned(#[from] rcgen::Error),
+    SelfSigned(rcgen::Error),
 }
 
 impl Certificate {
@@ -69,8 +69,11 @@ impl Certificate {
     pub fn from_pem(chain: &[u8], key: &[u8]) -> Result<Self, CertificateError> {
         let chain = CertificateDer::pem_slice_iter(chain)
             .collect::<Result<Vec<_>, _>>()
-            .map_err(CertificateError::Pem)?;
-        let key = PrivateKeyDer::from_pem_slice(key).map_err(CertificateError::Key)?;
+            .map_err(|_| CertificateError::Pem)?;
+        if chain.is_empty() {
+            return Err(CertificateError::NoCertificate);
+        }
+        let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| CertificateError::Key)?;
         Self::new(chain, key)
     }
 
@@ -81,7 +84,8 @@ impl Certificate {
     /// [`CertificateError::SelfSigned`].
     pub fn self_signed() -> Result<Self, CertificateError> {
         let names = ["localhost", "127.0.0.1", "::1"].map(str::to_owned);
-        let made = rcgen::generate_simple_self_signed(names)?;
+        let made =
+            rcgen::generate_simple_self_signed(names).map_err(CertificateError::SelfSigned)?;
         let key = PrivateKeyDer::try_from(made.signing_key.serialize_der());
         Self::new(vec![made.cert.der().clone()], key.map_err(|_| CertificateError::Leaf)?)
     }

@@ -18,20 +18,20 @@ pub struct Watch {
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError<E> {
     /// A file could not be read.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {error}", path.display())]
     Read {
         /// The file.
         path: PathBuf,
         /// What the operating system says.
-        source: io::Error,
+        error: io::Error,
     },
     /// The files were read, but their content is not usable.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {error}", path.display())]
     Content {
         /// The first of the files.
         path: PathBuf,
         /// What is wrong with it.
-        source: E,
+        error: E,
     },
 }
 
@@ -70,7 +70,7 @@ impl Watch {
     ) -> Result<(Self, T, Fingerprint), LoadError<E>> {
         let contents = read(&paths)?;
         let fingerprint = Fingerprint::of(&contents);
-        let value = parse(&contents).map_err(|source| LoadError::content(&paths, source))?;
+        let value = parse(&contents).map_err(|error| LoadError::content(&paths, error))?;
         Ok((Self { paths, seen: Seen::Content(fingerprint) }, value, fingerprint))
     }
 
@@ -94,9 +94,9 @@ impl Watch {
             }
             // The content is judged again at each look, since time alone can make a certificate valid; but one verdict on
             // one content is told once.
-            Err(source) => {
-                let seen = Seen::Failure(format!("{fingerprint} {source}"));
-                self.fail(seen, LoadError::content(&self.paths, source))
+            Err(error) => {
+                let seen = Seen::Failure(format!("{fingerprint} {error}"));
+                self.fail(seen, LoadError::content(&self.paths, error))
             }
         }
     }
@@ -112,7 +112,7 @@ impl Watch {
 
 fn read<E>(paths: &[PathBuf]) -> Result<Vec<Vec<u8>>, LoadError<E>> {
     let read = |path: &PathBuf| {
-        fs::read(path).map_err(|source| LoadError::Read { path: path.clone(), source })
+        fs::read(path).map_err(|error| LoadError::Read { path: path.clone(), error })
     };
     paths.iter().map(read).collect()
 }
@@ -120,8 +120,8 @@ fn read<E>(paths: &[PathBuf]) -> Result<Vec<Vec<u8>>, LoadError<E>> {
 // === impl LoadError ===
 
 impl<E> LoadError<E> {
-    fn content(paths: &[PathBuf], source: E) -> Self {
-        Self::Content { path: paths.first().cloned().unwrap_or_default(), source }
+    fn content(paths: &[PathBuf], error: E) -> Self {
+        Self::Content { path: paths.first().cloned().unwrap_or_default(), error }
     }
 }
 

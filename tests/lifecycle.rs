@@ -1,0 +1,285 @@
+//! The webhook as a process: how it starts, refuses to start, reloads, and leaves.
+
+#![cfg(test)]
+
+mod support;
+
+use std::{
+    fs,
+    path::PathBuf,
+    process::{Command, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+use hyper::{StatusCode, header};
+use serde_json::{Value, json};
+use support::{
+    client::{Connection, page},
+    files::swap,
+    process::{Webhook, command, output},
+    review,
+};
+use tempfile::TempDir;
+
+const ALIYUN: &str = "rules: [{registries: [registry.cn-shanghai.aliyuncs.com], secret: aliyun}]\n";
+
+struct Folder {
+    folder: TempDir,
+    config: PathBuf,
+}
+
+impl Folder {
+    fn new(mapping: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        swap(folder.path(), &[("pullcred.yaml", mapping)]);
+        let config = folder.path().join("pullcred.yaml");
+        Self { folder, config }
+    }
+
+    fn command(&self) -> Command {
+        let mut command = command(&self.config);
+        command.args(["--tls-self-signed", "--reload-interval", "0.02"]);
+        command
+    }
+
+    fn start(&self) -> Webhook {
+        Webhook::start(&mut self.command())
+    }
+
+    fn write(&self, mapping: &str) {
+        swap(self.folder.path(), &[("pullcred.yaml", mapping)]);
+    }
+}
+
+fn private_pod() -> String {
+    let image = "registry.cn-shanghai.aliyuncs.com/huangyisan/nginx";
+    let pod = json!({ "metadata": { "name": "web" }, "spec": { "containers": [{ "name": "app", "image": image }] } });
+    review::create("shop", &pod, &json!({ "uid": "42" })).to_string()
+}
+
+/// The names that the webhook at the other end adds to the private Pod.
+async fn injected(connection: &mut Connection) -> Vec<String> {
+    let answer = connection.review(private_pod()).await.unwrap();
+    assert_eq!(answer.status, StatusCode::OK);
+    let answer: Value = serde_json::from_slice(&answer.body).unwrap();
+    let patch = review::patch_of(&answer, "42").unwrap_or_default();
+    let list = patch[0]["value"].as_array().cloned().unwrap_or_default();
+    list.iter().map(|entry| entry["name"].as_str().unwrap().to_owned()).collect()
+}
+
+async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !holds().await {
+        assert!(Instant::now() < deadline, "{what}: not within 20 s");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test]
+async fn serves_probes_and_admission_and_logs_what_it_changed() {
+    let folder = Folder::new(ALIYUN);
+    let mut webhook = folder.start();
+    assert_eq!(page(webhook.admin, "/livez").await, (StatusCode::OK, "ok".to_owned()));
+    assert_eq!(page(webhook.admin, "/readyz").await, (StatusCode::OK, "ok".to_owned()));
+    let (_, report) = page(webhook.admin, "/readyz?verbose").await;
+    assert!(report.contains("[+]mapping ok: 1 rules from"), "{report}");
+    assert_eq!(page(webhook.admin, "/debug/pprof").await.0, StatusCode::NOT_FOUND);
+    assert_eq!(injected(&mut Connection::tls(webhook.address).await).await, ["aliyun"]);
+    let line = webhook.wait_for_log("pull secrets added");
+    assert_eq!(
+        (&line["uid"], &line["namespace"], &line["pod"], &line["secrets"]),
+        (&json!("42"), &json!("shop"), &json!("web"), &json!("aliyun")),
+    );
+    assert!(line["duration_us"].is_u64(), "{line}");
+    let (_, metrics) = page(webhook.admin, "/metrics").await;
+    assert!(metrics.contains(r#"requests_total{result="injected",reason=""} 1"#), "{metrics}");
+    webhook.signal("INT");
+    assert_eq!(webhook.wait().code(), Some(0));
+}
+
+#[tokio::test]
+async fn leaves_as_a_lame_duck() {
+    let folder = Folder::new(ALIYUN);
+    let mut webhook = folder.start();
+    let mut pooled = Connection::tls(webhook.address).await;
+    assert_eq!(injected(&mut pooled).await, ["aliyun"]);
+    let mut admin = Connection::plain(webhook.admin).await;
+    assert_eq!(admin.get("/readyz").await.status, StatusCode::OK);
+
+    webhook.signal("TERM");
+    eventually("not ready", async || admin_is_unready(&webhook).await).await;
+    // Whoever has not heard yet is served, on an old connection and on a new one, and asked to leave.
+    for connection in [&mut pooled, &mut Connection::tls(webhook.address).await] {
+        let answer = connection.review(private_pod()).await.unwrap();
+        assert_eq!(answer.status, StatusCode::OK);
+        assert_eq!(answer.headers[header::CONNECTION], "close");
+    }
+    drop(pooled);
+    assert_eq!(webhook.wait().code(), Some(0));
+}
+
+async fn admin_is_unready(webhook: &Webhook) -> bool {
+    let (status, report) = page(webhook.admin, "/readyz").await;
+    status == StatusCode::SERVICE_UNAVAILABLE && report.contains("[-]serving failed: shutting down")
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_it_at_once() {
+    let folder = Folder::new(ALIYUN);
+    let mut webhook = folder.start();
+    let _held = Connection::tls(webhook.address).await;
+    webhook.signal("TERM");
+    webhook.wait_for_log("leaving: waiting for clients to connect elsewhere");
+    webhook.signal("TERM");
+    assert_eq!(webhook.wait().code(), Some(0));
+    let last = webhook.rest_of_log();
+    assert!(last.iter().any(|line| line["message"] == "told again: leaving at once"), "{last:?}");
+}
+
+#[tokio::test]
+async fn a_changed_mapping_is_in_force_without_a_restart_and_a_bad_one_never_is() {
+    let folder = Folder::new(ALIYUN);
+    let webhook = folder.start();
+    let mut connection = Connection::tls(webhook.address).await;
+    assert_eq!(injected(&mut connection).await, ["aliyun"]);
+
+    folder.write(&ALIYUN.replace("secret: aliyun", "secret: second"));
+    eventually("reload", async || injected(&mut connection).await == ["second"]).await;
+
+    folder.write("rules: [{registries: [https://quay.io], secret: third}]\n");
+    let line =
+        webhook.wait_for_log("the new mapping is not usable: the last good one stays in force");
+    assert_eq!(line["level"], "ERROR");
+    assert!(line["error"].as_str().unwrap().contains("https://"), "{line}");
+    assert_eq!(injected(&mut connection).await, ["second"]);
+    let (status, report) = page(webhook.admin, "/readyz?verbose").await;
+    assert_eq!(status, StatusCode::OK, "what is in force is good enough to be ready with");
+    assert!(report.contains("not in force"), "{report}");
+
+    folder.write(ALIYUN);
+    eventually("recovery", async || injected(&mut connection).await == ["aliyun"]).await;
+    fs::remove_file(&folder.config).unwrap();
+    webhook.wait_for_log("the new mapping is not usable: the last good one stays in force");
+    assert_eq!(injected(&mut connection).await, ["aliyun"]);
+    let (_, metrics) = page(webhook.admin, "/metrics").await;
+    assert!(
+        metrics.contains(r#"config_reloads_total{result="failure"} 2"#),
+        "once a state: {metrics}"
+    );
+    assert!(metrics.contains(r#"config_reloads_total{result="success"} 3"#), "{metrics}");
+}
+
+#[test]
+fn what_cannot_start_says_why_in_one_line_and_exits_with_2() {
+    let folder = Folder::new(ALIYUN);
+    let path = folder.folder.path();
+    let broken = path.join("broken.yaml");
+    fs::write(&broken, "rules:\n  - registries: [ghcr.io]\n    secert: x\n").unwrap();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap().to_string();
+    let file = |name: &str| path.join(name).to_string_lossy().into_owned();
+
+    let good = folder.config.to_string_lossy().into_owned();
+    for (about, args, expected) in [
+        ("no certificate", vec!["--config", &good], "--tls-self-signed"),
+        ("no mapping", vec!["--tls-self-signed"], "--config"),
+        ("a missing file", vec!["--tls-self-signed", "--config", &file("none")], "none"),
+        ("a broken mapping", vec!["--tls-self-signed", "--config", &file("broken.yaml")], "secert"),
+        ("a taken port", vec!["--tls-self-signed", "--config", &good, "--listen", &taken], &taken),
+        ("a key alone", vec!["--config", &good, "--tls-key", "tls.key"], "--tls-cert"),
+        (
+            "a bad filter",
+            vec!["--tls-self-signed", "--config", &good, "--log", "loud=1=2"],
+            "--log",
+        ),
+    ] {
+        let output = run(&args);
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{about}: {error}");
+        assert!(error.contains(expected), "{about}: {error}");
+        assert!(output.stdout.is_empty(), "{about}");
+    }
+}
+
+fn run(args: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pullcred"));
+    command.env("PULLCRED_LISTEN", "127.0.0.1:0").env("PULLCRED_ADMIN_LISTEN", "127.0.0.1:0");
+    output(command.arg("webhook").args(args))
+}
+
+#[tokio::test]
+async fn a_blocked_log_stops_no_request() {
+    let folder = Folder::new(ALIYUN);
+    let mut child = folder.command().stderr(Stdio::piped()).spawn().unwrap();
+    // The first lines tell the port; then nobody reads the pipe any more.
+    let mut stderr = std::io::BufReader::new(child.stderr.take().unwrap());
+    let address = loop {
+        let mut line = String::new();
+        std::io::BufRead::read_line(&mut stderr, &mut line).unwrap();
+        let line: Value = serde_json::from_str(&line).unwrap();
+        if line["message"] == "serving" {
+            break (line["address"].clone(), line["admin_address"].clone());
+        }
+    };
+    let parse = |value: &Value| value.as_str().unwrap().parse().unwrap();
+    let (address, admin) = (parse(&address.0), parse(&address.1));
+    let mut connection = Connection::tls(address).await;
+    // Far more lines than pipe (64 KiB) and buffer (8192 lines) hold.
+    for _ in 0..12_000 {
+        assert_eq!(injected(&mut connection).await, ["aliyun"]);
+    }
+    let (_, metrics) = page(admin, "/metrics").await;
+    let dropped =
+        metrics.lines().find_map(|line| line.strip_prefix("pullcred_log_lines_dropped_total "));
+    assert!(dropped.unwrap().parse::<u64>().unwrap() > 0, "{metrics}");
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[tokio::test]
+async fn nothing_of_a_body_is_logged_at_any_level() {
+    let folder = Folder::new(ALIYUN);
+    let webhook = Webhook::start(folder.command().args(["--log", "trace"]));
+    let canary = "canary-7f3a";
+    let pod = json!({
+        "metadata": { "name": "web", "annotations": { "note": canary } },
+        "spec": { "containers": [{
+            "name": "app", "image": "registry.cn-shanghai.aliyuncs.com/a",
+            "env": [{ "name": "PASSWORD", "value": canary }], "args": [canary],
+        }] },
+    });
+    let mut connection = Connection::tls(webhook.address).await;
+    let review = review::create("shop", &pod, &Value::Null).to_string();
+    assert_eq!(connection.review(review.clone()).await.unwrap().status, StatusCode::OK);
+    let broken = review.replace("\"containers\":[", "\"containers\":[\"canary-7f3a\",");
+    assert_eq!(connection.review(broken).await.unwrap().status, StatusCode::OK);
+    let cut = review[..review.len() - 1].to_owned();
+    assert_eq!(connection.review(cut).await.unwrap().status, StatusCode::BAD_REQUEST);
+    webhook.signal("INT");
+    let log = webhook.rest_of_log();
+    assert!(log.len() > 5, "trace is chatty: {log:?}");
+    for line in log {
+        assert!(!line.to_string().contains(canary), "{line}");
+    }
+}
+
+#[tokio::test]
+async fn out_of_file_descriptors_it_waits_and_comes_back() {
+    let folder = Folder::new(ALIYUN);
+    let inner = folder.command();
+    let mut limited = Command::new("sh");
+    limited.args(["-c", "ulimit -n 48; exec \"$0\" \"$@\""]).arg(inner.get_program());
+    limited.args(inner.get_args()).stderr(Stdio::piped()).stdin(Stdio::null());
+    let webhook = Webhook::start(&mut limited);
+    let mut first = Connection::tls(webhook.address).await;
+    assert_eq!(injected(&mut first).await, ["aliyun"]);
+    let crowd: Vec<_> =
+        (0..64).map(|_| std::net::TcpStream::connect(webhook.address).unwrap()).collect();
+    webhook.wait_for_log("cannot accept connections");
+    assert_eq!(injected(&mut first).await, ["aliyun"], "who is connected is served");
+    drop(crowd);
+    let mut second = Connection::tls(webhook.address).await;
+    assert_eq!(injected(&mut second).await, ["aliyun"]);
+    let (_, metrics) = page(webhook.admin, "/metrics").await;
+    assert!(!metrics.contains("accept_failures_total 0"), "{metrics}");
+}
