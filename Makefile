@@ -1,0 +1,44 @@
+# Two of these are all one needs: `make run` to see it work, `make test` for every test. The rest is for maintainers.
+
+.DEFAULT_GOAL := help
+SHELL := bash
+CARGO ?= cargo
+
+.PHONY: help
+help: ## Show this help
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: ## Serve with an in-memory certificate and the example mapping, and show a Pod being patched
+	@$(CARGO) build --locked
+	@$(CARGO) run --locked --quiet --example tryout
+
+.PHONY: test
+test: ## Run every test, those on a real cluster included
+	tests/packages.sh
+	$(CARGO) test --locked --all-targets
+	$(CARGO) test --locked --doc
+	fuzz/smoke.sh
+
+.PHONY: lint
+lint: ## Check formatting, lints, documentation, the chart and the generated files
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- --deny warnings
+	RUSTDOCFLAGS='--deny warnings' $(CARGO) doc --locked --no-deps --document-private-items
+	charts/lint.sh
+
+.PHONY: bench
+bench: ## Measure, side by side on this machine
+	benches/run.sh
+
+.PHONY: certs
+certs: ## Make a CA and a certificate for development, in certs/
+	certs/make.sh
+
+.PHONY: image
+image: ## Make the container image, without a Docker engine, as target/pullcred.tar
+	image/build.sh "$$(image/binary.sh)" target/pullcred.tar
+
+.PHONY: manifests
+manifests: ## Render the chart's plain manifests, deploy/pullcred.yaml
+	charts/manifests.sh
