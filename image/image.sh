@@ -4,7 +4,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 binary=$(image/binary.sh)
-archive=${CARGO_TARGET_DIR:-target}/image/pullcred.tar
+archive=target/pullcred.tar
 digest=$(image/build.sh "$binary" "$archive")
 # Blobs are compressed as in a registry, and the rest of the archive is next to nothing.
 size=$(stat --format=%s "$archive")
