@@ -1,0 +1,78 @@
+//! Ways into a cluster: kubeconfigs and clients, for any user.
+
+use std::{
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::Result;
+use base64::{Engine, prelude::BASE64_STANDARD};
+use kube::{
+    Client, Config,
+    config::{KubeConfigOptions, Kubeconfig},
+};
+use serde_json::{Value, json};
+
+use crate::pki::{Authority, User};
+
+/// No answer of a test's API server takes longer.
+const ANSWER: Duration = Duration::from_secs(60);
+
+/// The API server's address and the authority that signs its users.
+#[derive(Debug)]
+pub(crate) struct Access {
+    authority: Authority,
+    address: SocketAddr,
+    folder: PathBuf,
+}
+
+impl Access {
+    /// Kubeconfigs go to `folder`.
+    pub(crate) fn new(authority: Authority, address: SocketAddr, folder: &Path) -> Self {
+        Self { authority, address, folder: folder.to_owned() }
+    }
+
+    pub(crate) fn authority(&self) -> &Authority {
+        &self.authority
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// A client that acts as `user`.
+    pub(crate) async fn client(&self, user: User) -> Result<Client> {
+        let kubeconfig: Kubeconfig = serde_json::from_value(self.document(user)?)?;
+        let options = KubeConfigOptions::default();
+        let mut config = Config::from_custom_kubeconfig(kubeconfig, &options).await?;
+        config.read_timeout = Some(ANSWER);
+        Ok(Client::try_from(config)?)
+    }
+
+    /// Writes a kubeconfig with which a program acts as `user`.
+    pub(crate) fn kubeconfig(&self, user: User) -> Result<PathBuf> {
+        let path = self.folder.join(format!("{}.kubeconfig", user.name.replace(':', "-")));
+        fs::write(&path, self.document(user)?.to_string())?;
+        Ok(path)
+    }
+
+    fn document(&self, user: User) -> Result<Value> {
+        let identity = self.authority.client(user)?;
+        Ok(json!({
+            "apiVersion": "v1",
+            "kind": "Config",
+            "current-context": "test",
+            "contexts": [{"name": "test", "context": {"cluster": "test", "user": user.name}}],
+            "clusters": [{"name": "test", "cluster": {
+                "server": format!("https://{}", self.address),
+                "certificate-authority-data": BASE64_STANDARD.encode(self.authority.certificate()),
+            }}],
+            "users": [{"name": user.name, "user": {
+                "client-certificate-data": BASE64_STANDARD.encode(identity.certificate),
+                "client-key-data": BASE64_STANDARD.encode(identity.key),
+            }}],
+        }))
+    }
+}

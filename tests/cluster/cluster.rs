@@ -1,0 +1,120 @@
+//! The cluster that the scenarios share: a control plane, and pullcred as its webhook.
+
+use std::{fs, net::SocketAddr, path::Path};
+
+use anyhow::Result;
+use serde_json::json;
+use tokio::sync::OnceCell;
+
+use crate::{
+    api::Api,
+    audit::{self, AuditEvent},
+    control_plane::{ControlPlane, Options},
+    namespace::{Namespace, StoredPod},
+    pki::{Authority, User},
+    pullcred::{Pullcred, Webhook},
+    registration::{INJECT, OWN_REGISTRATION, Registration},
+    sandbox::{Sandbox, next_port},
+};
+
+/// The mapping of the common webhook.
+pub(crate) const MAPPING: &str = include_str!("mapping.yaml");
+
+const AUDIT_LOG: &str = "audit.log";
+
+/// A control plane, and one webhook that covers every opted-in namespace, started when the first
+/// scenario asks for such a namespace.
+pub(crate) struct Cluster {
+    webhook: OnceCell<Pullcred>,
+    webhooks: Authority,
+    api: Api,
+    control_plane: ControlPlane,
+}
+
+impl Cluster {
+    pub(crate) async fn start(sandbox: &Sandbox, folder: &Path) -> Result<Self> {
+        let policy = folder.join("audit-policy.yaml");
+        fs::write(&policy, audit::POLICY)?;
+        let control_plane = Options::default()
+            .api_server("--audit-policy-file", policy)
+            .api_server("--audit-log-path", folder.join(AUDIT_LOG))
+            .start(sandbox, folder)
+            .await?;
+        let api = Api::new(control_plane.client(User::ADMIN).await?);
+        let webhooks = Authority::new("webhooks")?;
+        Ok(Self { webhook: OnceCell::new(), webhooks, api, control_plane })
+    }
+
+    /// The API as its administrator.
+    pub(crate) fn api(&self) -> &Api {
+        &self.api
+    }
+
+    pub(crate) fn control_plane(&self) -> &ControlPlane {
+        &self.control_plane
+    }
+
+    /// The authority that signs the webhooks' certificates: not the API server's own, so that only
+    /// `caBundle` can make the API server trust them.
+    pub(crate) fn webhooks(&self) -> &Authority {
+        &self.webhooks
+    }
+
+    /// The common webhook: started, registered and called by the API server.
+    pub(crate) async fn webhook(&self) -> Result<&Pullcred> {
+        self.webhook.get_or_try_init(async || self.register_common_webhook().await).await
+    }
+
+    /// A new namespace that the common webhook covers.
+    pub(crate) async fn opted_in(&self, name: &str) -> Result<Namespace> {
+        self.webhook().await?;
+        Namespace::create(&self.api, name, &json!({INJECT: "enabled"})).await
+    }
+
+    /// A new namespace that asked for nothing, in a cluster with the common webhook.
+    pub(crate) async fn unlabelled(&self, name: &str) -> Result<Namespace> {
+        self.webhook().await?;
+        Namespace::create(&self.api, name, &json!({})).await
+    }
+
+    /// A new opted-in namespace that the common webhook leaves to a registration of its own.
+    pub(crate) async fn apart(&self, name: &str) -> Result<Namespace> {
+        let labels = json!({INJECT: "enabled", OWN_REGISTRATION: "true"});
+        Namespace::create(&self.api, name, &labels).await
+    }
+
+    /// Starts a pullcred of a scenario's own on `listen`, with a certificate for `host`.
+    pub(crate) async fn start_webhook(
+        &self,
+        name: &str,
+        listen: SocketAddr,
+        host: &str,
+        mapping: &str,
+    ) -> Result<Pullcred> {
+        let identity = self.webhooks.server(&[host])?;
+        let webhook = Webhook { name, mapping, listen, identity: &identity };
+        webhook.start(self.control_plane.folder()).await
+    }
+
+    /// What the API server wrote down when it created a Pod.
+    pub(crate) async fn audited(&self, pod: &StoredPod) -> Result<AuditEvent> {
+        AuditEvent::of_creation(&self.control_plane.folder().join(AUDIT_LOG), pod).await
+    }
+
+    async fn register_common_webhook(&self) -> Result<Pullcred> {
+        let listen = loopback();
+        let webhook = self.start_webhook("pullcred", listen, "127.0.0.1", MAPPING).await?;
+        Registration::url("pullcred", listen, &self.webhooks)
+            .except_own()
+            .create(&self.api)
+            .await?;
+        let probe = Namespace::create(&self.api, "probe", &json!({INJECT: "enabled"})).await?;
+        probe.until_injected().await?;
+        Ok(webhook)
+    }
+}
+
+/// An address on loopback that nobody else has.
+pub(crate) fn loopback() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], next_port()))
+}

@@ -1,0 +1,68 @@
+//! Tests against a real control plane: etcd, kube-apiserver, kube-controller-manager and
+//! kube-scheduler, started here, with pullcred registered as a webhook.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`sandbox`] | namespaces of the run's own, in which this program executes itself again |
+//! | [`process`] | a child with a log, limits on waiting, and a certain end |
+//! | [`pki`], [`access`] | certificates; kubeconfigs and clients for any user |
+//! | [`control_plane`] | the four Kubernetes processes |
+//! | [`pullcred`], [`registration`] | the binary under test, and how a cluster is told of it |
+//! | [`cluster`], [`stage`] | what the scenarios share; where they play and what is torn down |
+//! | [`api`], [`namespace`], [`fixtures`], [`wait`], [`audit`] | the words that scenarios are written in |
+//! | [`sidecar`] | a second webhook, of somebody else |
+//! | [`scenarios`], [`report`] | the tests, and the table of what they read back |
+//!
+//! `cargo test --test cluster` runs them, `-- --list` names them, `-- NAME` runs some. The table goes
+//! to `cluster-scenarios.md` in cargo's folder for tests' files, and with `PULLCRED_TABLE=1` to
+//! stderr.
+
+mod access;
+mod api;
+mod audit;
+mod cluster;
+mod control_plane;
+mod fixtures;
+mod namespace;
+mod pki;
+mod process;
+mod pullcred;
+mod registration;
+mod report;
+mod sandbox;
+mod scenarios;
+mod sidecar;
+mod stage;
+mod wait;
+
+use std::{
+    process::ExitCode,
+    sync::{Arc, OnceLock},
+};
+
+use anyhow::{Context, Result};
+use libtest_mimic::{Arguments, Trial};
+
+use crate::{sandbox::Sandbox, stage::Stage};
+
+/// Scenarios wait more than they compute, so there are more of them at once than processors.
+const AT_ONCE: usize = 8;
+
+fn main() -> Result<ExitCode> {
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads.get_or_insert(AT_ONCE);
+    let slot = Arc::new(OnceLock::new());
+    let trials: Vec<Trial> =
+        scenarios::all().into_iter().map(|scenario| scenario.into_trial(&slot)).collect();
+
+    let some_will_run = trials.iter().any(|trial| !arguments.is_filtered_out(trial));
+    if some_will_run && !arguments.list {
+        let stage = Stage::new(Sandbox::enter()?)?;
+        slot.set(stage).ok().context("the stage was set already")?;
+    }
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    if let Some(stage) = Arc::into_inner(slot).and_then(OnceLock::into_inner) {
+        stage.close(&conclusion)?;
+    }
+    Ok(conclusion.exit_code())
+}

@@ -1,0 +1,113 @@
+//! The pullcred binary under test, as a process of a role.
+
+use std::{fs, net::SocketAddr, path::Path, process::Command, time::Duration};
+
+use anyhow::{Result, ensure};
+use axum::http::Request;
+use http_body_util::{BodyExt, Empty};
+use hyper::{body::Bytes, client::conn::http1};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+use crate::{pki::Identity, process::Process, sandbox::next_port};
+
+/// A role that is not ready by then never will be.
+const READY: Duration = Duration::from_secs(20);
+
+/// A running pullcred. Dropping it ends it.
+#[derive(Debug)]
+pub(crate) struct Pullcred {
+    process: Process,
+    address: SocketAddr,
+}
+
+/// How to run `pullcred webhook`.
+pub(crate) struct Webhook<'a> {
+    /// Names the log and the files.
+    pub(crate) name: &'a str,
+    /// The text of the mapping file.
+    pub(crate) mapping: &'a str,
+    /// Where it serves admission.
+    pub(crate) listen: SocketAddr,
+    /// What it serves with.
+    pub(crate) identity: &'a Identity,
+}
+
+// === impl Webhook ===
+
+impl Webhook<'_> {
+    /// Starts it, with its files in `folder`, and waits until it says that it is ready.
+    pub(crate) async fn start(&self, folder: &Path) -> Result<Pullcred> {
+        let mapping = folder.join(format!("{}.yaml", self.name));
+        fs::write(&mapping, self.mapping)?;
+        let (certificate, key) = self.identity.write(folder, self.name)?;
+        let admin = SocketAddr::from(([127, 0, 0, 1], next_port()));
+        let mut command = Pullcred::command();
+        command
+            .arg("webhook")
+            .arg("--config")
+            .arg(mapping)
+            .args(["--listen", &self.listen.to_string()])
+            .args(["--admin-listen", &admin.to_string()])
+            .arg("--tls-cert")
+            .arg(certificate)
+            .arg("--tls-key")
+            .arg(key);
+        Pullcred::start(self.name, &mut command, self.listen, admin, folder).await
+    }
+}
+
+// === impl Pullcred ===
+
+impl Pullcred {
+    /// The binary that cargo built for this test.
+    pub(crate) fn command() -> Command {
+        Command::new(env!("CARGO_BIN_EXE_pullcred"))
+    }
+
+    /// Starts any role and waits until `/readyz` on its admin port succeeds.
+    pub(crate) async fn start(
+        name: &str,
+        command: &mut Command,
+        address: SocketAddr,
+        admin: SocketAddr,
+        logs: &Path,
+    ) -> Result<Self> {
+        let mut process = Process::start(name, command, logs)?;
+        process.ready(READY, async || get(admin, "/readyz").await.map(drop)).await?;
+        Ok(Self { process, address })
+    }
+
+    /// Where it serves admission.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The process, to ask it to end or to read its log.
+    pub(crate) fn process(&mut self) -> &mut Process {
+        &mut self.process
+    }
+
+    /// Ends it at once, as a node that dies would.
+    pub(crate) fn kill(self) {
+        self.process.kill();
+    }
+}
+
+/// One plain HTTP request on a connection of its own.
+async fn get(address: SocketAddr, path: &str) -> Result<String> {
+    let stream = TcpStream::connect(address).await?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    let driver = tokio::spawn(connection);
+    let request = Request::get(path)
+        .header("host", address.to_string())
+        .header("connection", "close")
+        .body(Empty::<Bytes>::new())?;
+    let response = sender.send_request(request).await?;
+    let status = response.status();
+    let body = response.into_body().collect().await?.to_bytes();
+    driver.await??;
+    let body = String::from_utf8_lossy(&body).into_owned();
+    ensure!(status.is_success(), "{path} answers {status}: {body}");
+    Ok(body)
+}

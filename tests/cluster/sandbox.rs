@@ -1,0 +1,147 @@
+//! A place of the run's own: a network, a process tree and a mount table that nothing outside sees.
+//!
+//! The test program executes itself again through util-linux `unshare`. Inside,
+//!
+//! * it is process 1 of a PID namespace: when it ends, however it ends, the kernel ends everything
+//!   that was ever started in there, daemons with two forks included;
+//! * the network has a loopback and one node address, and no way out, so fixed addresses and counted
+//!   ports never meet those of another run, and the `Service` of a test can point at an address that
+//!   is not on loopback (the API server refuses `EndpointSlice`s that are);
+//! * mounts go when the last process goes.
+//!
+//! As an ordinary user this takes a user namespace too, which some distributions switch off.
+
+use std::{
+    env,
+    io::Write,
+    net::{IpAddr, Ipv4Addr},
+    os::unix::process::CommandExt,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    sync::atomic::{AtomicU16, Ordering},
+};
+
+use anyhow::{Context, Result, bail, ensure};
+
+/// The address of this machine as a node: not loopback, and known in this sandbox only.
+pub(crate) const NODE_ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 99, 0, 1));
+
+/// Set for the second execution: the folder with the Kubernetes binaries.
+const BINARIES: &str = "PULLCRED_CLUSTER_BINARIES";
+
+/// Programs a run needs. envtest's archives hold only the first, the second and the last.
+const NEEDED: [&str; 5] =
+    ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl"];
+
+/// A veth pair carries the node's address, because a kernel may lack the dummy device. The default
+/// route leads nowhere: the API server and the kubelet look for one to learn their own address.
+const NETWORK: &str = "\
+link set lo up
+link add node0 type veth peer name node1
+link set node1 up
+address add 10.99.0.1/24 dev node0
+link set node0 up
+route add default dev node0
+";
+
+/// Proof of being inside, with what was prepared outside, where there still is a network.
+#[derive(Debug)]
+pub(crate) struct Sandbox {
+    binaries: PathBuf,
+}
+
+impl Sandbox {
+    /// Enters the sandbox: outside it builds the binaries and executes this program again, and so
+    /// returns only inside, or with an error.
+    pub(crate) fn enter() -> Result<Self> {
+        if let Some(binaries) = env::var_os(BINARIES) {
+            configure_network()?;
+            return Ok(Self { binaries: binaries.into() });
+        }
+        let binaries = build_binaries()?;
+        let unshare = unshare_arguments();
+        ensure!(
+            Command::new("unshare").args(&unshare).arg("true").status()?.success(),
+            "the cluster tests run in namespaces of their own, and `unshare {}` was refused: run them \
+             as root, or allow user namespaces (sysctl kernel.unprivileged_userns_clone=1, \
+             kernel.apparmor_restrict_unprivileged_userns=0)",
+            unshare.join(" ")
+        );
+        let failure = Command::new("unshare")
+            .args(&unshare)
+            .arg(env::current_exe()?)
+            .args(env::args_os().skip(1))
+            .env(BINARIES, binaries)
+            .envs_without_proxies()
+            .exec();
+        Err(failure).context("cannot run `unshare` of util-linux")
+    }
+
+    /// The folder with etcd, kube-apiserver and the rest.
+    pub(crate) fn binaries(&self) -> &Path {
+        &self.binaries
+    }
+}
+
+/// A port that nobody else in the sandbox has: counted up, below the range from which the kernel
+/// takes the local ports of outgoing connections. Asking the kernel for a free port and giving it
+/// back would race with those.
+pub(crate) fn next_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(20_000);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+fn unshare_arguments() -> Vec<&'static str> {
+    let mut arguments = vec!["--net", "--pid", "--fork", "--kill-child", "--mount-proc"];
+    if !rustix::process::geteuid().is_root() {
+        arguments.push("--map-root-user");
+    }
+    arguments
+}
+
+fn build_binaries() -> Result<PathBuf> {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cluster/binaries.sh");
+    let output = Command::new(script)
+        .stderr(Stdio::inherit())
+        .output()
+        .with_context(|| format!("cannot run {script}"))?;
+    ensure!(output.status.success(), "{script} could not provide the binaries: {}", output.status);
+    let folder = PathBuf::from(String::from_utf8(output.stdout)?.trim());
+    for name in NEEDED {
+        ensure!(
+            folder.join(name).exists(),
+            "{} has no {name}: envtest's archives leave it out. Add it, or unset KUBEBUILDER_ASSETS \
+             and let the tests build their own",
+            folder.display()
+        );
+    }
+    Ok(folder)
+}
+
+fn configure_network() -> Result<()> {
+    let mut ip = Command::new("ip")
+        .args(["-batch", "-"])
+        .stdin(Stdio::piped())
+        .spawn()
+        .context("cannot run `ip` of iproute2")?;
+    ip.stdin.take().context("no standard input")?.write_all(NETWORK.as_bytes())?;
+    let status = ip.wait()?;
+    if !status.success() {
+        bail!("`ip -batch -` could not set up the sandbox's network: {status}");
+    }
+    Ok(())
+}
+
+trait WithoutProxies {
+    /// Drops the proxies of the surroundings: nothing in the sandbox could reach one.
+    fn envs_without_proxies(&mut self) -> &mut Self;
+}
+
+impl WithoutProxies for Command {
+    fn envs_without_proxies(&mut self) -> &mut Self {
+        for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"] {
+            self.env_remove(name).env_remove(name.to_lowercase());
+        }
+        self
+    }
+}

@@ -1,0 +1,61 @@
+//! The scenarios. Each plays in namespaces of its own, asserts what the API server has stored, and
+//! returns that for the table.
+
+mod api_server;
+mod availability;
+mod images;
+mod later;
+mod neighbours;
+mod opt_in;
+mod workloads;
+
+use crate::stage::Scenario;
+
+/// Names a scenario by its path, and lists it.
+macro_rules! scenarios {
+    ($($module:ident::$name:ident),* $(,)?) => {
+        vec![$(Scenario::new(
+            concat!(stringify!($module), "::", stringify!($name)),
+            $module::$name,
+        )),*]
+    };
+}
+
+/// All of them. Those that wait for controllers come first, so that the others play meanwhile.
+pub(crate) fn all() -> Vec<Scenario> {
+    scenarios![
+        availability::ending_on_sigterm,
+        workloads::deployment,
+        workloads::stateful_set,
+        workloads::daemon_set,
+        workloads::job,
+        workloads::cron_job,
+        later::a_job_from_before_finishes,
+        later::updates_of_a_pod_from_before,
+        later::ephemeral_containers,
+        later::kubectl_debug,
+        availability::service_with_endpoint_slice,
+        availability::down_with_ignore,
+        availability::down_with_fail,
+        neighbours::sidecar_injected_afterwards,
+        neighbours::pull_secrets_of_the_service_account,
+        neighbours::pull_secrets_of_the_user,
+        neighbours::enforced_mountable_secrets,
+        opt_in::labelled_and_unlabelled_namespace,
+        opt_in::opted_out_pod,
+        opt_in::kube_system,
+        opt_in::mirror_pod,
+        opt_in::the_webhook_alone,
+        images::two_registries,
+        images::init_container_only,
+        images::image_volume,
+        images::port,
+        images::digest,
+        images::docker_hub_in_four_spellings,
+        images::rule_for_some_namespaces,
+        images::malformed,
+        api_server::dry_run_equals_reality,
+        api_server::field_of_a_newer_kubernetes,
+        api_server::audit_log,
+    ]
+}
