@@ -5,7 +5,9 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use pullcred::core::decide::{Knowledge, decide};
 use pullcred::core::image::ImageRef;
+use pullcred::core::review::Request;
 use pullcred::core::rules::{Mapping, NamespacePattern, RegistryPattern, SecretName};
 use pullcred::mapping::{self, SIZE_MAX};
 
@@ -85,6 +87,31 @@ fn the_example_mapping_does_what_its_comments_say() {
         ("registry.internal/app", "team-a", &["debug-tools"]),
     ] {
         assert_eq!(secrets(&mapping, &[image], namespace), expected, "{image} in {namespace}");
+    }
+}
+
+/// The line `# Added: …` of each example Pod, as the example mapping does it.
+#[test]
+fn the_example_pods_get_what_their_comments_say() {
+    let mapping = mapping::parse(include_str!("../examples/pullcred.yaml")).unwrap();
+    let known = Knowledge { mapping, own_namespace: None };
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/pods");
+    let files: Vec<_> =
+        std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();
+    assert_eq!(files.len(), 4);
+    for file in files {
+        let text = std::fs::read_to_string(&file).unwrap();
+        let said = text.lines().find_map(|line| line.strip_prefix("# Added: ")).unwrap();
+        let said: Vec<_> = said
+            .trim_end_matches('.')
+            .split("), ")
+            .filter_map(|entry| entry.split_once(" (").map(|(name, _)| name))
+            .collect();
+
+        let pod: k8s_openapi::api::core::v1::Pod = serde_saphyr::from_str(&text).unwrap();
+        let json = serde_json::to_vec(&pod).unwrap();
+        let request = Request::create("default", serde_json::from_slice(&json).unwrap());
+        assert_eq!(decide(&request, &known).injected(), said, "{}", file.display());
     }
 }
 
