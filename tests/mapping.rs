@@ -116,6 +116,19 @@ fn the_example_pods_get_what_their_comments_say() {
 }
 
 #[test]
+fn a_pod_without_images_gets_nothing_even_from_always() {
+    let mapping = mapping::parse("always: [debug-tools]").unwrap();
+    let known = Knowledge { mapping, own_namespace: None };
+    for pod in ["{}", r#"{"spec":null}"#, r#"{"spec":{"containers":[]}}"#] {
+        let request = Request::create("default", serde_json::from_str(pod).unwrap());
+        assert!(decide(&request, &known).patch().is_none(), "{pod}");
+    }
+    let pod = r#"{"spec":{"containers":[{"image":""}]}}"#;
+    let request = Request::create("default", serde_json::from_str(pod).unwrap());
+    assert_eq!(decide(&request, &known).injected(), ["debug-tools"]);
+}
+
+#[test]
 fn a_file_larger_than_a_config_map_is_refused() {
     let rule = "rules: [{registries: [quay.io], secret: quay}]\n";
     let padded = |length: usize| format!("{rule}{}", "#".repeat(length - rule.len()));

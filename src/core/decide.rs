@@ -78,6 +78,8 @@ pub fn decide<'a>(request: &'a Request<'_>, known: &'a Knowledge) -> Decision<'a
         },
         Ok(pod) if pod.is_mirror() => Decision::leave(Reason::MirrorPod),
         Ok(pod) if pod.inject_label() == Some("disabled") => Decision::leave(Reason::OptedOut),
+        // Not even the Secrets for every Pod: without a spec there is no place to put them.
+        Ok(pod) if pod.images().next().is_none() => Decision::leave(Reason::NothingMatches),
         Ok(pod) => decide_for_pod(pod, &request.namespace, &known.mapping),
     }
 }
