@@ -1,12 +1,16 @@
 //! The command line, as types. Every flag can also be set by environment; nothing is read or opened here.
 
+mod inject;
 mod webhook;
 
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
-pub use self::webhook::{TlsArgs, WebhookArgs};
+pub use self::{
+    inject::{InjectArgs, InjectOutput},
+    webhook::{TlsArgs, WebhookArgs},
+};
 use crate::telemetry::LogFormat;
 
 /// Gives every new Pod of an opted-in namespace the imagePullSecrets that its images need.
@@ -24,6 +28,8 @@ pub struct Cli {
 /// The roles of the one binary.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Add the pull Secrets that Pods need to their manifests
+    Inject(InjectArgs),
     /// Serve admission over HTTPS
     Webhook(WebhookArgs),
 }

@@ -1,11 +1,16 @@
 //! The roles of the one binary, and the only place that knows exit codes: 0 fine, 1 failure, 2 usage or configuration.
 
-use std::process::ExitCode;
+use std::{
+    io::{self, BufWriter, Write},
+    process::ExitCode,
+};
 
+use anstream::{AutoStream, ColorChoice};
 use anyhow::Context;
 use clap::Parser;
 use pullcred::{
     cli::{Cli, Command, WebhookArgs},
+    commands::{self, Exit, Failure, Streams},
     server::{StartError, Webhook},
     shutdown::Signals,
     telemetry::{self, Telemetry},
@@ -21,14 +26,35 @@ fn main() -> ExitCode {
         Err(error) => return fail(USAGE, &error.into()),
     };
     let result = match command {
-        Command::Webhook(args) => webhook(args, &telemetry),
+        Command::Inject(args) => run(|it| commands::inject::run(&args.into_options(), it)),
+        Command::Webhook(args) => webhook(args, &telemetry).map(|()| Exit::Fine),
     };
     drop(telemetry);
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(Exit::Fine) => ExitCode::SUCCESS,
+        Ok(Exit::Findings) => ExitCode::from(FAILURE),
         Err(error) if error.is::<StartError>() => fail(USAGE, &error),
-        Err(error) => fail(FAILURE, &error),
+        Err(error) => match error.downcast_ref::<Failure>() {
+            Some(failure) if failure.is_broken_pipe() => ExitCode::from(FAILURE),
+            Some(failure) if failure.is_usage() => fail(USAGE, &error),
+            _ => fail(FAILURE, &error),
+        },
     }
+}
+
+/// Runs a command on the streams of the process.
+fn run(command: impl FnOnce(&mut Streams<'_>) -> Result<Exit, Failure>) -> anyhow::Result<Exit> {
+    let mut stdout = BufWriter::new(io::stdout().lock());
+    let colour = AutoStream::choice(stdout.get_ref()) != ColorChoice::Never;
+    let mut streams = Streams {
+        stdin: &mut io::stdin().lock(),
+        stdout: &mut stdout,
+        stderr: &mut io::stderr(),
+        colour,
+    };
+    let exit = command(&mut streams)?;
+    stdout.flush().map_err(Failure::from)?;
+    Ok(exit)
 }
 
 fn webhook(args: WebhookArgs, telemetry: &Telemetry) -> anyhow::Result<()> {

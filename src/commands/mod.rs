@@ -9,6 +9,7 @@ use std::{
 };
 
 mod config;
+pub mod inject;
 pub mod manifests;
 
 pub use config::{ConfigError, load_mapping};
@@ -95,11 +96,8 @@ impl fmt::Display for Failure {
     }
 }
 
-impl Error for Failure {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.cause.source()
-    }
-}
+/// Without a source: the text names every cause already.
+impl Error for Failure {}
 
 /// A failure to write: commands report one to read with the name of the file.
 impl From<io::Error> for Failure {

@@ -156,16 +156,47 @@ mod tests {
         Document::new(text.to_owned(), 10).value().unwrap_err().to_string()
     }
 
+    /// The answers of `YAMLToJSON` of sigs.k8s.io/yaml v1.6.0, which kubectl and the API server read YAML with.
     #[test]
-    fn yaml_means_what_kubectl_takes_it_for() {
+    fn scalars_mean_what_kubectl_takes_them_for() {
+        for (yaml, expected) in [
+            ("y", json!(true)),
+            ("N", json!(false)),
+            ("yes", json!(true)),
+            ("Off", json!(false)),
+            ("True", json!(true)),
+            ("~", json!(null)),
+            ("NULL", json!(null)),
+            ("0644", json!(420)),
+            ("0o644", json!(420)),
+            ("08", json!(8.0)),
+            ("0x1F", json!(31)),
+            ("0b101", json!(5)),
+            ("1_000", json!(1000)),
+            ("1e3", json!(1000.0)),
+            ("1e", json!("1e")),
+            (".5", json!(0.5)),
+            ("+1", json!(1)),
+            ("-0", json!(0)),
+            ("190:20:30", json!("190:20:30")),
+            ("2026-11-24", json!("2026-11-24")),
+            ("12345678901234567890", json!(12_345_678_901_234_567_890_u64)),
+            ("=", json!("=")),
+            ("'1'", json!("1")),
+            ("!!str 1", json!("1")),
+            ("!!int \"1\"", json!(1)),
+            ("!!binary aGk=", json!("hi")),
+        ] {
+            assert_eq!(value(&format!("v: {yaml}\n")), json!({"v": expected}), "{yaml}");
+        }
+    }
+
+    #[test]
+    fn documents_mean_what_kubectl_takes_them_for() {
         assert_eq!(value("# nothing\n---\n"), Value::Null);
         assert_eq!(value(""), Value::Null);
         assert_eq!(value("\u{feff}a: 1\n"), json!({"a": 1}));
         assert_eq!(value("{\"a\": \"\\u00e9\\/\", \"b\":\t[1.5]}"), json!({"a": "é/", "b": [1.5]}));
-        assert_eq!(
-            value("mode: 0644\nb: yes\nc: 1_000"),
-            json!({"mode": 420, "b": true, "c": 1000})
-        );
         assert_eq!(
             value("a: &x {b: 1}\nc: {<<: *x, d: 2}"),
             json!({"a": {"b": 1}, "c": {"b": 1, "d": 2}})

@@ -17,6 +17,7 @@ mod source;
 mod template;
 
 pub use document::Document;
+pub(in crate::commands) use document::read;
 pub use documents::Documents;
 pub use error::{ManifestError, Problem};
 pub use object::{Object, objects};

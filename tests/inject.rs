@@ -1,0 +1,205 @@
+//! `pullcred inject` on manifests of all kinds, through the real binary. A case is a file in `testdata/inject`.
+
+#![cfg(test)]
+
+#[path = "support/cli.rs"]
+mod cli;
+#[path = "support/rfc6902.rs"]
+mod rfc6902;
+
+use std::{fs, path::PathBuf};
+
+use cli::run;
+use serde_json::Value;
+
+const CONFIG: [&str; 3] = ["inject", "--config", "mapping.yaml"];
+
+/// The cases in which an empty list or `null` gives way to a list.
+const REPLACED: [&str; 2] = ["json-lines.json", "list-without-entries.yaml"];
+
+/// The files of a folder of the test data, by name.
+fn files(folder: &str, extensions: &[&str]) -> Vec<PathBuf> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/testdata/").to_owned() + folder;
+    let mut files: Vec<_> = fs::read_dir(path)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| {
+            path.extension().is_some_and(|it| extensions.contains(&it.to_str().unwrap()))
+        })
+        .collect();
+    files.sort_unstable();
+    assert!(files.len() > 10, "the cases have gone");
+    files
+}
+
+/// Arguments for a case: those that its first line asks for, after the mapping.
+fn arguments(text: &str) -> Vec<&str> {
+    let own = text.lines().next().and_then(|line| line.strip_prefix("# args: "));
+    CONFIG.into_iter().chain(own.into_iter().flat_map(str::split_whitespace)).collect()
+}
+
+fn with<'a>(args: &[&'a str], more: &[&'a str]) -> Vec<&'a str> {
+    args.iter().chain(more).copied().collect()
+}
+
+/// The values of a stream of JSON.
+fn values(json: &str) -> Vec<Value> {
+    serde_json::Deserializer::from_str(json).into_iter().map(Result::unwrap).collect()
+}
+
+/// Whether `new` has all characters of `old`, in order.
+fn is_within(old: &str, new: &str) -> bool {
+    let mut new = new.chars();
+    old.chars().all(|old| new.any(|new| new == old))
+}
+
+#[test]
+fn each_case_changes_as_its_snapshot_says() {
+    let mut settings = insta::Settings::new();
+    settings.set_snapshot_path("testdata/inject");
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    settings.bind(|| {
+        for path in files("inject", &["json", "yaml"]) {
+            let text = fs::read_to_string(&path).unwrap();
+            let name = path.file_stem().unwrap().to_str().unwrap();
+            let file = format!("inject/{}", path.file_name().unwrap().to_str().unwrap());
+            let args = arguments(&text);
+            let diff = run(&with(&args, &["-o", "diff", "-f", &file]), "");
+            insta::assert_snapshot!(name, diff.shown().replace('\r', "␍"));
+        }
+    });
+}
+
+#[test]
+fn each_case_changes_once_and_means_the_same_in_json() {
+    let mut changed = 0;
+    for path in files("inject", &["json", "yaml"]) {
+        let text = fs::read_to_string(&path).unwrap();
+        let args = arguments(&text);
+        let yaml = run(&with(&args, &["-f", "-"]), &text);
+        let json = run(&with(&args, &["-f", "-", "-o", "json"]), &text);
+        if yaml.code != Some(0) {
+            continue;
+        }
+        let name = path.display();
+        assert_eq!(json.code, Some(0), "{name}");
+
+        let again = run(&with(&args, &["-f", "-", "--check"]), &yaml.stdout);
+        assert_eq!((again.code, again.stdout.as_str()), (Some(0), ""), "{name}");
+        let again = run(&with(&args, &["-f", "-"]), &yaml.stdout);
+        assert_eq!(again.stdout, yaml.stdout, "{name}: a second pass changes nothing");
+        let read = run(&with(&args, &["-f", "-", "-o", "json"]), &yaml.stdout);
+        assert_eq!(values(&read.stdout), values(&json.stdout), "{name}");
+
+        let check = run(&with(&args, &["-f", "-", "--check"]), &text);
+        assert_eq!(check.code, Some(i32::from(yaml.stdout != text)), "{name}");
+        changed += usize::from(yaml.stdout != text);
+        if !REPLACED.iter().any(|file| path.ends_with(file)) {
+            assert!(is_within(&text, &yaml.stdout), "{name}: something was lost");
+        }
+    }
+    assert!(changed > 10, "only {changed} cases change");
+}
+
+/// What a Pod gets here is what it gets from the webhook, whose golden cases these are.
+#[test]
+fn pods_get_what_the_webhook_gives_them() {
+    let mut compared = 0;
+    for path in files("admission", &["yaml"]) {
+        let text = fs::read_to_string(&path).unwrap();
+        let case: Value = serde_saphyr::from_str(&text).unwrap();
+        // Requests that are no creation have no manifest, and mappings of their own are tried elsewhere.
+        let is_plain = case.get("request").is_none() && case.get("mapping").is_none();
+        let namespace = case.get("namespace").map_or("shop", |it| it.as_str().unwrap());
+        let pod = &case["pod"];
+        if !is_plain || !pod["spec"].is_object() || namespace == "pullcred" {
+            continue;
+        }
+        let mut manifest = pod.clone();
+        manifest["apiVersion"] = "v1".into();
+        manifest["kind"] = "Pod".into();
+        let mut expected = manifest.clone();
+        if case["patch"].is_array() {
+            rfc6902::apply(&mut expected, &case["patch"]);
+        }
+        let args = with(&CONFIG, &["-n", namespace, "-o", "json", "-f", "-"]);
+        let run = run(&args, &manifest.to_string());
+        let name = path.display();
+        if run.code == Some(0) {
+            assert_eq!(values(&run.stdout), [expected], "{name}");
+            compared += 1;
+        } else {
+            // What the webhook cannot read, it leaves alone with a warning; here it is an error.
+            assert!(run.stderr.contains("its Pod cannot be read"), "{name}: {}", run.stderr);
+            assert!(case["patch"].is_null(), "{name}");
+        }
+    }
+    assert!(compared > 20, "only {compared} cases were compared");
+}
+
+#[test]
+fn several_files_become_one_stream() {
+    let args =
+        with(&CONFIG, &["-f", "inject/markers.yaml", "-f", "inject/every-kind.yaml", "-f", "-"]);
+    let together = run(&args, r#"{"apiVersion": "v1", "kind": "ConfigMap"}"#);
+    let json = run(&with(&CONFIG, &["-o", "json", "-f", "-"]), &together.stdout);
+    assert_eq!(
+        (together.code, json.code),
+        (Some(0), Some(0)),
+        "{}{}",
+        together.stderr,
+        json.stderr
+    );
+    assert_eq!(values(&json.stdout).len(), 3 + 10 + 1);
+}
+
+#[test]
+fn a_diff_is_one_that_patch_takes() {
+    let folder = tempfile::tempdir().unwrap();
+    for path in files("inject", &["yaml"]) {
+        let text = fs::read_to_string(&path).unwrap();
+        let args = arguments(&text);
+        let yaml = run(&with(&args, &["-f", "-"]), &text);
+        if yaml.code != Some(0) {
+            continue;
+        }
+        let name = path.file_name().unwrap().to_str().unwrap();
+        fs::write(folder.path().join(name), &text).unwrap();
+        let mapping = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/testdata/mapping.yaml");
+        let mut args: Vec<_> = with(&args, &["-o", "diff", "-f", name]);
+        args[2] = mapping;
+        let diff = cli::output(cli::command(&args).current_dir(folder.path()), "");
+        let mut patch = std::process::Command::new("patch");
+        patch.args(["-p0", "--binary", "--fuzz=0", "--silent"]).current_dir(folder.path());
+        let patched = cli::output(&mut patch, &diff.stdout);
+        assert_eq!(patched.code, Some(0), "{name}: {}{}", patched.stdout, patched.stderr);
+        assert_eq!(fs::read_to_string(folder.path().join(name)).unwrap(), yaml.stdout, "{name}");
+    }
+}
+
+#[test]
+fn mistakes_are_explained() {
+    let mistakes: [(&str, &[&str]); 7] = [
+        ("a file that is not there", &["-f", "inject/deploy.yaml"]),
+        ("a folder", &["-f", "inject"]),
+        ("standard input twice", &["-f", "-", "-f", "-"]),
+        ("no file at all", &[]),
+        ("a path that is no pointer", &["-f", "-", "--path", "spec.template"]),
+        ("a custom kind without its path", &["-f", "-"]),
+        ("a mapping that is none", &["-f", "-", "--config", "inject/values-of-a-chart.yaml"]),
+    ];
+    let rollout = "apiVersion: argoproj.io/v1alpha1\nkind: Rollout\nspec: {template: {spec: {}}}\n";
+    let mut shown = String::new();
+    for (what, args) in mistakes {
+        let args = match args {
+            [.., "--config", _] => with(&["inject"], args),
+            _ => with(&CONFIG, args),
+        };
+        let run = run(&args, rollout);
+        shown += &format!("=== {what}: pullcred {}\n{}\n\n", args.join(" "), run.shown());
+    }
+    insta::with_settings!({snapshot_path => "testdata/inject", prepend_module_to_snapshot => false, omit_expression => true}, {
+        insta::assert_snapshot!("mistakes", shown);
+    });
+}
