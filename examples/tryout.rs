@@ -17,7 +17,7 @@ use pullcred::shutdown::Signals;
 use serde_json::Value;
 
 #[path = "../tests/support/client.rs"]
-#[expect(dead_code, reason = "the tests' client can do more than this needs")]
+#[expect(dead_code, clippy::expect_used, clippy::unwrap_used, reason = "it is the tests' client")]
 mod client;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;

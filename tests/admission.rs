@@ -194,7 +194,8 @@ async fn a_pod_that_cannot_be_read_is_let_through_with_a_warning() {
         json!({ "spec": { "containers": { "name": "app" } } }),
         json!({ "spec": { "containers": [{ "image": 7 }] } }),
         json!({ "spec": { "imagePullSecrets": "aliyun" } }),
-        json!({ "metadata": { "labels": "none" } }),
+        json!({ "spec": [] }),
+        json!({ "metadata": { "labels": [] } }),
         Value::Null,
     ];
     for pod in &pods {

@@ -2,12 +2,10 @@
 
 pub mod decide;
 pub mod image;
-mod json;
+pub mod json;
 pub mod keyring;
 pub mod patch;
 pub mod pod;
 pub mod review;
 pub mod rules;
 mod warnings;
-
-pub use json::Text;
