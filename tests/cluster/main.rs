@@ -13,9 +13,9 @@
 //! | [`sidecar`] | a second webhook, of somebody else |
 //! | [`scenarios`], [`report`] | the tests, and the table of what they read back |
 //!
-//! `cargo test --test cluster` runs them, `-- --list` names them, `-- NAME` runs some. The table goes
-//! to `cluster-scenarios.md` in cargo's folder for tests' files, and with `PULLCRED_TABLE=1` to
-//! stderr.
+//! `cargo test --test cluster` runs them, `-- --list` names them, `-- NAME` runs some. The table of
+//! a whole run without failure goes to `cluster-scenarios.md` in cargo's folder for tests' files;
+//! with `PULLCRED_TABLE=1` any run's table goes to stderr.
 
 mod access;
 mod api;
@@ -48,7 +48,14 @@ use crate::{sandbox::Sandbox, stage::Stage};
 /// Scenarios wait more than they compute, so there are more of them at once than processors.
 const AT_ONCE: usize = 8;
 
-fn main() -> Result<ExitCode> {
+fn main() -> ExitCode {
+    run().unwrap_or_else(|error| {
+        stage::say(&format!("cluster tests: {error:#}"));
+        ExitCode::FAILURE
+    })
+}
+
+fn run() -> Result<ExitCode> {
     let mut arguments = Arguments::from_args();
     arguments.test_threads.get_or_insert(AT_ONCE);
     let slot = Arc::new(OnceLock::new());

@@ -88,6 +88,12 @@ impl Namespace {
         Ok(StoredPod(self.api.patch(&path, change).await?.object()?))
     }
 
+    /// Deletes a Pod that has no finalizers and no node, which takes effect at once.
+    pub(crate) async fn delete_pod(&self, name: &str) -> Result<()> {
+        let path = self.path("/api/v1", &format!("pods/{name}"));
+        self.api.delete(&path).await?.ok().map(drop)
+    }
+
     /// What the API server says to a request for a Pod.
     pub(crate) async fn answer_to_get(&self, name: &str) -> Result<Answer> {
         self.api.get(&self.path("/api/v1", &format!("pods/{name}"))).await

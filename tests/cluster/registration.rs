@@ -93,9 +93,11 @@ impl Registration {
         )
     }
 
-    /// Drops every selector and condition, so that only the webhook itself decides; then narrow it
-    /// with [`Self::only_in`].
+    /// Drops every selector and condition and sends all operations and subresources too, so that
+    /// only the webhook itself decides; then narrow it with [`Self::only_in`].
     pub(crate) fn unconditional(mut self) -> Self {
+        self.webhook["rules"][0]["operations"] = json!(["*"]);
+        self.webhook["rules"][0]["resources"] = json!(["pods", "pods/*"]);
         self.webhook["namespaceSelector"] = json!({"matchExpressions": []});
         self.webhook["objectSelector"] = json!({});
         self.webhook["matchConditions"] = json!([]);

@@ -17,7 +17,7 @@ use std::{
     net::{IpAddr, Ipv4Addr},
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{self, Command, Stdio},
     sync::atomic::{AtomicU16, Ordering},
 };
 
@@ -54,21 +54,17 @@ impl Sandbox {
     /// Enters the sandbox: outside it builds the binaries and executes this program again, and so
     /// returns only inside, or with an error.
     pub(crate) fn enter() -> Result<Self> {
-        if let Some(binaries) = env::var_os(BINARIES) {
+        // Process 1 as well as marked: a variable alone must not have us configure somebody's network.
+        if let Some(binaries) = env::var_os(BINARIES)
+            && process::id() == 1
+        {
             configure_network()?;
             return Ok(Self { binaries: binaries.into() });
         }
         let binaries = build_binaries()?;
-        let unshare = unshare_arguments();
-        ensure!(
-            Command::new("unshare").args(&unshare).arg("true").status()?.success(),
-            "the cluster tests run in namespaces of their own, and `unshare {}` was refused: run them \
-             as root, or allow user namespaces (sysctl kernel.unprivileged_userns_clone=1, \
-             kernel.apparmor_restrict_unprivileged_userns=0)",
-            unshare.join(" ")
-        );
+        let namespaces = permitted_namespaces()?;
         let failure = Command::new("unshare")
-            .args(&unshare)
+            .args(namespaces)
             .arg(env::current_exe()?)
             .args(env::args_os().skip(1))
             .env(BINARIES, binaries)
@@ -91,12 +87,30 @@ pub(crate) fn next_port() -> u16 {
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
-fn unshare_arguments() -> Vec<&'static str> {
-    let mut arguments = vec!["--net", "--pid", "--fork", "--kill-child", "--mount-proc"];
-    if !rustix::process::geteuid().is_root() {
-        arguments.push("--map-root-user");
+/// The arguments of `unshare`: with a user namespace only where it takes one.
+fn permitted_namespaces() -> Result<&'static [&'static str]> {
+    const ALL: [&str; 6] =
+        ["--net", "--pid", "--fork", "--kill-child", "--mount-proc", "--map-root-user"];
+    let without_user = &ALL[..ALL.len() - 1];
+    let mut refusal = String::new();
+    for arguments in [without_user, &ALL] {
+        let output = Command::new("unshare")
+            .args(arguments)
+            .arg("true")
+            .output()
+            .context("cannot run `unshare` of util-linux")?;
+        if output.status.success() {
+            return Ok(arguments);
+        }
+        refusal = String::from_utf8_lossy(&output.stderr).into_owned();
     }
-    arguments
+    bail!(
+        "the cluster tests run in namespaces of their own, and `unshare {}` says: {}. Run them as \
+         root, or allow user namespaces (sysctl kernel.unprivileged_userns_clone=1, \
+         kernel.apparmor_restrict_unprivileged_userns=0)",
+        ALL.join(" "),
+        refusal.trim()
+    )
 }
 
 fn build_binaries() -> Result<PathBuf> {
@@ -126,9 +140,7 @@ fn configure_network() -> Result<()> {
         .context("cannot run `ip` of iproute2")?;
     ip.stdin.take().context("no standard input")?.write_all(NETWORK.as_bytes())?;
     let status = ip.wait()?;
-    if !status.success() {
-        bail!("`ip -batch -` could not set up the sandbox's network: {status}");
-    }
+    ensure!(status.success(), "`ip` could not set up the sandbox's network: {status}");
     Ok(())
 }
 

@@ -39,7 +39,7 @@ pub(crate) struct Scenario {
 /// Everything that a run must take down again.
 pub(crate) struct Stage {
     // The cluster's processes end before their folder goes.
-    cluster: OnceCell<Result<Arc<Cluster>, String>>,
+    cluster: OnceCell<Option<Arc<Cluster>>>,
     folder: TempDir,
     sandbox: Sandbox,
     table: Mutex<Table>,
@@ -93,20 +93,22 @@ impl Stage {
     pub(crate) fn close(self, conclusion: &Conclusion) -> Result<()> {
         let Self { cluster, folder, table, interrupted, .. } = self;
         let table = table.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let facts = cluster.into_inner().and_then(Result::ok).map(|cluster| facts(&cluster));
+        let facts = cluster.into_inner().flatten().map(|cluster| facts(&cluster));
         if conclusion.has_failed() && !interrupted.is_cancelled() {
             say(&format!("logs and keys of the failed run: {}", folder.keep().display()));
         } else {
             folder.close().context("cannot remove the run's folder")?;
         }
-        if let Some(facts) = facts {
+        let Some(facts) = facts else { return Ok(()) };
+        say(&facts);
+        if env::var_os("PULLCRED_TABLE").is_some() {
+            say(&table.to_markdown());
+        }
+        if !conclusion.has_failed() && conclusion.num_filtered_out == 0 {
             let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cluster-scenarios.md");
-            let text = format!("{}\n{facts}", table.to_markdown());
-            fs::write(&path, &text)?;
-            if env::var_os("PULLCRED_TABLE").is_some() {
-                say(&text);
-            }
-            say(&format!("{facts}table of what was stored: {}", path.display()));
+            fs::write(&path, format!("{}\n{facts}\n", table.to_markdown()))
+                .with_context(|| format!("cannot write {}", path.display()))?;
+            say(&format!("what the API server stored: {}", path.display()));
         }
         Ok(())
     }
@@ -121,11 +123,15 @@ impl Stage {
     }
 
     async fn act(&self, scenario: Scenario) -> Result<(), String> {
-        let start = async || {
-            let cluster = Cluster::start(&self.sandbox, self.folder.path()).await;
-            cluster.map(Arc::new).map_err(|error| format!("{error:#}"))
+        let mut failure = "the cluster did not start: see the test that says why".to_owned();
+        let start = async || match Cluster::start(&self.sandbox, self.folder.path()).await {
+            Ok(cluster) => Some(Arc::new(cluster)),
+            Err(error) => {
+                failure = format!("the cluster did not start: {error:#}");
+                None
+            }
         };
-        let cluster = self.cluster.get_or_init(start).await.as_ref()?;
+        let Some(cluster) = self.cluster.get_or_init(start).await else { return Err(failure) };
         let play = (scenario.play)(Arc::clone(cluster));
         let report = tokio::time::timeout(LIMIT, play)
             .await
@@ -147,7 +153,7 @@ fn describe(error: &anyhow::Error, cluster: &Cluster) -> String {
 /// What a run measured by the way.
 fn facts(cluster: &Cluster) -> String {
     let ready = cluster.control_plane().ready_after().as_secs_f64();
-    format!("control plane ready after {ready:.1} s\n")
+    format!("control plane ready after {ready:.1} s")
 }
 
 async fn cancel_on_signal(token: CancellationToken) {
@@ -165,6 +171,6 @@ async fn cancel_on_signal(token: CancellationToken) {
 }
 
 #[expect(clippy::print_stderr, reason = "the run's own report, beside that of libtest-mimic")]
-fn say(text: &str) {
+pub(crate) fn say(text: &str) {
     eprintln!("{text}");
 }

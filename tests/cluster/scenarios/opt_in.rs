@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::Result;
+use serde_json::json;
 
 use crate::{
     cluster::Cluster,
@@ -61,12 +62,13 @@ pub(crate) async fn mirror_pod(cluster: Arc<Cluster>) -> Result<Report> {
     Ok(Report::new().stored("mirror of a static Pod", &stored))
 }
 
-/// A registration without selectors and conditions, as somebody may write it: what it should have
-/// kept away, the webhook leaves alone itself.
+/// A registration that sends everything, as somebody may write it: what it should have kept away,
+/// the webhook leaves alone itself.
 pub(crate) async fn the_webhook_alone(cluster: Arc<Cluster>) -> Result<Report> {
     const UNCONDITIONAL: &str = "unconditional.pullcred.dev";
     let address = cluster.webhook().await?.address();
     let namespace = cluster.apart("unconditional").await?;
+    namespace.create_pod(pod("old").image(PRIVATE_IMAGE.0)).await?;
     Registration::url("unconditional", address, cluster.webhooks())
         .webhook_name(UNCONDITIONAL)
         .unconditional()
@@ -92,7 +94,18 @@ pub(crate) async fn the_webhook_alone(cluster: Arc<Cluster>) -> Result<Report> {
         assert_eq!(stored.pull_secrets(), [], "{what}");
         let audited = cluster.audited(&stored).await?;
         assert_eq!(audited.annotation(UNCONDITIONAL, "skipped-reason"), Some(reason), "{what}");
-        report = report.stored(format!("{what}, registered without any selector"), &stored);
+        report = report.stored(format!("{what}, registration without selectors"), &stored);
     }
-    Ok(report)
+
+    let label = json!({"metadata": {"labels": {"team": "blue"}}});
+    let updated = namespace.patch_pod("old", &label).await?;
+    let tools = json!({"name": "tools", "image": PRIVATE_IMAGE.0});
+    let tools = json!({"spec": {"ephemeralContainers": [tools]}});
+    let debugged = namespace.patch_pod("old/ephemeralcontainers", &tools).await?;
+    namespace.delete_pod("old").await?;
+    assert_eq!(updated.pull_secrets(), []);
+    assert_eq!(debugged.pull_secrets(), []);
+    Ok(report
+        .stored("UPDATE of a Pod from before, registration for all operations", &updated)
+        .stored("`pods/ephemeralcontainers`, registration for all subresources", &debugged))
 }
