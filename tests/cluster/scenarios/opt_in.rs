@@ -1,4 +1,7 @@
 //! Who gets anything at all: the labels of namespace and Pod, and the namespaces that never do.
+//!
+//! In the audit log `skipped-reason` is what the webhook says of a Pod that it left alone. Where a
+//! scenario expects none, the registration has kept the Pod away from the webhook.
 
 use std::sync::Arc;
 
@@ -50,6 +53,7 @@ pub(crate) async fn kube_system(cluster: Arc<Cluster>) -> Result<Report> {
     namespace.until_pods_are_possible().await?;
     let stored = namespace.create_pod(pod("app").image(PRIVATE_IMAGE.0)).await?;
     assert_eq!(stored.pull_secrets(), []);
+    assert_eq!(cluster.audited(&stored).await?.annotation(WEBHOOK, "skipped-reason"), None);
     Ok(Report::new().stored("Pod in kube-system, although that is labelled", &stored))
 }
 
