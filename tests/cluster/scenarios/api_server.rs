@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use axum::http::StatusCode;
 use k8s_openapi::api::core::v1 as core;
 use serde_json::Value;
 
 use crate::{
+    audit::AuditEvent,
     cluster::Cluster,
     fixtures::pod,
     namespace::{PRIVATE_IMAGE, StoredPod},
@@ -38,11 +39,12 @@ pub(crate) async fn field_of_a_newer_kubernetes(cluster: Arc<Cluster>) -> Result
 
     let stored = namespace.create_pod(app).await?;
     assert_eq!(stored.pull_secrets(), [PRIVATE_IMAGE.1]);
-    assert_eq!(stored.at("/spec/hostnameOverride"), Some(&Value::from("app.example.com")));
-    let what = "a Pod with `hostnameOverride`, which the webhook's own types lack";
+    let field = stored.at("/spec/hostnameOverride").context("the field is lost")?;
+    assert_eq!(field, "app.example.com");
+    let what = "a Pod with `hostnameOverride`, which the project's own types lack";
     Ok(Report::new()
         .stored(what, &stored)
-        .seen("the same, that field", "`hostnameOverride`: app.example.com"))
+        .seen("the same, that field", format!("`hostnameOverride`: {field}")))
 }
 
 pub(crate) async fn audit_log(cluster: Arc<Cluster>) -> Result<Report> {
@@ -54,13 +56,21 @@ pub(crate) async fn audit_log(cluster: Arc<Cluster>) -> Result<Report> {
     assert_eq!(event.annotation(WEBHOOK, "matched-registry"), Some(registry));
     assert_eq!(event.annotation(WEBHOOK, "skipped-reason"), None);
     assert_eq!(event.rounds_changed_by(WEBHOOK), [0]);
+    let report = Report::new().seen("audit log, injected Pod", said(&event));
 
     let skipped = namespace.create_pod(pod("skipped").image("quay.io/other/app:1")).await?;
     let event = cluster.audited(&skipped).await?;
     assert_eq!(event.annotation(WEBHOOK, "skipped-reason"), Some("nothing-matches"));
     assert_eq!(event.annotation(WEBHOOK, "injected"), None);
     assert!(event.rounds_changed_by(WEBHOOK).is_empty());
-    Ok(Report::new()
-        .seen("audit log, injected Pod", format!("`{WEBHOOK}/injected: {}`", PRIVATE_IMAGE.1))
-        .seen("audit log, untouched Pod", format!("`{WEBHOOK}/skipped-reason: nothing-matches`")))
+    Ok(report.seen("audit log, untouched Pod", said(&event)))
+}
+
+/// Everything that the webhook said about a Pod.
+fn said(event: &AuditEvent) -> String {
+    ["injected", "matched-registry", "skipped-reason"]
+        .into_iter()
+        .filter_map(|key| Some(format!("`{WEBHOOK}/{key}: {}`", event.annotation(WEBHOOK, key)?)))
+        .collect::<Vec<_>>()
+        .join(", ")
 }

@@ -85,5 +85,5 @@ pub(crate) async fn kubectl_debug(cluster: Arc<Cluster>) -> Result<Report> {
     let tools = stored.at("/spec/ephemeralContainers/0").context("it was not stored")?;
     assert_eq!(tools["image"], "mesh.example.com/tools:1");
     assert_eq!(stored.pull_secrets(), [PRIVATE_IMAGE.1]);
-    Ok(Report::new().stored("`kubectl debug` of a running Pod", &stored))
+    Ok(Report::new().stored("`kubectl debug` of a Pod", &stored))
 }

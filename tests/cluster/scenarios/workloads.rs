@@ -1,4 +1,5 @@
-//! Pods that controllers make: most have no name yet when they are admitted, only a `generateName`.
+//! Pods that controllers make. All but those of a `StatefulSet` have no name when they are admitted,
+//! only a `generateName`.
 
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use serde_json::json;
 use crate::{
     cluster::Cluster,
     fixtures::{Pod, job as job_of, pod, workload},
-    namespace::{Namespace, PRIVATE_IMAGE},
+    namespace::{Namespace, PRIVATE_IMAGE, StoredPod},
     report::Report,
 };
 
@@ -22,11 +23,11 @@ pub(crate) async fn deployment(cluster: Arc<Cluster>) -> Result<Report> {
     let made = namespace.create_object(APPS, "deployments", &web).await?;
     let report = injected(&namespace, "web", "Deployment", "ReplicaSet").await?;
     // The template stays as it was written: nothing that a GitOps tool would want to undo.
-    let path = ("deployments/web", "/spec/template/spec");
-    let now = namespace.object(APPS, path.0).await?;
-    assert_eq!(now.pointer(path.1), made.pointer(path.1));
-    assert_eq!(now.pointer("/spec/template/spec/imagePullSecrets"), None);
-    Ok(report.seen("Deployment, its template afterwards", "`imagePullSecrets`: none"))
+    let now = namespace.object(APPS, "deployments/web").await?;
+    assert_eq!(now["spec"]["template"], made["spec"]["template"]);
+    let template = StoredPod::from(now["spec"]["template"].clone());
+    assert_eq!(template.pull_secrets(), []);
+    Ok(report.stored("Deployment: its template afterwards", &template))
 }
 
 pub(crate) async fn stateful_set(cluster: Arc<Cluster>) -> Result<Report> {
@@ -84,7 +85,7 @@ async fn injected(namespace: &Namespace, app: &str, workload: &str, owner: &str)
     assert_eq!(stored.pull_secrets(), [PRIVATE_IMAGE.1]);
     let owned_by = stored.at("/metadata/ownerReferences/0/kind").context("nobody owns the Pod")?;
     assert_eq!(owned_by, owner);
-    let what =
-        if stored.at("/metadata/generateName").is_some() { "`generateName`" } else { "name" };
-    Ok(Report::new().stored(format!("{workload}: Pod with a {what}, owned by a {owner}"), &stored))
+    let prefix = stored.at("/metadata/generateName");
+    assert!(prefix.is_some(), "the controller gave no generateName");
+    Ok(Report::new().stored(format!("{workload}: Pod made for a {owner}"), &stored))
 }
