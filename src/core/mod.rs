@@ -2,10 +2,12 @@
 
 pub mod decide;
 pub mod image;
-pub mod json;
+mod json;
 pub mod keyring;
 pub mod patch;
 pub mod pod;
 pub mod review;
 pub mod rules;
 mod warnings;
+
+pub use json::Text;

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize, de::IgnoredAny};
 
 use super::{
     decide::{Decision, Reason},
-    json::{self, JsonError, Nullable, Text},
+    json::{Nullable, Text, describe},
     pod::Pod,
 };
 
@@ -49,8 +49,8 @@ pub struct GroupKind<'a> {
 #[non_exhaustive]
 pub enum ReviewError {
     /// The bytes are no JSON, or a field around the Pod has the wrong type.
-    #[error("the body is not an AdmissionReview: {0}")]
-    Json(JsonError),
+    #[error("the body is not an AdmissionReview: {}", describe(.0))]
+    Json(serde_json::Error),
     /// JSON of another kind or version.
     #[error(
         "the body must have apiVersion {API_VERSION} and kind {KIND}, as `admissionReviewVersions: [\"v1\"]` asks for"
@@ -80,14 +80,14 @@ pub struct UnreadablePod(String);
 /// be answered, so it is an `Err` in [`Request::object`].
 pub fn parse(body: &[u8]) -> Result<Request<'_>, ReviewError> {
     let text = std::str::from_utf8(body)?;
-    match json::from_str::<RawReview<'_, Pod<'_>>>(text) {
+    match serde_json::from_str::<RawReview<'_, Pod<'_>>>(text) {
         Ok(review) => review.into_request(|pod| {
             pod.ok_or_else(|| UnreadablePod("request.object is absent".to_owned()))
         }),
         // JSON, but not the types we expect. Perhaps only in the Pod: read all around it, so that the uid survives.
-        Err(error) if error.is_data() => json::from_str::<RawReview<'_, IgnoredAny>>(text)
+        Err(error) if error.is_data() => serde_json::from_str::<RawReview<'_, IgnoredAny>>(text)
             .map_err(ReviewError::Json)?
-            .into_request(|_| Err(UnreadablePod(error.to_string()))),
+            .into_request(|_| Err(UnreadablePod(describe(&error)))),
         Err(error) => Err(ReviewError::Json(error)),
     }
 }

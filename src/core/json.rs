@@ -10,7 +10,16 @@ pub struct Text<'a>(Cow<'a, str>);
 
 /// A value for which `null` is the same as absent: Go encodes a nil slice, such as `containers`, as `null`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(in crate::core) struct Nullable<T>(pub(in crate::core) T);
+pub(super) struct Nullable<T>(pub(super) T);
+
+/// What is wrong with a document, and where, without the value that stands there: it may be anything.
+pub(super) fn describe(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    match text.rsplit_once(", expected ") {
+        Some((_value, expected)) => format!("expected {expected}"),
+        None => text,
+    }
+}
 
 // === impl Text ===
 
