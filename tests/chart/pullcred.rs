@@ -24,8 +24,10 @@ fn command_line(pod: &Object) -> Vec<String> {
 #[test]
 fn the_webhook_starts_with_these_arguments() {
     let webhook = find(&objects(&[]), "Deployment", "pullcred-webhook").pod().unwrap();
-    let Cli { command: Command::Webhook(arguments), .. } =
-        Cli::try_parse_from(command_line(&webhook)).unwrap();
+    let Command::Webhook(arguments) = Cli::try_parse_from(command_line(&webhook)).unwrap().command
+    else {
+        panic!("the Deployment runs another command than `webhook`");
+    };
     // Where the arguments look for files, volumes put them.
     let mounted: Vec<_> = webhook
         .items("/spec/containers/0/volumeMounts")
