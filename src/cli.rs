@@ -1,5 +1,6 @@
 //! The command line, as types. Every flag can also be set by environment; nothing is read or opened here.
 
+mod explain;
 mod inject;
 mod webhook;
 
@@ -8,6 +9,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 
 pub use self::{
+    explain::{AskedArgs, ClusterArgs, ExplainArgs, ExplainOutput},
     inject::{InjectArgs, InjectOutput},
     webhook::{TlsArgs, WebhookArgs},
 };
@@ -28,6 +30,8 @@ pub struct Cli {
 /// The roles of the one binary.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Say why a Pod gets which Secrets, and whether they open its images
+    Explain(ExplainArgs),
     /// Add the pull Secrets that Pods need to their manifests
     Inject(InjectArgs),
     /// Serve admission over HTTPS

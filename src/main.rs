@@ -26,6 +26,7 @@ fn main() -> ExitCode {
         Err(error) => return fail(USAGE, &error.into()),
     };
     let result = match command {
+        Command::Explain(args) => run(|it| commands::explain::run(&args.into_options(), it)),
         Command::Inject(args) => run(|it| commands::inject::run(&args.into_options(), it)),
         Command::Webhook(args) => webhook(args, &telemetry).map(|()| Exit::Fine),
     };

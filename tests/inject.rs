@@ -7,7 +7,7 @@ mod cli;
 #[path = "support/rfc6902.rs"]
 mod rfc6902;
 
-use std::{fs, path::PathBuf};
+use std::{fmt::Write, fs, path::PathBuf};
 
 use cli::run;
 use serde_json::Value;
@@ -121,7 +121,7 @@ fn pods_get_what_the_webhook_gives_them() {
         manifest["kind"] = "Pod".into();
         let mut expected = manifest.clone();
         if case["patch"].is_array() {
-            rfc6902::apply(&mut expected, &case["patch"]);
+            rfc6902::apply(&mut expected, &case["patch"]).unwrap();
         }
         let args = with(&CONFIG, &["-n", namespace, "-o", "json", "-f", "-"]);
         let run = run(&args, &manifest.to_string());
@@ -197,7 +197,7 @@ fn mistakes_are_explained() {
             _ => with(&CONFIG, args),
         };
         let run = run(&args, rollout);
-        shown += &format!("=== {what}: pullcred {}\n{}\n\n", args.join(" "), run.shown());
+        writeln!(shown, "=== {what}: pullcred {}\n{}\n", args.join(" "), run.shown()).unwrap();
     }
     insta::with_settings!({snapshot_path => "testdata/inject", prepend_module_to_snapshot => false, omit_expression => true}, {
         insta::assert_snapshot!("mistakes", shown);

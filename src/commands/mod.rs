@@ -8,11 +8,16 @@ use std::{
     io::{self, BufRead, Write},
 };
 
+pub mod cluster;
 mod config;
+pub mod explain;
 pub mod inject;
 pub mod manifests;
 
 pub use config::{ConfigError, load_mapping};
+
+/// The namespace of objects that name none, as `kubectl` has it.
+const DEFAULT_NAMESPACE: &str = "default";
 
 /// How a command ended that did its work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,6 +110,12 @@ impl From<io::Error> for Failure {
         let broken_pipe = error.kind() == io::ErrorKind::BrokenPipe;
         let fault = if broken_pipe { Fault::BrokenPipe } else { Fault::Trouble };
         Self { fault, cause: format!("cannot write the output: {error}").into() }
+    }
+}
+
+impl From<cluster::ClusterError> for Failure {
+    fn from(error: cluster::ClusterError) -> Self {
+        Self::trouble(error)
     }
 }
 

@@ -5,17 +5,15 @@ use serde_json::Value;
 
 use super::edit::{EditError, Refused};
 use crate::{
-    commands::manifests::{
-        Document, Object, PodTemplate, Problem, TemplatePath, objects, pod_templates,
+    commands::{
+        DEFAULT_NAMESPACE,
+        manifests::{Document, Object, PodTemplate, Problem, TemplatePath, objects, pod_templates},
     },
     core::{
         decide::{Knowledge, decide},
         review::Request,
     },
 };
-
-/// The namespace of objects that name none, as `kubectl` has it.
-const DEFAULT_NAMESPACE: &str = "default";
 
 /// How objects are looked at.
 #[derive(Debug, Clone, Copy)]

@@ -1,0 +1,136 @@
+//! What is true of an image, in the order in which JSON has it.
+
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::{kubelet::KubeletAnswer, pods::PodLine};
+use crate::core::{
+    decide::{Knowledge, Reason, decide},
+    image::ImageRef,
+    pod::Pod,
+    review::Request,
+    rules::Match,
+};
+
+/// What is true of one image. Serialized, it is one line of `-o json`.
+#[derive(Debug, Serialize)]
+pub(super) struct ImageFacts<'m> {
+    /// As it was asked for.
+    pub(super) image: String,
+    /// Whether it is a reference. If not, all but `error` is empty.
+    pub(super) valid: bool,
+    /// Registry and repository.
+    pub(super) name: String,
+    pub(super) registry: String,
+    pub(super) repository: String,
+    pub(super) tag: String,
+    pub(super) digest: String,
+    /// Why it is no reference; empty where it is one.
+    pub(super) error: String,
+    /// The rules that cover it, the most specific first.
+    pub(super) rules: Vec<RuleLine<'m>>,
+    /// What a Pod with this image alone would get.
+    pub(super) secrets: Vec<String>,
+    /// What the kubelet does with the Secrets at hand; none where none are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) kubelet: Option<KubeletAnswer>,
+    /// The Pod that was asked about; none where only the image was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) pod: Option<PodLine>,
+    /// Why such a Pod would get nothing.
+    #[serde(skip)]
+    pub(super) reason: Option<Reason>,
+}
+
+/// A pattern of a rule.
+#[derive(Debug, Serialize)]
+pub(super) struct RuleLine<'m> {
+    pub(super) pattern: &'m str,
+    pub(super) secret: &'m str,
+    /// The line of the mapping file in which the rule begins.
+    pub(super) line: u32,
+}
+
+// === impl ImageFacts ===
+
+impl<'m> ImageFacts<'m> {
+    /// What is true of `image` in a Pod of `namespace`.
+    pub(super) fn new(image: &str, namespace: &str, known: &'m Knowledge) -> Self {
+        match ImageRef::parse(image) {
+            Ok(reference) => Self::of(&reference, image, namespace, known),
+            Err(error) => {
+                Self { image: image.to_owned(), error: error.to_string(), ..Self::empty() }
+            }
+        }
+    }
+
+    fn of(reference: &ImageRef<'_>, image: &str, namespace: &str, known: &'m Knowledge) -> Self {
+        let mut found = Vec::new();
+        known.mapping.matches(reference, namespace, &mut found);
+        found.sort_unstable_by_key(|found| found.rank);
+        let (secrets, reason) = of_new_pod(image, namespace, known);
+        Self {
+            image: image.to_owned(),
+            valid: true,
+            name: reference.name(),
+            registry: reference.registry().to_owned(),
+            repository: reference.repository().into_owned(),
+            tag: reference.tag().unwrap_or_default().to_owned(),
+            digest: reference.digest().unwrap_or_default().to_owned(),
+            rules: found.iter().map(RuleLine::new).collect(),
+            secrets,
+            reason,
+            ..Self::empty()
+        }
+    }
+
+    fn empty() -> Self {
+        Self {
+            image: String::new(),
+            valid: false,
+            name: String::new(),
+            registry: String::new(),
+            repository: String::new(),
+            tag: String::new(),
+            digest: String::new(),
+            error: String::new(),
+            rules: Vec::new(),
+            secrets: Vec::new(),
+            kubelet: None,
+            pod: None,
+            reason: None,
+        }
+    }
+}
+
+impl ImageFacts<'_> {
+    /// The Secrets that the rules name for it, each once.
+    pub(super) fn secrets_of_rules(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = Vec::new();
+        for RuleLine { secret, .. } in &self.rules {
+            if !names.contains(secret) {
+                names.push(secret);
+            }
+        }
+        names
+    }
+}
+
+// === impl RuleLine ===
+
+impl<'m> RuleLine<'m> {
+    fn new(found: &Match<'m>) -> Self {
+        let Match { pattern, secret, rule, .. } = found;
+        Self { pattern: pattern.as_str(), secret: secret.as_str(), line: rule.line }
+    }
+}
+
+/// What the webhook would do with a new Pod that has this image and nothing else.
+fn of_new_pod(image: &str, namespace: &str, known: &Knowledge) -> (Vec<String>, Option<Reason>) {
+    let pod = json!({"spec": {"containers": [{"image": image}]}});
+    // The fields that a Pod is read from have the types of this literal.
+    let Ok(pod) = Pod::deserialize(&pod) else { return (Vec::new(), Some(Reason::Unreadable)) };
+    let request = Request::create(namespace, pod);
+    let decision = decide(&request, known);
+    (decision.injected().iter().map(ToString::to_string).collect(), decision.reason())
+}

@@ -1,0 +1,110 @@
+//! What the kubelet does with a Pod's pull Secrets.
+
+use serde::Serialize;
+
+use crate::{
+    commands::manifests::SecretManifest,
+    core::{
+        image::ImageRef,
+        keyring::{
+            Keyring, Missed, Offer,
+            secret::{Contents, Ignored, SecretError},
+        },
+    },
+};
+
+/// The pull Secrets of a Pod, in the order of its list, as the kubelet reads them.
+#[derive(Debug, Default)]
+pub(super) struct PullSecrets {
+    keyring: Keyring,
+    /// All of their names.
+    pub(super) names: Vec<String>,
+    /// Each of these alone fails every pull of the Pod.
+    pub(super) bad: Vec<(String, SecretError)>,
+    /// These are passed over.
+    pub(super) ignored: Vec<(String, Ignored)>,
+}
+
+/// What the kubelet does for an image, as JSON has it.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub(super) struct KubeletAnswer {
+    /// Whether it pulls nothing: the image is no reference, or a Secret cannot be read.
+    error: bool,
+    bad_secrets: Vec<String>,
+    matches: Vec<MatchedKey>,
+    /// The Secrets of `matches`, each once, in the order of first use.
+    secrets: Vec<String>,
+}
+
+/// An entry of a Secret that is tried.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+struct MatchedKey {
+    secret: String,
+    /// As it is written in the Secret.
+    key: String,
+    /// When it is tried, from 1; the order among equal ranks is open.
+    rank: usize,
+}
+
+// === impl PullSecrets ===
+
+impl PullSecrets {
+    /// Reads Secrets in the order in which a Pod lists them.
+    pub(super) fn new<'s>(secrets: impl IntoIterator<Item = &'s SecretManifest>) -> Self {
+        let mut good = Vec::new();
+        let mut bad: Vec<(String, SecretError)> = Vec::new();
+        let mut ignored = Vec::new();
+        let mut names = Vec::new();
+        for secret in secrets {
+            let name = secret.name.as_str();
+            names.push(name.to_owned());
+            match secret.contents() {
+                Ok(Contents::Entries(entries)) => good.push((name, entries)),
+                Ok(Contents::Ignored(reason)) => ignored.push((name.to_owned(), reason)),
+                // A Secret that is listed twice is named once.
+                Err(_) if bad.iter().any(|(known, _)| known == name) => {}
+                Err(error) => bad.push((name.to_owned(), error)),
+            }
+        }
+        let keys = good
+            .into_iter()
+            .map(|(name, entries)| (name, entries.into_iter().map(|entry| entry.key)));
+        Self { keyring: Keyring::new(keys), names, bad, ignored }
+    }
+
+    /// What the kubelet would try for `image` if all Secrets could be read.
+    pub(super) fn offers(&self, image: &ImageRef<'_>) -> Vec<Offer<'_>> {
+        self.keyring.lookup(image)
+    }
+
+    /// What looks as if it was meant for `image`.
+    pub(super) fn near_misses(&self, image: &ImageRef<'_>) -> Vec<Missed<'_>> {
+        self.keyring.near_misses(image)
+    }
+
+    /// What the kubelet does for `image`; none where that is no reference.
+    pub(super) fn answer(&self, image: Option<&ImageRef<'_>>) -> KubeletAnswer {
+        let image = image.filter(|_| self.bad.is_empty());
+        let offers = image.map(|image| self.offers(image)).unwrap_or_default();
+        let mut secrets: Vec<String> = Vec::new();
+        for offer in &offers {
+            if !secrets.iter().any(|name| name == offer.secret) {
+                secrets.push(offer.secret.to_owned());
+            }
+        }
+        KubeletAnswer {
+            error: image.is_none(),
+            bad_secrets: self.bad.iter().map(|(name, _)| name.clone()).collect(),
+            matches: offers.into_iter().map(MatchedKey::from).collect(),
+            secrets,
+        }
+    }
+}
+
+// === impl MatchedKey ===
+
+impl From<Offer<'_>> for MatchedKey {
+    fn from(Offer { secret, key, rank, .. }: Offer<'_>) -> Self {
+        Self { secret: secret.to_owned(), key: key.as_str().to_owned(), rank }
+    }
+}

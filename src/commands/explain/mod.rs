@@ -1,0 +1,288 @@
+//! `pullcred explain`: why a Pod gets which Secrets, and what the kubelet will do with them.
+//!
+//! Every answer is put together from what decides: [`decide`](crate::core::decide::decide) for what a Pod gets, and
+//! [`keyring`](crate::core::keyring) for what the kubelet makes of it.
+
+mod advice;
+mod facts;
+mod kubelet;
+mod live;
+mod near_rules;
+mod paint;
+mod pods;
+mod story;
+
+use std::{
+    io::{self, BufRead, Write},
+    path::PathBuf,
+};
+
+use self::{
+    advice::advice,
+    facts::ImageFacts,
+    kubelet::PullSecrets,
+    paint::Paint,
+    pods::{AtHand, Stock, Subject},
+    story::Story,
+};
+use super::{
+    DEFAULT_NAMESPACE, Exit, Failure, Streams, load_mapping,
+    manifests::{
+        Document, ManifestError, Problem, SecretManifest, Source, TemplatePath, objects,
+        pod_templates,
+    },
+};
+use crate::core::{decide::Knowledge, image::ImageRef};
+
+pub use self::live::Live;
+
+/// What to explain, and how.
+#[derive(Debug)]
+pub struct Options {
+    /// The mapping.
+    pub config: PathBuf,
+    /// How to answer.
+    pub output: Output,
+    /// The namespace, where it is not said otherwise.
+    pub namespace: Option<String>,
+    /// The Secrets at hand, in this order.
+    pub secrets: Vec<Source>,
+    /// Where the objects of custom kinds keep their Pod templates.
+    pub paths: Vec<TemplatePath>,
+    /// What to explain.
+    pub asked: Asked,
+}
+
+/// How answers are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Output {
+    /// One JSON object a line.
+    Json,
+    /// For people.
+    Text,
+}
+
+/// What to explain.
+#[derive(Debug)]
+pub enum Asked {
+    /// Images; `-` stands for those on standard input, one a line.
+    Images(Vec<String>),
+    /// The Pods of a cluster.
+    Live(Live),
+    /// The Pods of manifests.
+    Manifests(Vec<Source>),
+}
+
+/// Runs the command.
+///
+/// # Errors
+///
+/// [`Failure`] where the mapping, a manifest or the cluster cannot be read, or the output cannot be written.
+pub fn run(options: &Options, streams: &mut Streams<'_>) -> Result<Exit, Failure> {
+    let Options { config, secrets, asked, .. } = options;
+    let mut sources: Vec<&Source> = secrets.iter().collect();
+    match asked {
+        Asked::Images(images) => {
+            sources.extend(images.iter().filter(|it| *it == "-").map(|_| &Source::Stdin));
+        }
+        Asked::Manifests(manifests) => sources.extend(manifests),
+        Asked::Live(_) => {}
+    }
+    if Source::share_stdin(sources) {
+        return Err(Failure::usage(
+            "`-` stands there twice, but standard input can be read only once",
+        ));
+    }
+    let known = Knowledge { mapping: load_mapping(config)?, own_namespace: None };
+    let stock = match secrets.as_slice() {
+        [] => None,
+        sources => Some(read_secrets(sources, streams.stdin)?),
+    };
+    let explainer = Explainer { options, known: &known, paint: Paint(streams.colour) };
+    match asked {
+        Asked::Images(images) => {
+            explainer.images(images, stock.as_ref(), streams.stdin, streams.stdout)?;
+        }
+        Asked::Live(live) => live::run(live, &explainer, streams.stdout, streams.stderr)?,
+        Asked::Manifests(manifests) => {
+            explainer.manifests(manifests, stock.as_ref(), streams)?;
+        }
+    }
+    streams.stdout.flush()?;
+    Ok(Exit::Fine)
+}
+
+/// The Secrets in manifests.
+fn read_secrets(sources: &[Source], stdin: &mut dyn BufRead) -> Result<Stock, Failure> {
+    let mut stock = Stock::default();
+    for source in sources {
+        for document in source.open(stdin)? {
+            let document = document?;
+            let line = document.content_line();
+            let mut read = || {
+                for object in objects(&document.value()?, line)? {
+                    if let Some(secret) = SecretManifest::from_object(&object, line)? {
+                        stock.add(secret);
+                    }
+                }
+                Ok(())
+            };
+            read().map_err(|problem| ManifestError::new(source, problem))?;
+        }
+    }
+    Ok(stock)
+}
+
+/// What every answer is made from.
+#[derive(Debug, Clone, Copy)]
+struct Explainer<'o> {
+    options: &'o Options,
+    known: &'o Knowledge,
+    paint: Paint,
+}
+
+// === impl Explainer ===
+
+impl Explainer<'_> {
+    fn story<'s>(&'s self, out: &'s mut dyn Write) -> Story<'s> {
+        Story { out, paint: self.paint, mapping: &self.known.mapping, margin: "  " }
+    }
+
+    fn is_text(&self) -> bool {
+        self.options.output == Output::Text
+    }
+
+    /// Explains images by themselves. All Secrets at hand are taken for those of one Pod, but for those that are of
+    /// another namespace than was asked for.
+    fn images(
+        &self,
+        images: &[String],
+        stock: Option<&Stock>,
+        stdin: &mut dyn BufRead,
+        out: &mut dyn Write,
+    ) -> Result<(), Failure> {
+        let namespace = self.options.namespace.as_deref();
+        let pull = stock.map(|stock| PullSecrets::new(stock.of(namespace)));
+        if let Some(pull) = pull.as_ref().filter(|_| self.is_text()) {
+            self.story(out).at_hand(pull)?;
+        }
+        for image in images {
+            if image != "-" {
+                self.image(image, pull.as_ref(), out)?;
+                continue;
+            }
+            let mut line = Vec::new();
+            while stdin.read_until(b'\n', &mut line).map_err(unreadable)? > 0 {
+                let image = line.strip_suffix(b"\n").unwrap_or(&line);
+                let image = image.strip_suffix(b"\r").unwrap_or(image);
+                self.image(&String::from_utf8_lossy(image), pull.as_ref(), out)?;
+                line.clear();
+            }
+        }
+        Ok(())
+    }
+
+    fn image(
+        &self,
+        image: &str,
+        pull: Option<&PullSecrets>,
+        out: &mut dyn Write,
+    ) -> io::Result<()> {
+        let namespace = self.options.namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE);
+        let mut facts = ImageFacts::new(image, namespace, self.known);
+        facts.kubelet = pull.map(|pull| pull.answer(ImageRef::parse(image).ok().as_ref()));
+        if self.is_text() {
+            return self.story(out).image(&facts, namespace, pull);
+        }
+        json(&facts, out)
+    }
+
+    /// Explains the Pods of manifests, as if they were new.
+    fn manifests(
+        &self,
+        sources: &[Source],
+        stock: Option<&Stock>,
+        Streams { stdin, stdout, stderr, .. }: &mut Streams<'_>,
+    ) -> Result<(), Failure> {
+        let mut any = false;
+        for source in sources {
+            for document in source.open(*stdin)? {
+                let subjects = self.subjects(&document?);
+                for subject in subjects.map_err(|problem| ManifestError::new(source, problem))? {
+                    any = true;
+                    let at_hand = stock.map(|it| it.look(&subject));
+                    self.subject(&subject, at_hand.as_ref(), None, *stdout)?;
+                }
+            }
+        }
+        if !any {
+            writeln!(stderr, "no Pod or Pod template found")?;
+        }
+        Ok(())
+    }
+
+    /// The Pods and Pod templates of a document.
+    fn subjects(&self, document: &Document) -> Result<Vec<Subject>, Problem> {
+        let line = document.content_line();
+        let value = document.value()?;
+        let mut subjects = Vec::new();
+        for object in objects(&value, line)? {
+            for template in pod_templates(&object, &self.options.paths) {
+                let pod = template.pod().map_err(|fault| Problem::Template {
+                    line,
+                    object: object.to_string(),
+                    fault: fault.to_string(),
+                })?;
+                let namespace = self.options.namespace.as_deref().or(object.namespace());
+                let namespace = namespace.unwrap_or(DEFAULT_NAMESPACE);
+                subjects.push(Subject::new(
+                    object.kind(),
+                    namespace,
+                    object.name(),
+                    pod,
+                    self.known,
+                ));
+            }
+        }
+        Ok(subjects)
+    }
+
+    /// Explains a Pod and its images, and what to do about it if it runs. Whether its namespace has `opted_in` may be
+    /// unknown.
+    fn subject(
+        &self,
+        subject: &Subject,
+        at_hand: Option<&AtHand>,
+        opted_in: Option<bool>,
+        out: &mut dyn Write,
+    ) -> io::Result<()> {
+        let facts = subject.images.iter().map(|named| {
+            let mut facts = ImageFacts::new(&named.image, &subject.namespace, self.known);
+            let reference = ImageRef::parse(&named.image).ok();
+            facts.kubelet = at_hand.map(|it| it.pull.answer(reference.as_ref()));
+            facts.pod = Some(subject.line(named, at_hand));
+            facts
+        });
+        if !self.is_text() {
+            return facts.into_iter().try_for_each(|facts| json(&facts, out));
+        }
+        let facts: Vec<_> = facts.collect();
+        let mut story = self.story(out);
+        story.pod(subject, at_hand)?;
+        for (named, facts) in subject.images.iter().zip(&facts) {
+            story.image_of_pod(facts, &named.owners, &subject.namespace, at_hand)?;
+        }
+        let at_hand = at_hand.filter(|_| subject.runs);
+        let advice = at_hand.map(|at_hand| advice(subject, &facts, at_hand, opted_in));
+        story.advice(&advice.unwrap_or_default())
+    }
+}
+
+fn json(facts: &ImageFacts<'_>, out: &mut dyn Write) -> io::Result<()> {
+    serde_json::to_writer(&mut *out, facts)?;
+    out.write_all(b"\n")
+}
+
+fn unreadable(error: io::Error) -> ManifestError {
+    ManifestError::new(&Source::Stdin, error.into())
+}

@@ -1,0 +1,134 @@
+//! Rules that look as if they were meant for an image that none covers.
+
+use std::collections::BTreeSet;
+
+use crate::core::{
+    image::ImageRef,
+    keyring::{NearMiss, RegistryKey, near_miss},
+    rules::{Mapping, NamespacePattern, RegistryPattern, Rule},
+};
+
+/// How many are told.
+const TOLD: usize = 3;
+
+/// A rule that nearly covers an image.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct NearRule<'m> {
+    pub(super) pattern: &'m str,
+    pub(super) line: u32,
+    pub(super) why: String,
+}
+
+/// The rules that nearly cover `image` in `namespace`, the first few.
+pub(super) fn near_rules<'m>(
+    mapping: &'m Mapping,
+    image: &ImageRef<'_>,
+    namespace: &str,
+) -> Vec<NearRule<'m>> {
+    let mut near = elsewhere(mapping, image, namespace);
+    let patterns =
+        mapping.rules().iter().flat_map(|rule| rule.patterns.iter().map(move |it| (rule, it)));
+    for (rule, pattern) in patterns {
+        if near.len() >= TOLD {
+            break;
+        }
+        let Some(why) = why_not(pattern, image) else { continue };
+        if !near.iter().any(|it| it.pattern == pattern.as_str() && it.line == rule.line) {
+            near.push(NearRule { pattern: pattern.as_str(), line: rule.line, why });
+        }
+    }
+    near.truncate(TOLD);
+    near
+}
+
+/// What keeps a pattern from covering an image that it looks to be meant for.
+fn why_not(pattern: &RegistryPattern, image: &ImageRef<'_>) -> Option<String> {
+    let same_host = pattern.host().eq_ignore_ascii_case(image.registry());
+    // A kubelet would take it: the one thing in which rules are stricter.
+    if same_host && image.repository().starts_with(pattern.path()) {
+        return Some("the path of a rule covers whole parts between slashes".to_owned());
+    }
+    // Of what keeps the kubelet from taking a key, this is what can be wrong with a pattern, too.
+    match near_miss(&RegistryKey::from(pattern.as_str()), image)? {
+        NearMiss::Path => Some("its path must be the start of the image's path".to_owned()),
+        reason @ (NearMiss::LabelCount | NearMiss::Library | NearMiss::Port) => {
+            Some(reason.to_string())
+        }
+        _ => None,
+    }
+}
+
+/// The rules that cover `image`, but only in other namespaces.
+fn elsewhere<'m>(mapping: &'m Mapping, image: &ImageRef<'_>, namespace: &str) -> Vec<NearRule<'m>> {
+    // A namespace that each pattern covers: what it says without its `*`.
+    let others: BTreeSet<String> = mapping
+        .rules()
+        .iter()
+        .flat_map(|rule| &rule.namespaces)
+        .map(|pattern| pattern.as_str().replace('*', ""))
+        .filter(|other| other != namespace)
+        .collect();
+    let mut found = Vec::new();
+    for other in &others {
+        mapping.matches(image, other, &mut found);
+    }
+    found.sort_unstable_by_key(|found| found.rank);
+    found.dedup_by_key(|found| found.rank);
+    let found = found.iter().filter(|found| !holds_in(found.rule, namespace));
+    found
+        .map(|found| NearRule {
+            pattern: found.pattern.as_str(),
+            line: found.rule.line,
+            why: format!("the rule holds only in the namespaces {}", namespaces(found.rule)),
+        })
+        .collect()
+}
+
+fn holds_in(Rule { namespaces, .. }: &Rule, namespace: &str) -> bool {
+    namespaces.is_empty() || namespaces.iter().any(|pattern| pattern.covers(namespace))
+}
+
+fn namespaces(rule: &Rule) -> String {
+    let names: Vec<_> = rule.namespaces.iter().map(NamespacePattern::as_str).collect();
+    names.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mapping;
+
+    fn near(image: &str) -> Vec<(u32, String)> {
+        let mapping = mapping::parse(
+            "rules:\n\
+             - {registries: ['registry.example.com:443'], secret: a}\n\
+             - {registries: ['*.example.com'], secret: b, namespaces: [shop, 'batch-*']}\n\
+             - {registries: [quay.io/acme], secret: c}\n\
+             - {registries: [docker.io/nginx], secret: d}\n",
+        );
+        let mapping = mapping.unwrap();
+        let near = near_rules(&mapping, &ImageRef::parse(image).unwrap(), "default");
+        near.into_iter().map(|near| (near.line, near.why)).collect()
+    }
+
+    #[test]
+    fn a_rule_that_was_meant_says_what_is_wrong() {
+        assert_eq!(
+            near("registry.example.com/app"),
+            [
+                (3, "the rule holds only in the namespaces shop, batch-*".to_owned()),
+                (2, "ports are compared as text, and none is not the same as 443".to_owned()),
+            ]
+        );
+        assert_eq!(
+            near("quay.io/other/app"),
+            [(4, "its path must be the start of the image's path".to_owned())]
+        );
+        assert_eq!(near("nginx"), [(5, NearMiss::Library.to_string())]);
+        assert_eq!(
+            near("quay.io/acmeevil/app"),
+            [(4, "the path of a rule covers whole parts between slashes".to_owned())]
+        );
+        assert_eq!(near("ghcr.io/acme/app"), []);
+    }
+}

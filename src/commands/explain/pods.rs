@@ -1,0 +1,222 @@
+//! A Pod that is asked about: its images, its list of Secrets, and which of those there are.
+
+use serde::Serialize;
+
+use super::kubelet::PullSecrets;
+use crate::{
+    commands::manifests::SecretManifest,
+    core::{
+        decide::{Knowledge, Reason, decide},
+        pod::Pod,
+        review::Request,
+    },
+};
+
+/// A Pod, or the template of Pods.
+#[derive(Debug)]
+pub(super) struct Subject {
+    pub(super) kind: String,
+    pub(super) namespace: String,
+    pub(super) name: String,
+    /// Each image once, with the containers and volumes that have it.
+    pub(super) images: Vec<NamedImage>,
+    /// The names in its `imagePullSecrets`.
+    pub(super) listed: Vec<String>,
+    /// The names that the webhook would add.
+    pub(super) added: Vec<String>,
+    /// Why it would add none.
+    pub(super) reason: Option<Reason>,
+    /// Its containers that wait; empty where it does not run yet.
+    pub(super) waiting: Vec<Waiting>,
+    /// Whether it is a Pod that runs, so that its list cannot change any more.
+    pub(super) runs: bool,
+}
+
+/// An image and who has it.
+#[derive(Debug)]
+pub(super) struct NamedImage {
+    pub(super) image: String,
+    /// Such as `container app`.
+    pub(super) owners: Vec<String>,
+    /// The names alone.
+    pub(super) names: Vec<String>,
+}
+
+/// A container that waits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(super) struct Waiting {
+    pub(super) container: String,
+    /// Such as `ErrImagePull`.
+    pub(super) reason: String,
+    /// What the container runtime says.
+    pub(super) message: String,
+}
+
+/// The Pod, within a line of JSON.
+#[derive(Debug, Serialize)]
+pub(super) struct PodLine {
+    kind: String,
+    namespace: String,
+    name: String,
+    /// The containers and volumes that have the image.
+    containers: Vec<String>,
+    pull_secrets: Vec<String>,
+    /// What the webhook would add.
+    added: Vec<String>,
+    /// Which of all of them are not there; none where that was not looked at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    missing: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    waiting: Vec<Waiting>,
+}
+
+/// The Secrets at hand.
+#[derive(Debug, Default)]
+pub(super) struct Stock {
+    secrets: Vec<SecretManifest>,
+    /// Those that could not be looked at: namespace, name, and why.
+    unknown: Vec<(String, String, String)>,
+}
+
+/// What is at hand of the Secrets of a Pod.
+#[derive(Debug, Default)]
+pub(super) struct AtHand {
+    /// Those that the kubelet goes by, as it reads them.
+    pub(super) pull: PullSecrets,
+    /// Those that the Pod would get besides if it were created anew.
+    pub(super) besides: PullSecrets,
+    /// The names of those that are not there.
+    pub(super) missing: Vec<String>,
+    /// The names of those that could not be looked at, and why.
+    pub(super) unknown: Vec<(String, String)>,
+}
+
+// === impl Subject ===
+
+impl Subject {
+    /// Looks at a Pod of `namespace`, and decides for it as if it were new.
+    pub(super) fn new(
+        kind: &str,
+        namespace: &str,
+        name: &str,
+        pod: Pod<'_>,
+        known: &Knowledge,
+    ) -> Self {
+        let mut images: Vec<NamedImage> = Vec::new();
+        for image in pod.images() {
+            let owner = format!("{} {}", image.field.owner_kind(), image.owner);
+            let at = images.iter().position(|named| named.image == image.reference);
+            let at = at.unwrap_or_else(|| {
+                let image = image.reference.to_owned();
+                images.push(NamedImage { image, owners: Vec::new(), names: Vec::new() });
+                images.len() - 1
+            });
+            if let Some(named) = images.get_mut(at) {
+                named.owners.push(owner);
+                named.names.push(image.owner.to_owned());
+            }
+        }
+        let listed = pod.pull_secrets().filter(|name| !name.is_empty());
+        let listed = listed.map(ToOwned::to_owned).collect();
+        let request = Request::create(namespace, pod);
+        let decision = decide(&request, known);
+        Self {
+            kind: kind.to_owned(),
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+            images,
+            listed,
+            added: decision.injected().iter().map(ToString::to_string).collect(),
+            reason: decision.reason(),
+            waiting: Vec::new(),
+            runs: false,
+        }
+    }
+
+    /// The Pod in a line of JSON about `image`.
+    pub(super) fn line(&self, image: &NamedImage, at_hand: Option<&AtHand>) -> PodLine {
+        let waiting = self.waiting.iter().filter(|it| image.names.contains(&it.container));
+        PodLine {
+            kind: self.kind.clone(),
+            namespace: self.namespace.clone(),
+            name: self.name.clone(),
+            containers: image.names.clone(),
+            pull_secrets: self.listed.clone(),
+            added: self.added.clone(),
+            missing: at_hand.map(|at_hand| at_hand.missing.clone()),
+            waiting: waiting.cloned().collect(),
+        }
+    }
+}
+
+// === impl PodLine ===
+
+impl PodLine {
+    /// The containers with the image that wait.
+    pub(super) fn waiting(&self) -> &[Waiting] {
+        &self.waiting
+    }
+}
+
+// === impl Stock ===
+
+impl Stock {
+    /// Takes a Secret in.
+    pub(super) fn add(&mut self, secret: SecretManifest) {
+        self.secrets.push(secret);
+    }
+
+    /// Remembers that a Secret could not be looked at.
+    pub(super) fn add_unknown(&mut self, namespace: &str, name: &str, why: String) {
+        self.unknown.push((namespace.to_owned(), name.to_owned(), why));
+    }
+
+    /// All Secrets that a Pod of `namespace` can use, in their order. A Secret that names no namespace is for any.
+    pub(super) fn of<'s>(
+        &'s self,
+        namespace: Option<&str>,
+    ) -> impl Iterator<Item = &'s SecretManifest> {
+        self.secrets.iter().filter(move |secret| {
+            let own = secret.namespace.as_deref();
+            own.is_none() || namespace.is_none() || own == namespace
+        })
+    }
+
+    /// What there is of the Secrets of a Pod.
+    pub(super) fn look(&self, subject: &Subject) -> AtHand {
+        let mut at_hand = AtHand::default();
+        let listed = self.find(&subject.namespace, &subject.listed, &mut at_hand);
+        let added = self.find(&subject.namespace, &subject.added, &mut at_hand);
+        if subject.runs {
+            // Its list is what it is.
+            at_hand.pull = PullSecrets::new(listed);
+            at_hand.besides = PullSecrets::new(added);
+        } else {
+            at_hand.pull = PullSecrets::new(listed.into_iter().chain(added));
+        }
+        at_hand
+    }
+
+    /// The Secrets of these names; what is not found goes into `at_hand`.
+    fn find(
+        &self,
+        namespace: &str,
+        names: &[String],
+        AtHand { missing, unknown, .. }: &mut AtHand,
+    ) -> Vec<&SecretManifest> {
+        let mut found = Vec::new();
+        for name in names {
+            // Of two with one name, the cluster has the one that was applied last.
+            if let Some(secret) = self.of(Some(namespace)).filter(|it| it.name == *name).last() {
+                found.push(secret);
+            } else if let Some((_, _, why)) =
+                self.unknown.iter().find(|(ns, it, _)| ns == namespace && it == name)
+            {
+                unknown.push((name.clone(), why.clone()));
+            } else {
+                missing.push(name.clone());
+            }
+        }
+        found
+    }
+}

@@ -1,0 +1,248 @@
+//! The answer as a short text for someone who has not read the kubelet's source.
+
+use std::io::{self, Write};
+
+use super::{
+    facts::ImageFacts,
+    kubelet::PullSecrets,
+    near_rules::near_rules,
+    paint::{Paint, Role},
+    pods::{AtHand, Subject},
+};
+use crate::core::{
+    decide::{EXCLUDED_NAMESPACES, Reason},
+    image::ImageRef,
+    rules::Mapping,
+};
+
+/// How many entries of Secrets that were perhaps meant are told for an image.
+const TOLD: usize = 5;
+
+/// Writes answers as text.
+pub(super) struct Story<'s> {
+    pub(super) out: &'s mut dyn Write,
+    pub(super) paint: Paint,
+    pub(super) mapping: &'s Mapping,
+    /// What stands before each line about an image.
+    pub(super) margin: &'static str,
+}
+
+// === impl Story ===
+
+impl Story<'_> {
+    /// Tells of an image that was asked for by itself.
+    pub(super) fn image(
+        &mut self,
+        facts: &ImageFacts<'_>,
+        namespace: &str,
+        at_hand: Option<&PullSecrets>,
+    ) -> io::Result<()> {
+        let title = self.paint.as_(Role::Title, shown(&facts.image));
+        writeln!(self.out, "{title}")?;
+        let Ok(image) = ImageRef::parse(&facts.image) else {
+            self.no_reference(facts)?;
+            return writeln!(self.out);
+        };
+        self.rules(facts, &image, namespace)?;
+        let gets = match facts.reason {
+            None => facts.secrets.join(", "),
+            Some(reason) => format!("nothing: {}", why(reason)),
+        };
+        writeln!(self.out, "{}→ a new Pod in {namespace} gets {gets}", self.margin)?;
+        if let Some(pull) = at_hand {
+            for name in &facts.secrets {
+                if !pull.names.contains(name) {
+                    self.point(Role::Unsure, format!("{name} is not among the Secrets at hand"))?;
+                }
+            }
+            self.offers(pull, &image, "of the Secrets at hand")?;
+        }
+        writeln!(self.out)
+    }
+
+    /// Begins to tell of a Pod.
+    pub(super) fn pod(&mut self, subject: &Subject, at_hand: Option<&AtHand>) -> io::Result<()> {
+        let Subject { kind, namespace, name, listed, added, reason, .. } = subject;
+        let title = self.paint.as_(Role::Title, format!("{kind} {namespace}/{name}"));
+        writeln!(self.out, "{title}")?;
+        for waiting in &subject.waiting {
+            let text = format!("{} waits: {}", waiting.container, waiting.reason);
+            let text = self.paint.as_(Role::Bad, text);
+            writeln!(self.out, "  {text} {}", self.paint.as_(Role::Quiet, &waiting.message))?;
+        }
+        let lists = if listed.is_empty() { "no Secret".to_owned() } else { listed.join(", ") };
+        writeln!(self.out, "  lists {}", self.paint.as_(Role::Plain, lists))?;
+        let verb = if subject.runs { "created anew, it would get" } else { "pullcred adds" };
+        match reason {
+            None => writeln!(self.out, "  → {verb} {}", added.join(", "))?,
+            Some(Reason::AlreadyPresent) => {
+                writeln!(self.out, "  → that is all that the mapping names for it")?;
+            }
+            Some(reason) => writeln!(self.out, "  → {verb} nothing: {}", why(*reason))?,
+        }
+        let Some(AtHand { pull, besides, missing, unknown }) = at_hand else { return Ok(()) };
+        for name in missing {
+            self.point(Role::Bad, format!("there is no Secret {name} in {namespace}"))?;
+        }
+        for (name, why) in unknown {
+            self.point(Role::Unsure, format!("Secret {name} could not be looked at: {why}"))?;
+        }
+        self.secrets(pull)?;
+        self.secrets(besides)
+    }
+
+    /// Goes on about an image of that Pod.
+    pub(super) fn image_of_pod(
+        &mut self,
+        facts: &ImageFacts<'_>,
+        owners: &[String],
+        namespace: &str,
+        at_hand: Option<&AtHand>,
+    ) -> io::Result<()> {
+        let title = self.paint.as_(Role::Title, shown(&facts.image));
+        let owners = self.paint.as_(Role::Quiet, owners.join(", "));
+        writeln!(self.out, "  {title} {owners}")?;
+        self.margin = "    ";
+        let Ok(image) = ImageRef::parse(&facts.image) else { return self.no_reference(facts) };
+        self.rules(facts, &image, namespace)?;
+        match at_hand {
+            Some(at_hand) => self.offers(&at_hand.pull, &image, "of its Secrets"),
+            None => Ok(()),
+        }
+    }
+
+    /// Says what to do.
+    pub(super) fn advice(&mut self, advice: &[String]) -> io::Result<()> {
+        for advice in advice {
+            let advice = self.paint.as_(Role::Plain, advice);
+            writeln!(self.out, "  {} {advice}", self.paint.as_(Role::Title, "do:"))?;
+        }
+        writeln!(self.out)
+    }
+
+    fn no_reference(&mut self, facts: &ImageFacts<'_>) -> io::Result<()> {
+        let text = format!("not an image: {}", facts.error);
+        self.point(Role::Bad, text)?;
+        let text = "the kubelet reports InvalidImageName, whatever the Secrets";
+        self.point(Role::Quiet, text.to_owned())
+    }
+
+    fn rules(
+        &mut self,
+        facts: &ImageFacts<'_>,
+        image: &ImageRef<'_>,
+        namespace: &str,
+    ) -> io::Result<()> {
+        let registry = if facts.registry.is_empty() { "no registry" } else { &facts.registry };
+        let mut what = format!("registry {registry}, repository {}", facts.repository);
+        for (name, text) in [("tag", &facts.tag), ("digest", &facts.digest)] {
+            if !text.is_empty() {
+                what.extend([", ", name, " ", text]);
+            }
+        }
+        writeln!(self.out, "{}{}", self.margin, self.paint.as_(Role::Quiet, what))?;
+        for rule in &facts.rules {
+            let text = format!("line {}, {}, names {}", rule.line, rule.pattern, rule.secret);
+            self.point(Role::Good, text)?;
+        }
+        if !facts.rules.is_empty() {
+            return Ok(());
+        }
+        self.point(Role::Unsure, "no rule of the mapping covers it".to_owned())?;
+        for near in near_rules(self.mapping, image, namespace) {
+            let text = format!("line {}, {}, does not: {}", near.line, near.pattern, near.why);
+            self.point(Role::Quiet, text)?;
+        }
+        Ok(())
+    }
+
+    /// Tells of the Secrets at hand.
+    pub(super) fn at_hand(&mut self, pull: &PullSecrets) -> io::Result<()> {
+        let title = format!("Secrets at hand: {}", pull.names.join(", "));
+        writeln!(self.out, "{}", self.paint.as_(Role::Title, title))?;
+        self.secrets(pull)?;
+        writeln!(self.out)
+    }
+
+    /// Tells of the Secrets that are of no use, whatever the image.
+    fn secrets(&mut self, pull: &PullSecrets) -> io::Result<()> {
+        for (name, error) in &pull.bad {
+            self.point(
+                Role::Bad,
+                format!("Secret {name} fails every pull of a Pod that lists it: {error}"),
+            )?;
+        }
+        for (name, reason) in &pull.ignored {
+            self.point(Role::Unsure, format!("the kubelet passes over Secret {name}: {reason}"))?;
+        }
+        Ok(())
+    }
+
+    fn offers(&mut self, pull: &PullSecrets, image: &ImageRef<'_>, which: &str) -> io::Result<()> {
+        let offers = pull.offers(image);
+        let when = if pull.bad.is_empty() { "" } else { "once that is mended, " };
+        if offers.is_empty() {
+            let text = format!("{when}the kubelet offers none {which}: it pulls without a login");
+            self.point(Role::Unsure, text)?;
+        } else {
+            writeln!(self.out, "{}→ {when}{which} the kubelet offers", self.margin)?;
+        }
+        for offer in &offers {
+            let text = format!("{}, by its key {}", offer.secret, offer.key);
+            writeln!(
+                self.out,
+                "{}  {}. {}",
+                self.margin,
+                offer.rank,
+                self.paint.as_(Role::Good, text)
+            )?;
+        }
+        // A Secret that is offered by another of its keys needs no mending.
+        let is_offered = |name: &str| offers.iter().any(|offer| offer.secret == name);
+        let mut near = pull.near_misses(image);
+        near.retain(|missed| !is_offered(missed.secret));
+        for missed in near.iter().take(TOLD) {
+            let text = format!(
+                "not {}: its key {} does not match: {}",
+                missed.secret, missed.key, missed.reason
+            );
+            self.point(Role::Unsure, text)?;
+        }
+        if near.len() > TOLD {
+            let text = format!("and {} more keys that nearly match", near.len() - TOLD);
+            self.point(Role::Quiet, text)?;
+        }
+        Ok(())
+    }
+
+    fn point(&mut self, role: Role, text: String) -> io::Result<()> {
+        let mark = match role {
+            Role::Bad => "✗",
+            Role::Good => "✓",
+            Role::Plain | Role::Quiet | Role::Title => "·",
+            Role::Unsure => "!",
+        };
+        let (mark, text) = (self.paint.as_(role, mark), self.paint.as_(role, text));
+        writeln!(self.out, "{}{mark} {text}", self.margin)
+    }
+}
+
+/// An image as it is.
+fn shown(image: &str) -> &str {
+    if image.is_empty() { "(empty)" } else { image }
+}
+
+fn why(reason: Reason) -> String {
+    match reason {
+        Reason::AlreadyPresent => "it has all that the mapping names".to_owned(),
+        Reason::ExcludedNamespace => {
+            format!("pullcred leaves {} alone", EXCLUDED_NAMESPACES.join(", "))
+        }
+        Reason::MirrorPod => "it mirrors a static Pod, which can use no Secret".to_owned(),
+        Reason::NothingMatches => "no rule covers its images".to_owned(),
+        Reason::OptedOut => "its label pullcred.dev/inject is `disabled`".to_owned(),
+        Reason::NotAPod | Reason::NotCreate | Reason::Subresource | Reason::Unreadable => {
+            format!("it is no Pod that can be read ({})", reason.as_str())
+        }
+    }
+}

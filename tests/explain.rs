@@ -1,0 +1,385 @@
+//! `pullcred explain`, through the real binary, and on every answer of the upstream code in `tests/vectors`.
+
+#![cfg(test)]
+
+#[path = "support/api_server.rs"]
+mod api_server;
+#[path = "support/cli.rs"]
+mod cli;
+
+use std::{collections::BTreeMap, fmt::Write, fs, path::Path};
+
+use api_server::ApiServer;
+use cli::{Run, run};
+use pullcred::commands::{
+    Exit, Streams,
+    explain::{self, Asked, Options, Output},
+    manifests::Source,
+};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+const EXPLAIN: [&str; 3] = ["explain", "--config", "explain/mapping.yaml"];
+
+fn explain(args: &[&str], stdin: &str) -> Run {
+    let args: Vec<_> = EXPLAIN.iter().chain(args).copied().collect();
+    run(&args, stdin)
+}
+
+fn values(json: &str) -> Vec<Value> {
+    json.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn vectors<T: serde::de::DeserializeOwned>(file: &str) -> Vec<T> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors/").to_owned() + file;
+    let vectors = fs::read_to_string(path).unwrap();
+    vectors.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn snapshot(name: &str, shown: &str) {
+    insta::with_settings!({
+        snapshot_path => "testdata/explain",
+        prepend_module_to_snapshot => false,
+        omit_expression => true,
+    }, {
+        insta::assert_snapshot!(name, shown);
+    });
+}
+
+#[test]
+fn a_line_of_json_has_these_fields_in_this_order() {
+    let run =
+        explain(&["-o", "json", "--secrets", "explain/secrets.yaml", "ghcr.io/acme/web:1"], "");
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    assert_eq!(
+        run.stdout,
+        concat!(
+            r#"{"image":"ghcr.io/acme/web:1","valid":true,"name":"ghcr.io/acme/web","registry":"ghcr.io","#,
+            r#""repository":"acme/web","tag":"1","digest":"","error":"","#,
+            r#""rules":[{"pattern":"ghcr.io/acme","secret":"acme-robot","line":2},"#,
+            r#"{"pattern":"ghcr.io","secret":"github","line":4}],"secrets":["acme-robot","github"],"#,
+            r#""kubelet":{"error":false,"bad_secrets":[],"#,
+            r#""matches":[{"secret":"acme-robot","key":"ghcr.io/acme","rank":1}],"secrets":["acme-robot"]}}"#,
+            "\n"
+        )
+    );
+    let run = explain(&["-o", "json", "nginx:"], "");
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    assert_eq!(
+        run.stdout,
+        concat!(
+            r#"{"image":"nginx:","valid":false,"name":"","registry":"","repository":"","tag":"","digest":"","#,
+            r#""error":"no tag behind the `:`: write one, or leave out the colon","rules":[],"secrets":[]}"#,
+            "\n"
+        )
+    );
+}
+
+/// One line of `images.jsonl`.
+#[derive(Deserialize)]
+struct ImageVector {
+    image: String,
+    valid: bool,
+    #[serde(flatten)]
+    rest: BTreeMap<String, Value>,
+}
+
+#[test]
+fn every_image_is_read_as_the_kubelet_reads_it() {
+    let mut vectors: Vec<ImageVector> = vectors("images.jsonl");
+    assert!(vectors.len() > 1000);
+    // What has a line break in it is no line of standard input.
+    vectors.retain(|vector| !vector.image.contains(['\n', '\r']));
+    assert!(vectors.len() > 1000);
+    let mut images = String::new();
+    for vector in &vectors {
+        writeln!(images, "{}", vector.image).unwrap();
+    }
+    let run = explain(&["-o", "json", "-"], &images);
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    let answers = values(&run.stdout);
+    assert_eq!(answers.len(), vectors.len());
+    for (answer, vector) in answers.iter().zip(&vectors) {
+        assert_eq!(
+            (&answer["image"], &answer["valid"]),
+            (&json!(vector.image), &json!(vector.valid))
+        );
+        for field in ["name", "registry", "repository", "tag", "digest"] {
+            let expected = vector.rest.get(field).cloned().unwrap_or_default();
+            assert_eq!(
+                answer[field].as_str(),
+                expected.as_str().or(Some("")),
+                "{field} of {}",
+                vector.image
+            );
+        }
+        assert_eq!(answer["error"] == "", vector.valid, "{}", vector.image);
+    }
+}
+
+/// One line of `keyring.jsonl`.
+#[derive(Deserialize)]
+struct KeyringVector {
+    id: String,
+    image: String,
+    auths_by_secret: Vec<SecretVector>,
+    error: bool,
+    matches: Vec<Value>,
+    secrets: Vec<String>,
+    #[serde(default)]
+    bad_secrets: Vec<String>,
+}
+
+/// A Secret of a Pod.
+#[derive(Deserialize)]
+struct SecretVector {
+    name: String,
+    #[serde(rename = "type")]
+    type_: String,
+    data: Option<BTreeMap<String, String>>,
+    data_base64: Option<BTreeMap<String, String>>,
+}
+
+impl KeyringVector {
+    /// Its Secrets as a file of manifests.
+    fn manifests(&self) -> String {
+        let manifests = self.auths_by_secret.iter().map(|secret| {
+            let manifest = json!({
+                "apiVersion": "v1", "kind": "Secret", "metadata": {"name": secret.name}, "type": secret.type_,
+                "stringData": secret.data, "data": secret.data_base64,
+            });
+            format!("---\n{manifest}\n")
+        });
+        manifests.collect()
+    }
+
+    /// What must be said of it.
+    fn answer(&self) -> Value {
+        let Self { error, bad_secrets, secrets, .. } = self;
+        let matches = self
+            .matches
+            .iter()
+            .map(|it| json!({"secret": it["secret"], "key": it["key"], "rank": it["rank"]}));
+        let matches: Vec<Value> = matches.collect();
+        json!({"error": error, "bad_secrets": bad_secrets, "matches": matches, "secrets": secrets})
+    }
+}
+
+#[test]
+fn every_keyring_is_the_kubelet_s() {
+    let vectors: Vec<KeyringVector> = vectors("keyring.jsonl");
+    assert!(vectors.len() > 1000);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("secrets.yaml");
+    let mapping = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/testdata/mapping.yaml"));
+    let mut bad = 0;
+    for vector in &vectors {
+        fs::write(&file, vector.manifests()).unwrap();
+        let options = Options {
+            config: mapping.to_owned(),
+            output: Output::Json,
+            namespace: None,
+            secrets: vec![Source::File(file.clone())],
+            paths: Vec::new(),
+            asked: Asked::Images(vec![vector.image.clone()]),
+        };
+        let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+        let mut streams = Streams {
+            stdin: &mut std::io::empty(),
+            stdout: &mut stdout,
+            stderr: &mut stderr,
+            colour: false,
+        };
+        let exit = explain::run(&options, &mut streams).unwrap();
+        assert_eq!(exit, Exit::Fine);
+        let answer: Value = serde_json::from_slice(&stdout).unwrap();
+        assert_eq!(answer["image"], vector.image, "{}", vector.id);
+        assert_eq!(answer["kubelet"], vector.answer(), "{}", vector.id);
+        bad += usize::from(!vector.bad_secrets.is_empty());
+    }
+    assert!(bad > 50, "only {bad} vectors have a bad Secret");
+}
+
+#[test]
+fn the_story_of_images() {
+    let images = [
+        "ghcr.io/acme/web:1",
+        "registry.example.com/db",
+        "nginx:1.27",
+        "1.dkr.ecr.eu-west-1.amazonaws.com/models",
+        "my_host.io/app",
+        "https://ghcr.io/acme/web",
+        "",
+    ];
+    let with_secrets = ["--secrets", "explain/secrets.yaml"];
+    let run = explain(&[&with_secrets[..], &images].concat(), "");
+    snapshot("images", &run.shown());
+
+    let run = explain(&["--secrets", "explain/broken-secret.yaml", "quay.io/acme/web"], "");
+    snapshot("broken-secret", &run.shown());
+    assert!(!run.stdout.contains("hunter2"));
+
+    let run = explain(&["-n", "kube-system", "-"], "ghcr.io/acme/web\r\nquay.io/acmeevil/web\n");
+    snapshot("excluded-namespace", &run.shown());
+}
+
+#[test]
+fn the_story_of_pods() {
+    let run = explain(&["-f", "explain/pods.yaml", "--secrets", "explain/secrets.yaml"], "");
+    snapshot("pods", &run.shown());
+    let run = explain(
+        &["-f", "explain/pods.yaml", "--secrets", "explain/secrets.yaml", "-o", "json"],
+        "",
+    );
+    snapshot("pods-json", &run.shown());
+}
+
+#[test]
+fn secrets_of_another_namespace_are_no_use() {
+    let secret = json!({
+        "apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/dockerconfigjson",
+        "metadata": {"name": "a", "namespace": "other"},
+        "stringData": {".dockerconfigjson": json!({"auths": {"quay.io": {}}}).to_string()},
+    });
+    let offered = |args: &[&str]| {
+        let args = [args, &["--secrets", "-", "-o", "json", "quay.io/x/y"]].concat();
+        let run = explain(&args, &secret.to_string());
+        assert_eq!(run.code, Some(0), "{}", run.stderr);
+        values(&run.stdout)[0]["kubelet"]["secrets"].clone()
+    };
+    assert_eq!(offered(&[]), json!(["a"]));
+    assert_eq!(offered(&["-n", "other"]), json!(["a"]));
+    assert_eq!(offered(&["-n", "shop"]), json!([]));
+}
+
+#[test]
+fn colours_are_for_terminals() {
+    let mut command = cli::command(&[&EXPLAIN[..], &["nginx"]].concat());
+    assert!(!cli::output(&mut command, "").stdout.contains('\u{1b}'));
+    command.env("CLICOLOR_FORCE", "1");
+    assert!(cli::output(&mut command, "").stdout.contains('\u{1b}'));
+    command.env("NO_COLOR", "1");
+    assert!(!cli::output(&mut command, "").stdout.contains('\u{1b}'));
+}
+
+fn pod(name: &str, images: &[&str], secrets: &[&str], waiting: &str) -> Value {
+    let containers = images
+        .iter()
+        .enumerate()
+        .map(|(at, image)| json!({"name": format!("c{at}"), "image": image}));
+    let containers: Vec<Value> = containers.collect();
+    let secrets: Vec<Value> = secrets.iter().map(|name| json!({"name": name})).collect();
+    let state = match waiting {
+        "" => json!({"running": {}}),
+        reason => {
+            json!({"waiting": {"reason": reason, "message": "failed to resolve reference: 401 Unauthorized"}})
+        }
+    };
+    json!({
+        "metadata": {"name": name, "namespace": "shop"},
+        "spec": {"containers": containers, "imagePullSecrets": secrets},
+        "status": {"containerStatuses": [{"name": "c0", "state": state}]},
+    })
+}
+
+fn secret(name: &str, type_: &str, config: &Value) -> (u16, Value) {
+    use base64::{Engine, prelude::BASE64_STANDARD};
+    let config = BASE64_STANDARD.encode(config.to_string());
+    let metadata = json!({"name": name, "namespace": "shop"});
+    (200, json!({"metadata": metadata, "type": type_, "data": {".dockerconfigjson": config}}))
+}
+
+#[test]
+fn the_story_of_a_cluster() {
+    let list = |items: Vec<Value>, token: &str| {
+        (
+            200,
+            json!({"kind": "PodList", "apiVersion": "v1", "metadata": {"continue": token}, "items": items}),
+        )
+    };
+    let docker = "kubernetes.io/dockerconfigjson";
+    let answers = BTreeMap::from([
+        (
+            "/api/v1/namespaces/shop/pods?&limit=250",
+            list(
+                vec![
+                    pod("too-early", &["ghcr.io/acme/web:1"], &[], "ImagePullBackOff"),
+                    pod(
+                        "not-made",
+                        &["quay.io/acme/web"],
+                        &["acme-robot", "nowhere"],
+                        "ErrImagePull",
+                    ),
+                    pod("refused", &["registry.example.com:443/db"], &["example"], "ErrImagePull"),
+                ],
+                "more",
+            ),
+        ),
+        (
+            "/api/v1/namespaces/shop/pods?&limit=250&continue=more",
+            list(
+                vec![
+                    pod("opaque", &["ghcr.io/x/y"], &["github"], "ErrImagePull"),
+                    pod("broken", &["nginx"], &["broken"], "ErrImagePull"),
+                    pod("no-image", &["ghcr.io/Acme/web"], &[], "InvalidImageName"),
+                    pod("hidden", &["gcr.io/x/y", "gcr.io/x/z"], &["hidden"], "ErrImagePull"),
+                    pod("well", &["registry.example.com:443/db"], &["example"], ""),
+                ],
+                "",
+            ),
+        ),
+        ("/api/v1/namespaces/shop", (200, json!({"metadata": {"name": "shop"}}))),
+        (
+            "/api/v1/namespaces/shop/secrets/example",
+            secret("example", docker, &json!({"auths": {"registry.example.com:443": {}}})),
+        ),
+        (
+            "/api/v1/namespaces/shop/secrets/github",
+            secret("github", "Opaque", &json!({"auths": {"ghcr.io": {}}})),
+        ),
+        (
+            "/api/v1/namespaces/shop/secrets/broken",
+            secret("broken", docker, &json!({"auths": {"quay.io": {"auth": "hunter2"}}})),
+        ),
+        (
+            "/api/v1/namespaces/shop/secrets/hidden",
+            (403, json!({"message": "secrets \"hidden\" is forbidden", "reason": "Forbidden"})),
+        ),
+    ]);
+    let server = ApiServer::start(answers);
+    let folder = tempfile::tempdir().unwrap();
+    let kubeconfig = folder.path().join("kubeconfig");
+    fs::write(&kubeconfig, server.kubeconfig()).unwrap();
+    let live = ["--live", "--kubeconfig", kubeconfig.to_str().unwrap()];
+    let run = explain(&live, "");
+    snapshot("live", &run.shown());
+    let run = explain(&[&live[..], &["-o", "json"]].concat(), "");
+    snapshot("live-json", &run.shown());
+    assert!(!run.stdout.contains("hunter2"));
+
+    let run = explain(&[&live[..], &["-n", "elsewhere"]].concat(), "");
+    snapshot("live-refused", &run.shown());
+    let run = explain(&["--live", "--kubeconfig", "nowhere"], "");
+    snapshot("live-without-a-kubeconfig", &run.shown());
+}
+
+#[test]
+fn mistakes_are_explained() {
+    let mistakes: [(&str, &[&str]); 6] = [
+        ("nothing to explain", &[]),
+        ("two things at once", &["nginx", "--live"]),
+        ("standard input twice", &["-", "--secrets", "-"]),
+        ("a flag of another kind of question", &["nginx", "--context", "x"]),
+        ("a Secret that is not base64", &["nginx", "--secrets", "-"]),
+        ("a file of something else", &["-f", "explain/mapping.yaml"]),
+    ];
+    let secret =
+        "apiVersion: v1\nkind: Secret\nmetadata: {name: a}\ndata: {.dockerconfigjson: '{}'}\n";
+    let mut shown = String::new();
+    for (what, args) in mistakes {
+        let run = explain(args, secret);
+        let args = [&EXPLAIN[..], args].concat().join(" ");
+        writeln!(shown, "=== {what}: pullcred {args}\n{}\n", run.shown()).unwrap();
+    }
+    snapshot("mistakes", &shown);
+}
