@@ -1,16 +1,20 @@
-//! The command line, as types. Every flag can also be set by environment; nothing is read or opened here.
+//! The command line, as types. Nothing is read or opened here.
+//!
+//! The flags of what runs for long can also be set by environment, and so can the mapping of every command.
 
 mod explain;
 mod inject;
+mod shell;
 mod webhook;
 
-use std::time::Duration;
+use std::{ffi::OsString, path::Path, time::Duration};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub use self::{
     explain::{AskedArgs, ClusterArgs, ExplainArgs, ExplainOutput},
     inject::{InjectArgs, InjectOutput},
+    shell::{CompletionsArgs, ManArgs},
     webhook::{TlsArgs, WebhookArgs},
 };
 use crate::telemetry::LogFormat;
@@ -18,6 +22,13 @@ use crate::telemetry::LogFormat;
 /// Gives every new Pod of an opted-in namespace the imagePullSecrets that its images need.
 #[derive(Debug, Parser)]
 #[command(name = "pullcred", version, propagate_version = true, arg_required_else_help = true)]
+#[command(after_help = "Examples:
+  Why does this image need which Secret?
+    pullcred explain --config pullcred.yaml ghcr.io/acme/web:1
+  Give the Pods of a manifest what they need, without a webhook:
+    pullcred inject --config pullcred.yaml -f deploy.yaml | kubectl apply -f -
+  Also as `kubectl pullcred …`, where a link of that name is in the PATH:
+    ln -s \"$(command -v pullcred)\" ~/.local/bin/kubectl-pullcred")]
 pub struct Cli {
     /// How to log. Diagnostics go to standard error, data to standard output.
     #[command(flatten)]
@@ -27,13 +38,20 @@ pub struct Cli {
     pub command: Command,
 }
 
+/// The file name by which kubectl finds a plugin called `pullcred`. A link of this name to the binary is enough.
+const PLUGIN: &str = "kubectl-pullcred";
+
 /// The roles of the one binary.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Write the completions for a shell
+    Completions(CompletionsArgs),
     /// Say why a Pod gets which Secrets, and whether they open its images
     Explain(ExplainArgs),
     /// Add the pull Secrets that Pods need to their manifests
     Inject(InjectArgs),
+    /// Write the manual pages
+    Man(ManArgs),
     /// Serve admission over HTTPS
     Webhook(WebhookArgs),
 }
@@ -55,6 +73,25 @@ pub struct LogArgs {
     pub log_format: LogFormat,
 }
 
+// === impl Cli ===
+
+impl Cli {
+    /// Reads the command line of a process, the name of the program included. As a plugin of kubectl it speaks of itself
+    /// as `kubectl pullcred`.
+    ///
+    /// # Errors
+    ///
+    /// What Clap has to say instead, help and version included.
+    pub fn read(args: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
+        let args: Vec<OsString> = args.into_iter().collect();
+        let mut command = Self::command();
+        if args.first().is_some_and(|it| Path::new(it).file_stem() == Some(PLUGIN.as_ref())) {
+            command = command.bin_name("kubectl pullcred");
+        }
+        Self::from_arg_matches(&command.try_get_matches_from(args)?)
+    }
+}
+
 /// Reads a positive number of seconds, such as `10` or `0.5`.
 fn seconds(text: &str) -> Result<Duration, String> {
     text.parse()
@@ -66,9 +103,7 @@ fn seconds(text: &str) -> Result<Duration, String> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
-    use super::Cli;
+    use super::*;
 
     #[test]
     fn the_command_line_is_sound() {

@@ -1,13 +1,14 @@
 //! The roles of the one binary, and the only place that knows exit codes: 0 fine, 1 failure, 2 usage or configuration.
 
 use std::{
+    env,
     io::{self, BufWriter, Write},
     process::ExitCode,
 };
 
 use anstream::{AutoStream, ColorChoice};
 use anyhow::Context;
-use clap::Parser;
+use clap::CommandFactory;
 use pullcred::{
     cli::{Cli, Command, WebhookArgs},
     commands::{self, Exit, Failure, Streams},
@@ -20,14 +21,23 @@ const FAILURE: u8 = 1;
 const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
-    let Cli { log, command } = Cli::parse();
+    let Cli { log, command } = match Cli::read(env::args_os()) {
+        Ok(cli) => cli,
+        Err(error) => error.exit(),
+    };
     let telemetry = match telemetry::init(&log.log, log.log_format) {
         Ok(telemetry) => telemetry,
         Err(error) => return fail(USAGE, &error.into()),
     };
     let result = match command {
+        Command::Completions(args) => {
+            run(|it| commands::shell::completions(Cli::command(), args.shell, it))
+        }
         Command::Explain(args) => run(|it| commands::explain::run(&args.into_options(), it)),
         Command::Inject(args) => run(|it| commands::inject::run(&args.into_options(), it)),
+        Command::Man(args) => {
+            run(|it| commands::shell::man(Cli::command(), args.dir.as_deref(), it))
+        }
         Command::Webhook(args) => webhook(args, &telemetry).map(|()| Exit::Fine),
     };
     drop(telemetry);

@@ -20,7 +20,8 @@ Examples:
   Which Secrets would a Pod with this image get, and by which rules?
     pullcred explain --config pullcred.yaml ghcr.io/acme/web:1
   Would the kubelet take them for it?
-    kubectl get secret -n shop -o yaml | pullcred explain --config pullcred.yaml --secrets - ghcr.io/acme/web:1
+    kubectl get secret -n shop -o yaml |
+      pullcred explain --config pullcred.yaml --secrets - ghcr.io/acme/web:1
   All images of a list, as JSON:
     pullcred explain --config pullcred.yaml -o json - < images.txt
   The Pods of a manifest:

@@ -12,9 +12,9 @@ use crate::commands::{
 /// `pullcred inject`
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Formatting, order and comments of YAML stay as they are; a document without a change stays
-byte for byte. Standard output has the manifests, standard error what was found out about them.
-Exit code: 0 fine, 1 with --check if something would change, or an unreadable manifest, 2 usage or mapping.
+    after_help = "Formatting, order and comments of YAML stay; a document without a change stays byte for byte.
+Standard output has the manifests, standard error what was found out about them.
+Exit code: 0 fine, 1 if --check finds something or a manifest cannot be read, 2 usage or mapping.
 
 Examples:
   Give the Pods of a rendered chart their pull Secrets on the way to the cluster:
