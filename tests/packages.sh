@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# Makes sure of the programs that the tests run, beside Rust and Go. What is missing is installed from Debian's packages where that is
+# possible, which takes root and apt-get; otherwise it is named, and nothing is changed.
+set -euo pipefail
+
+# A program, and the package that brings it.
+needed="
+cc        gcc
+g++       g++
+git       git
+ip        iproute2
+openssl   openssl
+unshare   util-linux
+"
+
+missing=()
+while read -r program package; do
+  [ -z "$program" ] || command -v "$program" >/dev/null || missing+=("$package")
+done <<<"$needed"
+[ ${#missing[@]} -gt 0 ] || exit 0
+
+if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+  echo "installing ${missing[*]}" >&2
+  export DEBIAN_FRONTEND=noninteractive
+  apt-get update -qq
+  apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+else
+  echo "the tests need programs that are not here. On Debian or Ubuntu: sudo apt-get install ${missing[*]}" >&2
+  exit 2
+fi
