@@ -9,7 +9,7 @@
 //! 1. [`secret::read`] takes the bytes of one Secret to its entries, or says why the kubelet passes it over,
 //!    or why it would fail every pull of the Pod.
 //! 2. [`Keyring`] is built from names and registry keys alone, and [`Keyring::lookup`] gives the [`Offer`]s
-//!    for an image. Where a key was expected to match and does not, [`near_miss`] knows the reason.
+//!    for an image. Where a key was expected to match and does not, [`near_miss()`] knows the reason.
 
 use std::{collections::BTreeMap, fmt};
 
