@@ -9,10 +9,15 @@ cc        gcc
 g++       g++
 git       git
 ip        iproute2
+nft       nftables
 openssl   openssl
+readelf   binutils
+runc      runc
 unshare   util-linux
 "
 
+# The folders of the administrator's programs are not on everybody's path.
+PATH=$PATH:/usr/sbin:/sbin
 missing=()
 while read -r program package; do
   [ -z "$program" ] || command -v "$program" >/dev/null || missing+=("$package")

@@ -114,7 +114,7 @@ fn permitted_namespaces() -> Result<&'static [&'static str]> {
 }
 
 fn build_binaries() -> Result<PathBuf> {
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cluster/binaries.sh");
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cluster/kubernetes/binaries.sh");
     let output = Command::new(script)
         .stderr(Stdio::inherit())
         .output()
