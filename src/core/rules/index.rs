@@ -29,11 +29,19 @@ struct HostGlob {
     port: Option<Box<str>>,
 }
 
+// The table of hosts has room to spare, so what few hosts have lies apart: ten thousand hosts take 2 MB less.
+
 /// The rules of one host, or one glob of hosts: those for all of it, and those for a path.
 #[derive(Debug, Default)]
 struct HostRules {
     whole: ByNamespace,
-    paths: HashMap<Box<str>, ByNamespace>,
+    below: Option<Box<Paths>>,
+}
+
+/// The rules of one host that are for a path.
+#[derive(Debug, Default)]
+struct Paths {
+    rules: HashMap<Box<str>, ByNamespace>,
     /// The number of segments of the longest path.
     depth: usize,
 }
@@ -42,6 +50,12 @@ struct HostRules {
 #[derive(Debug, Default)]
 struct ByNamespace {
     every: Vec<Rank>,
+    some: Option<Box<SomeNamespaces>>,
+}
+
+/// The rules of one path that hold in some namespaces only.
+#[derive(Debug, Default)]
+struct SomeNamespaces {
     named: HashMap<Box<str>, Vec<Rank>>,
     globs: Vec<(Box<[NamespacePattern]>, Rank)>,
 }
@@ -83,9 +97,9 @@ impl Index {
         let repository = LazyCell::new(|| image.repository());
         let mut look_into = |rules: &HostRules| {
             rules.whole.look_up(namespace, found);
-            if rules.depth > 0 {
-                for path in prefixes(&repository).take(rules.depth) {
-                    if let Some(rules) = rules.paths.get(path) {
+            if let Some(below) = &rules.below {
+                for path in prefixes(&repository).take(below.depth) {
+                    if let Some(rules) = below.rules.get(path) {
                         rules.look_up(namespace, found);
                     }
                 }
@@ -139,8 +153,9 @@ impl HostRules {
         let rules = if pattern.path().is_empty() {
             &mut self.whole
         } else {
-            self.depth = self.depth.max(pattern.segments());
-            self.paths.entry(pattern.path().into()).or_default()
+            let below = self.below.get_or_insert_default();
+            below.depth = below.depth.max(pattern.segments());
+            below.rules.entry(pattern.path().into()).or_default()
         };
         rules.insert(rank, namespaces);
     }
@@ -154,6 +169,7 @@ impl ByNamespace {
             self.every.push(rank);
             return;
         }
+        let some = self.some.get_or_insert_default();
         let (globs, names): (Vec<_>, Vec<_>) =
             namespaces.iter().cloned().partition(NamespacePattern::is_glob);
         for name in names {
@@ -161,22 +177,21 @@ impl ByNamespace {
             if globs.iter().any(|glob| glob.covers(name.as_str())) {
                 continue;
             }
-            let ranks = self.named.entry(name.as_str().into()).or_default();
+            let ranks = some.named.entry(name.as_str().into()).or_default();
             if ranks.last() != Some(&rank) {
                 ranks.push(rank);
             }
         }
         if !globs.is_empty() {
-            self.globs.push((globs.into(), rank));
+            some.globs.push((globs.into(), rank));
         }
     }
 
     fn look_up(&self, namespace: &str, found: &mut impl FnMut(Rank)) {
         self.every.iter().copied().for_each(&mut *found);
-        if !self.named.is_empty() {
-            self.named.get(namespace).into_iter().flatten().copied().for_each(&mut *found);
-        }
-        for (globs, rank) in &self.globs {
+        let Some(some) = &self.some else { return };
+        some.named.get(namespace).into_iter().flatten().copied().for_each(&mut *found);
+        for (globs, rank) in &some.globs {
             if globs.iter().any(|glob| glob.covers(namespace)) {
                 found(*rank);
             }
