@@ -1,0 +1,26 @@
+//! Answers one review over and over, so that the instructions of an answer can be counted: see `benches/instructions.sh`.
+
+use std::{env, error::Error, fs, hint::black_box};
+
+use pullcred::{
+    core::{
+        decide::{Knowledge, decide},
+        review,
+    },
+    mapping,
+};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let [config, review, times] = arguments.as_slice() else {
+        return Err("usage: answer MAPPING REVIEW TIMES".into());
+    };
+    let mapping = mapping::parse(&fs::read_to_string(config)?)?;
+    let known = Knowledge { mapping, own_namespace: None };
+    let body = fs::read(review)?;
+    for _ in 0..times.parse()? {
+        let request = review::parse(black_box(&body))?;
+        black_box(review::respond(&request.uid, &decide(&request, &known))?);
+    }
+    Ok(())
+}

@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# usage: instructions.sh [--record]
+#
+# Counts the instructions of an answer, from the bytes of a review to the bytes of the answer, for reviews of 2, 8 and 130 KB, and holds
+# them against benches/instructions.txt: more than 3 % up or down is a failure. Unlike time, the count is the same on a busy machine. It does depend
+# on the compiler, which rust-toolchain.toml pins. --record writes the file anew; say why in the commit.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+for program in valgrind jq awk; do
+  command -v $program >/dev/null || { echo "$0 needs $program: install the package of that name" >&2; exit 2; }
+done
+recorded=benches/instructions.txt
+cargo build --release --locked --example answer >&2
+answer=${CARGO_TARGET_DIR:-target}/release/examples/answer
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+benches/reviews.sh "$folder"
+
+# The instructions of a run that answers $2 times a review of size $1.
+count() {
+  valgrind --tool=callgrind --callgrind-out-file=/dev/null "$answer" examples/pullcred.yaml "$folder/$1.json" "$2" 2>&1 |
+    awk '/Collected/ { print $NF }'
+}
+
+for size in 2 8 130; do
+  # The difference of two runs leaves out start and end of the process.
+  echo "$size $((($(count $size 300) - $(count $size 100)) / 200))"
+done >"$folder/now"
+
+if [ "${1:-}" = --record ]; then
+  cp "$folder/now" $recorded
+  cat $recorded
+  exit
+fi
+join $recorded "$folder/now" | awk '
+  { change = ($3 / $2 - 1) * 100; printf "%s KB: %d instructions, %+.2f %% of the record\n", $1, $3, change }
+  change > 3 || change < -3 { failed = 1 }
+  END { if (NR != 3) { print "the record is not complete"; failed = 1 }; exit failed }'
