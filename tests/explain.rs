@@ -303,7 +303,12 @@ fn the_story_of_a_cluster() {
             "/api/v1/namespaces/shop/pods?&limit=250",
             list(
                 vec![
-                    pod("too-early", &["ghcr.io/acme/web:1"], &[], "ImagePullBackOff"),
+                    pod(
+                        "too-early",
+                        &["ghcr.io/acme/web:1", "quay.io/acme/db"],
+                        &[],
+                        "ImagePullBackOff",
+                    ),
                     pod(
                         "not-made",
                         &["quay.io/acme/web"],

@@ -10,6 +10,12 @@ mod rfc6902;
 use std::{fmt::Write, fs, path::PathBuf};
 
 use cli::run;
+use proptest::prelude::*;
+use pullcred::commands::{
+    Exit, Failure, Streams,
+    inject::{self, Options, Output},
+    manifests::Source,
+};
 use serde_json::Value;
 
 const CONFIG: [&str; 3] = ["inject", "--config", "mapping.yaml"];
@@ -202,4 +208,92 @@ fn mistakes_are_explained() {
     insta::with_settings!({snapshot_path => "testdata/inject", prepend_module_to_snapshot => false, omit_expression => true}, {
         insta::assert_snapshot!("mistakes", shown);
     });
+}
+
+/// What the command makes of a text, in this process.
+fn injected(text: &str) -> Result<String, Failure> {
+    let options = Options {
+        config: concat!(env!("CARGO_MANIFEST_DIR"), "/tests/testdata/mapping.yaml").into(),
+        sources: vec![Source::Stdin],
+        output: Output::Yaml,
+        check: false,
+        namespace: None,
+        paths: Vec::new(),
+    };
+    let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+    let mut streams = Streams {
+        stdin: &mut text.as_bytes(),
+        stdout: &mut stdout,
+        stderr: &mut stderr,
+        colour: false,
+    };
+    assert_eq!(inject::run(&options, &mut streams)?, Exit::Fine);
+    Ok(String::from_utf8(stdout).unwrap())
+}
+
+/// A Pod as people write them: with this many spaces, with or without comments, and with its keys in any order.
+fn manifest() -> impl Strategy<Value = String> {
+    let list = prop::sample::select(vec![
+        "",
+        "imagePullSecrets:",
+        "imagePullSecrets: # none",
+        "imagePullSecrets: []",
+        "imagePullSecrets: null   # none",
+        "imagePullSecrets: [ ]",
+        "imagePullSecrets: [{name: mine}]",
+        "imagePullSecrets: [name: mine, {name: \"hub\"}] # two",
+        "imagePullSecrets:\nLI- name: mine",
+        "imagePullSecrets:\nLI# first\nLI- name: mine # it\nLI- {name: github}\nLI# last",
+        "imagePullSecrets:\nLI-   name: mine\n\nLI- name: >-\nLI    other",
+    ]);
+    let containers = prop::sample::select(vec![
+        "containers:\nLI- name: a\nLI  image: ghcr.io/acme/a",
+        "containers:\nLI- image: nginx # hub\nLI  name: a\nLI  args:\nLI  - |\nLI    - b\n\n",
+        "containers: [{name: a, image: nginx}]",
+        "containers:\nLI- {name: a,\nLI   image: 'quay.io/acme/a'}",
+        "containers: [{\"name\": \"a\", \"image\": \"gcr.io/a/a\"}]",
+    ]);
+    let other = prop::sample::select(vec![
+        "hostNetwork: true",
+        "# a comment",
+        "nodeSelector:\n  PAD a: b",
+        "nodeName: |\n  PAD text\n\n",
+        "volumes:\nLI- name: v\nLI  emptyDir: {}",
+    ]);
+    let spec = (list, containers, prop::collection::vec(other, 0..2)).prop_flat_map(
+        |(list, containers, others)| {
+            let parts: Vec<_> = [list, containers].into_iter().chain(others).collect();
+            Just(parts).prop_shuffle()
+        },
+    );
+    let end = prop::sample::select(vec!["", "\n", "\n# end\n", "\n\n---\n"]);
+    let indents = (1..5_usize, prop::sample::select(vec![0, 2, 4]));
+    (spec, indents, end, any::<bool>()).prop_map(|(spec, (indent, of_lists), end, returns)| {
+        let pad = " ".repeat(indent);
+        let mut text = "apiVersion: v1\nkind: Pod\nspec:".to_owned();
+        let mut seen = std::collections::HashSet::new();
+        for part in spec.iter().filter(|part| !part.is_empty() && seen.insert(**part)) {
+            let part = part.replace("LI", &format!("{pad}{}", " ".repeat(of_lists)));
+            write!(text, "\n{pad}{}", part.replace("PAD", &pad)).unwrap();
+        }
+        text.push_str(end);
+        if returns { text.replace('\n', "\r\n") } else { text }
+    })
+}
+
+proptest! {
+    #[test]
+    fn whatever_people_write_can_be_changed_and_is_kept(text in manifest()) {
+        let new = injected(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
+        prop_assert_eq!(injected(&new).unwrap(), new.clone());
+        // An empty list gives way, and that alone.
+        let gone = [": []", ": [ ]", ": null"].iter().fold(text.clone(), |text, it| text.replace(it, ":"));
+        prop_assert!(is_within(&gone, &new), "{text}\n===\n{new}");
+    }
+
+    #[test]
+    fn no_text_is_a_surprise(text in "(apiVersion: v1\n|kind: (Pod|List)\n|spec:|items:|imagePullSecrets:|containers:|image: nginx|[-{}\\[\\]&*!|>\"' \n:,a]){0,30}") {
+        // Any error is fine, as long as it is one.
+        let _ = injected(&text);
+    }
 }

@@ -1,5 +1,7 @@
 //! What to do about a Pod that cannot pull, or could not any more.
 
+use std::collections::BTreeSet;
+
 use super::{
     facts::ImageFacts,
     pods::{AtHand, Subject},
@@ -31,10 +33,10 @@ pub(super) fn advice(
         advice.push(format!("correct the image {:?}: {}", facts.image, facts.error));
     }
     let make = |name: &str| {
-        let registry = registry_of(name, images).unwrap_or("HOST");
         format!(
-            "pullcred secret --from-docker-config ~/.docker/config.json --registry {registry} \
-             --name {name} -n {namespace} --apply"
+            "pullcred secret --from-docker-config ~/.docker/config.json {} --name {name} \
+             -n {namespace} --apply",
+            registries(name, images)
         )
     };
     for (name, _) in pull.bad.iter().chain(&besides.bad) {
@@ -96,8 +98,12 @@ fn for_image(subject: &Subject, facts: &ImageFacts<'_>, at_hand: &AtHand) -> Opt
     })
 }
 
-/// The registry of an image for which the mapping names a Secret.
-fn registry_of<'f>(secret: &str, images: &'f [ImageFacts<'_>]) -> Option<&'f str> {
-    let for_secret = |facts: &&ImageFacts<'_>| facts.rules.iter().any(|rule| rule.secret == secret);
-    images.iter().find(for_secret).map(|facts| facts.registry.as_str())
+/// The registries of the images for which the mapping names a Secret, as arguments of `pullcred secret`.
+fn registries(secret: &str, images: &[ImageFacts<'_>]) -> String {
+    let for_secret = images.iter().filter(|it| it.rules.iter().any(|rule| rule.secret == secret));
+    let hosts: BTreeSet<&str> = for_secret.map(|facts| facts.registry.as_str()).collect();
+    if hosts.is_empty() {
+        return "--registry HOST".to_owned();
+    }
+    hosts.into_iter().map(|host| ["--registry ", host].concat()).collect::<Vec<_>>().join(" ")
 }

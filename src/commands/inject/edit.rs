@@ -74,6 +74,15 @@ pub(super) fn patched(mut value: Value, changes: &[Change]) -> Result<Value, Ref
 pub(super) fn edited(text: &str, value: Value, changes: &[Change]) -> Result<String, Refused> {
     let Some(first) = changes.first() else { return Ok(text.to_owned()) };
     let wanted = patched(value, changes)?;
+    let edited = splice(text, edits(text, first, changes)?);
+    match read(&edited) {
+        Ok(meaning) if meaning == wanted => Ok(edited),
+        _ => Err(first.refused(EditError::Meaning)),
+    }
+}
+
+/// The edits that `changes` come to, of which one is `first`.
+fn edits(text: &str, first: &Change, changes: &[Change]) -> Result<Vec<Edit>, Refused> {
     let root = tree::parse(text).ok().flatten().ok_or_else(|| first.refused(EditError::Form))?;
     let editor = Editor { lines: Lines(text) };
     let mut edits = Vec::with_capacity(changes.len());
@@ -82,11 +91,7 @@ pub(super) fn edited(text: &str, value: Value, changes: &[Change]) -> Result<Str
             editor.add(&root, add, &mut edits).map_err(|error| change.refused(error))?;
         }
     }
-    let edited = splice(text, edits);
-    match read(&edited) {
-        Ok(meaning) if meaning == wanted => Ok(edited),
-        _ => Err(first.refused(EditError::Meaning)),
-    }
+    Ok(edits)
 }
 
 /// Carries out edits that do not overlap.

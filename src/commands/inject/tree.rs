@@ -4,12 +4,13 @@
 
 use std::ops::Range;
 
-use granit_parser::{Event, Parser, ScanError, Span, StructureStyle};
+use granit_parser::{Event, Parser, ScalarStyle, ScanError, Span, StructureStyle};
 
 /// A node of a document.
 #[derive(Debug)]
 pub(super) struct Node {
-    /// Its bytes in the text. A block collection starts at its first entry, and ends with its last.
+    /// Its bytes in the text. A block collection starts at its first entry, and ends with its last, as a block scalar
+    /// ends with its text.
     pub(super) span: Range<usize>,
     pub(super) kind: Kind,
 }
@@ -38,10 +39,8 @@ pub(super) struct Entry {
 ///
 /// Where the text is not YAML.
 pub(super) fn parse(text: &str) -> Result<Option<Node>, ScanError> {
-    let mut events = Events(Parser::new_from_str_with_options(
-        text,
-        granit_parser::options! { emit_comments: false },
-    ));
+    let options = granit_parser::options! { emit_comments: false };
+    let mut events = Events { text, parser: Parser::new_from_str_with_options(text, options) };
     while let Some(event) = events.next()? {
         match event {
             (Event::StreamStart | Event::DocumentStart(..), _) => {}
@@ -52,13 +51,16 @@ pub(super) fn parse(text: &str) -> Result<Option<Node>, ScanError> {
     Ok(None)
 }
 
-struct Events<'t>(Parser<'t, granit_parser::StrInput<'t>>);
+struct Events<'t> {
+    text: &'t str,
+    parser: Parser<'t, granit_parser::StrInput<'t>>,
+}
 
 // === impl Events ===
 
 impl<'t> Events<'t> {
     fn next(&mut self) -> Result<Option<(Event<'t>, Range<usize>)>, ScanError> {
-        let event = self.0.next_event().transpose()?;
+        let event = self.parser.next_event().transpose()?;
         Ok(event.map(|(event, span)| (event, bytes(span))))
     }
 
@@ -69,6 +71,14 @@ impl<'t> Events<'t> {
             Event::SequenceStart(style, ..) => return self.sequence(*style, span),
             Event::Alias(_) => Kind::Alias,
             _ => Kind::Scalar,
+        };
+        let span = match event {
+            // To the parser it goes on up to the next token.
+            Event::Scalar(_, ScalarStyle::Literal | ScalarStyle::Folded, ..) => {
+                let written = self.text.get(span.clone()).unwrap_or_default().trim_end();
+                span.start..span.start + written.len()
+            }
+            _ => span,
         };
         Ok(Node { span, kind })
     }

@@ -173,7 +173,17 @@ fn is_marker(line: &[u8], marker: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        /// Whatever the text is, nothing of it is lost.
+        #[test]
+        fn any_text_is_its_documents(text in "(---|\\.\\.\\.|[-.{}\"'#%a: \r\n\u{feff}]){0,40}") {
+            split(&text);
+        }
+    }
 
     /// The lines and texts of the documents of `text`, which are `text` again when joined.
     fn split(text: &str) -> Vec<(usize, String)> {
