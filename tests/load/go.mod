@@ -1,0 +1,3 @@
+module pullcred.dev/load
+
+go 1.26

@@ -1,0 +1,240 @@
+package main
+
+import (
+	"crypto/tls"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// rollouts replaces two replicas under load, one at a time and with one more meanwhile, as a Deployment does. The endpoint of a replica that
+// leaves is taken away a second after its SIGTERM, as it happens in a cluster.
+func rollouts(o options) (map[string]any, error) {
+	c, err := newClient(o.folder)
+	if err != nil {
+		return nil, err
+	}
+	var replicas []*webhook
+	defer func() {
+		for _, w := range replicas {
+			w.kill()
+		}
+	}()
+	for range 2 {
+		w, err := start(o)
+		if err != nil {
+			return nil, err
+		}
+		replicas = append(replicas, w)
+	}
+	addresses := func() (list []string) {
+		for _, w := range replicas {
+			list = append(list, w.address)
+		}
+		return list
+	}
+	c.lead(addresses()...)
+	stop := c.load(o.callers)
+	var leaving sync.WaitGroup
+	var stuck sync.Map
+	done := 0
+	for ; done < o.rounds || c.ok.Load() < o.calls; done++ {
+		for range 2 {
+			next, err := start(o)
+			if err != nil {
+				stop()
+				return nil, err
+			}
+			old := replicas[0]
+			replicas = append(replicas[1:], next)
+			c.lead(append(addresses(), old.address)...)
+			old.terminate()
+			time.Sleep(time.Second)
+			c.lead(addresses()...)
+			leaving.Go(func() {
+				if err := old.wait(110 * time.Second); err != nil {
+					stuck.Store(old.address, err)
+				}
+			})
+		}
+	}
+	stop()
+	c.http.CloseIdleConnections()
+	leaving.Wait()
+	summary := c.summary()
+	summary["rollouts"] = done
+	count := 0
+	stuck.Range(func(_, err any) bool { count++; summary["stuck_error"] = fmt.Sprint(err); return true })
+	summary["stuck"] = count
+	return summary, nil
+}
+
+// slow holds clients that are slow in their hand-shake, headers or body beside an ordinary load.
+func slow(o options) (map[string]any, error) {
+	c, err := newClient(o.folder)
+	if err != nil {
+		return nil, err
+	}
+	w, err := start(o)
+	if err != nil {
+		return nil, err
+	}
+	defer w.kill()
+	c.lead(w.address)
+	stop := c.load(o.callers)
+	time.Sleep(o.seconds / 2)
+	before := c.summary()
+	rssBefore := w.rss()
+	c.forget()
+
+	done := make(chan struct{})
+	var group sync.WaitGroup
+	for n := range o.slow {
+		group.Go(func() { slowly(w.address, n, done) })
+	}
+	most := 0
+	for end := time.Now().Add(o.seconds); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+		most = max(most, w.rss())
+	}
+	summary := c.summary()
+	stop()
+	close(done)
+	group.Wait()
+	summary["slow_clients"] = o.slow
+	summary["p50_us_before"], summary["p99_us_before"] = before["p50_us"], before["p99_us"]
+	summary["rss_kib_before"], summary["rss_kib_most"] = rssBefore, most
+	return summary, nil
+}
+
+// slowly is one slow client after another, until done.
+func slowly(address string, n int, done chan struct{}) {
+	for {
+		connection, err := net.DialTimeout("tcp", address, 30*time.Second)
+		if err != nil {
+			return
+		}
+		var text string
+		switch n % 3 {
+		case 0: // a hand-shake that never comes
+		case 1:
+			text = "POST /mutate HTTP/1.1\r\nHost: " + strings.Repeat("x", 4096)
+		case 2:
+			text = "POST /mutate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100000\r\n\r\n" + strings.Repeat(" ", 100000)
+		}
+		if text != "" {
+			secure := tls.Client(connection, &tls.Config{InsecureSkipVerify: true})
+			if secure.Handshake() == nil {
+				connection = secure
+			}
+		}
+		dripped := drip(connection, text, done)
+		connection.Close()
+		if !dripped {
+			return
+		}
+	}
+}
+
+// drip writes a byte each 100 ms until the server hangs up, which is true, or done, which is false.
+func drip(connection net.Conn, text string, done chan struct{}) bool {
+	first := min(len(text), 100)
+	if _, err := connection.Write([]byte(text[:first])); err != nil {
+		return true
+	}
+	for at := first; ; at++ {
+		select {
+		case <-done:
+			return false
+		case <-time.After(100 * time.Millisecond):
+		}
+		if at < len(text) {
+			if _, err := connection.Write([]byte(text[at : at+1])); err != nil {
+				return true
+			}
+			continue
+		}
+		_ = connection.SetReadDeadline(time.Now().Add(time.Millisecond))
+		if _, err := connection.Read(make([]byte, 1)); err != nil && !os.IsTimeout(err) {
+			return true
+		}
+	}
+}
+
+// swaps replaces certificate and mapping under load, as the kubelet replaces mounted files.
+func swaps(o options) (map[string]any, error) {
+	c, err := newClient(o.folder)
+	if err != nil {
+		return nil, err
+	}
+	w, err := start(o, "--reload-interval", "0.05")
+	if err != nil {
+		return nil, err
+	}
+	defer w.kill()
+	c.lead(w.address)
+	stop := c.load(o.callers)
+	pause := o.seconds / time.Duration(2*o.rounds)
+	for n := range o.rounds {
+		// The next of the two pairs, and a mapping that differs by a comment.
+		if err := swap(o.folder, "data-"+strconv.Itoa(n%2)); err != nil {
+			return nil, err
+		}
+		time.Sleep(pause)
+		mapping := fmt.Sprintf("# version %d\nalways: [pull]\n", n)
+		staged := filepath.Join(o.folder, "mapping.new")
+		if err := os.WriteFile(staged, []byte(mapping), 0o600); err != nil {
+			return nil, err
+		}
+		if err := os.Rename(staged, filepath.Join(o.folder, "mapping.yaml")); err != nil {
+			return nil, err
+		}
+		time.Sleep(pause)
+	}
+	stop()
+	summary := c.summary()
+	summary["certificate_loads"] = w.metric(`pullcred_certificate_reloads_total{result="success"}`)
+	summary["mapping_loads"] = w.metric(`pullcred_config_reloads_total{result="success"}`)
+	summary["bad_loads"] = w.metric(`pullcred_certificate_reloads_total{result="failure"}`) + w.metric(`pullcred_config_reloads_total{result="failure"}`)
+	return summary, nil
+}
+
+// swap makes ..data, through which tls.crt and tls.key are linked, lead to another folder.
+func swap(folder, target string) error {
+	staged := filepath.Join(folder, "..data_tmp")
+	if err := os.Symlink(target, staged); err != nil {
+		return err
+	}
+	return os.Rename(staged, filepath.Join(folder, "..data"))
+}
+
+// idle calls in bursts, with pauses in which pooled connections may go stale.
+func idle(o options) (map[string]any, error) {
+	c, err := newClient(o.folder)
+	if err != nil {
+		return nil, err
+	}
+	w, err := start(o)
+	if err != nil {
+		return nil, err
+	}
+	defer w.kill()
+	c.lead(w.address)
+	for _, text := range append(strings.Split(o.pauses, ","), "0") {
+		var group sync.WaitGroup
+		for range o.callers {
+			group.Go(c.call)
+		}
+		group.Wait()
+		pause, err := time.ParseDuration(strings.TrimSpace(text) + "s")
+		if err != nil {
+			return nil, err
+		}
+		time.Sleep(pause)
+	}
+	return c.summary(), nil
+}
