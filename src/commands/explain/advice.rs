@@ -32,13 +32,7 @@ pub(super) fn advice(
     for facts in images.iter().filter(|facts| !facts.valid) {
         advice.push(format!("correct the image {:?}: {}", facts.image, facts.error));
     }
-    let make = |name: &str| {
-        format!(
-            "pullcred secret --from-docker-config ~/.docker/config.json {} --name {name} \
-             -n {namespace} --apply",
-            registries(name, images)
-        )
-    };
+    let make = |name: &str| kubectl_create(name, namespace, images);
     for (name, _) in pull.bad.iter().chain(&besides.bad) {
         advice.push(format!("make Secret {name} anew: {}", make(name)));
     }
@@ -82,7 +76,7 @@ fn for_image(subject: &Subject, facts: &ImageFacts<'_>, at_hand: &AtHand) -> Opt
     let offers = at_hand.pull.offers(&image);
     Some(match offers.first() {
         Some(offer) => format!(
-            "ask {registry} itself whether it takes the login of {}: pullcred secret … --verify {}",
+            "see whether {registry} still takes the login of {}, and for {}: the kubelet offers it",
             offer.secret, facts.image
         ),
         None if !facts.rules.is_empty() => format!(
@@ -98,12 +92,22 @@ fn for_image(subject: &Subject, facts: &ImageFacts<'_>, at_hand: &AtHand) -> Opt
     })
 }
 
-/// The registries of the images for which the mapping names a Secret, as arguments of `pullcred secret`.
-fn registries(secret: &str, images: &[ImageFacts<'_>]) -> String {
+/// How to make a Secret that opens the registries of the images for which the mapping names it.
+fn kubectl_create(secret: &str, namespace: &str, images: &[ImageFacts<'_>]) -> String {
     let for_secret = images.iter().filter(|it| it.rules.iter().any(|rule| rule.secret == secret));
     let hosts: BTreeSet<&str> = for_secret.map(|facts| facts.registry.as_str()).collect();
-    if hosts.is_empty() {
-        return "--registry HOST".to_owned();
+    let several = hosts.len() > 1;
+    let hosts = hosts.into_iter().collect::<Vec<_>>().join(" and ");
+    if several {
+        // kubectl's own way of making one takes a single server.
+        return format!(
+            "kubectl create secret generic {secret} -n {namespace} --type kubernetes.io/dockerconfigjson \
+             --from-file .dockerconfigjson=FILE, a Docker config with logins for {hosts} and nothing else"
+        );
     }
-    hosts.into_iter().map(|host| ["--registry ", host].concat()).collect::<Vec<_>>().join(" ")
+    let host = if hosts.is_empty() { "HOST" } else { &hosts };
+    format!(
+        "kubectl create secret docker-registry {secret} -n {namespace} --docker-server {host} \
+         --docker-username USER --docker-password PASSWORD"
+    )
 }
