@@ -92,7 +92,7 @@ impl Cluster {
         mapping: &str,
     ) -> Result<Pullcred> {
         let identity = self.webhooks.server(&[host])?;
-        let webhook = Webhook { name, mapping, listen, identity: &identity };
+        let webhook = Webhook { name, mapping, listen, identity: &identity, flags: &[] };
         webhook.start(self.control_plane.folder()).await
     }
 

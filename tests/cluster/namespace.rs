@@ -124,6 +124,11 @@ impl Namespace {
         self.api.patch(&self.path(group_version, resource), change).await?.object()
     }
 
+    /// Deletes any object (`endpointslices/NAME`).
+    pub(crate) async fn delete_object(&self, group_version: &str, resource: &str) -> Result<()> {
+        self.api.delete(&self.path(group_version, resource)).await?.ok().map(drop)
+    }
+
     /// The first Pod with the label `app: <app>`, once a controller has made one.
     pub(crate) async fn pod_of(&self, app: &str) -> Result<StoredPod> {
         let path = self.path("/api/v1", &format!("pods?labelSelector=app%3D{app}"));

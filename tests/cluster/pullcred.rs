@@ -2,7 +2,7 @@
 
 use std::{fs, net::SocketAddr, path::Path, process::Command, time::Duration};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use axum::http::Request;
 use http_body_util::{BodyExt, Empty};
 use hyper::{body::Bytes, client::conn::http1};
@@ -19,6 +19,7 @@ const READY: Duration = Duration::from_secs(20);
 pub(crate) struct Pullcred {
     process: Process,
     address: SocketAddr,
+    admin: SocketAddr,
 }
 
 /// How to run `pullcred webhook`.
@@ -31,6 +32,8 @@ pub(crate) struct Webhook<'a> {
     pub(crate) listen: SocketAddr,
     /// What it serves with.
     pub(crate) identity: &'a Identity,
+    /// Further flags.
+    pub(crate) flags: &'a [&'a str],
 }
 
 // === impl Webhook ===
@@ -52,7 +55,8 @@ impl Webhook<'_> {
             .arg("--tls-cert")
             .arg(certificate)
             .arg("--tls-key")
-            .arg(key);
+            .arg(key)
+            .args(self.flags);
         Pullcred::start(self.name, &mut command, self.listen, admin, folder).await
     }
 }
@@ -75,12 +79,19 @@ impl Pullcred {
     ) -> Result<Self> {
         let mut process = Process::start(name, command, logs)?;
         process.ready(READY, async || get(admin, "/readyz").await.map(drop)).await?;
-        Ok(Self { process, address })
+        Ok(Self { process, address, admin })
     }
 
     /// Where it serves admission.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The value of a metric without labels.
+    pub(crate) async fn metric(&self, name: &str) -> Result<u64> {
+        let text = get(self.admin, "/metrics").await?;
+        let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        Ok(value.with_context(|| format!("there is no metric {name}"))?.parse()?)
     }
 
     /// The process, to ask it to end or to read its log.

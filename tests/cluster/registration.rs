@@ -110,6 +110,12 @@ impl Registration {
         self
     }
 
+    /// How long the API server waits, and tries again where it is asked to.
+    pub(crate) fn timeout_seconds(mut self, seconds: u32) -> Self {
+        self.webhook["timeoutSeconds"] = seconds.into();
+        self
+    }
+
     /// Renames the webhook, with which the API server reports about it.
     pub(crate) fn webhook_name(mut self, name: &str) -> Self {
         self.webhook["name"] = name.into();

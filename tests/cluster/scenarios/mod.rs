@@ -5,6 +5,7 @@ mod api_server;
 mod availability;
 mod images;
 mod later;
+mod load;
 mod neighbours;
 mod opt_in;
 mod workloads;
@@ -24,6 +25,9 @@ macro_rules! scenarios {
 /// All of them. Those that wait for controllers come first, so that the others play meanwhile.
 pub(crate) fn all() -> Vec<Scenario> {
     scenarios![
+        load::rolling_restarts,
+        load::room_for_one_request,
+        load::burst_of_a_thousand,
         availability::ending_on_sigterm,
         workloads::deployment,
         workloads::stateful_set,
