@@ -9,11 +9,13 @@ cc        gcc
 g++       g++
 git       git
 ip        iproute2
+jq        jq
 nft       nftables
 openssl   openssl
 readelf   binutils
 runc      runc
 unshare   util-linux
+valgrind  valgrind
 "
 
 # The folders of the administrator's programs are not on everybody's path.
