@@ -4,6 +4,7 @@ use std::{env, error::Error, fs, hint::black_box};
 
 use pullcred::{
     core::{
+        answer,
         decide::{Knowledge, decide},
         review,
     },
@@ -20,7 +21,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let body = fs::read(review)?;
     for _ in 0..times.parse()? {
         let request = review::parse(black_box(&body))?;
-        black_box(review::respond(&request.uid, &decide(&request, &known))?);
+        black_box(answer::respond(&request.uid, &decide(&request, &known))?);
     }
     Ok(())
 }

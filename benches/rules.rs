@@ -10,6 +10,7 @@ use std::fmt::Display;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
+use pullcred::core::answer;
 use pullcred::core::decide::{Knowledge, decide};
 use pullcred::core::image::ImageRef;
 use pullcred::core::review;
@@ -135,7 +136,7 @@ fn answering<'a>(known: &'a Knowledge, bodies: &'a [Vec<u8>]) -> impl FnMut() + 
     let mut next = 0;
     move || {
         let request = expected(review::parse(black_box(&bodies[next])));
-        black_box(expected(review::respond(&request.uid, &decide(&request, known))));
+        black_box(expected(answer::respond(&request.uid, &decide(&request, known))));
         next = (next + 1) % bodies.len();
     }
 }

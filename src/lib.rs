@@ -21,7 +21,7 @@
 //!
 //! ```text
 //! bytes --review::parse--> Request --images--> &str --ImageRef::parse--> ImageRef
-//!       --Mapping::matches--> names --patch::plan--> Option<Patch> --review::respond--> bytes
+//!       --Mapping::matches--> names --patch::plan--> Option<Patch> --answer::respond--> bytes
 //! ```
 
 pub mod cli;

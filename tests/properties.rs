@@ -11,6 +11,7 @@ use k8s_openapi::api::core::v1::Pod;
 use proptest::{collection::vec, option, prelude::*, sample::select};
 use pullcred::{
     core::{
+        answer,
         decide::{Knowledge, decide},
         image::ImageRef,
         review as core_review,
@@ -105,7 +106,7 @@ prop_compose! {
 fn patch_for(pod: &Value) -> Option<Value> {
     let body = review::create("shop", pod, &Value::Null).to_string();
     let request = core_review::parse(body.as_bytes()).unwrap();
-    let answer = core_review::respond(&request.uid, &decide(&request, &KNOWN)).unwrap();
+    let answer = answer::respond(&request.uid, &decide(&request, &KNOWN)).unwrap();
     let answer: Value = serde_json::from_slice(&answer).unwrap();
     for warning in answer["response"]["warnings"].as_array().into_iter().flatten() {
         let warning = warning.as_str().unwrap();

@@ -5,8 +5,9 @@
 use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
+use pullcred::core::answer::respond;
 use pullcred::core::decide::{Knowledge, decide};
-use pullcred::core::review::{parse, respond};
+use pullcred::core::review::parse;
 use pullcred::mapping;
 use serde_json::Value;
 

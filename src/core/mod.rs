@@ -1,5 +1,6 @@
 //! The decision: which pull Secrets a new Pod gets, and why. Pure: bytes and values in, values out.
 
+pub mod answer;
 pub mod decide;
 pub mod image;
 mod json;

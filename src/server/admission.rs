@@ -23,6 +23,7 @@ use super::{
 };
 use crate::{
     core::{
+        answer,
         decide::{Decision, Knowledge, decide},
         review::{self, Request as ReviewRequest},
     },
@@ -115,7 +116,7 @@ impl Admission {
         let request = review::parse(body)?;
         let known = self.known.load();
         let decision = decide(&request, &known);
-        let answer = review::respond(&request.uid, &decision).map_err(|_| Rejection::Panicked)?;
+        let answer = answer::respond(&request.uid, &decision).map_err(|_| Rejection::Panicked)?;
         self.metrics.answered(decision.reason());
         log(&request, &decision, started);
         Ok(answer)
