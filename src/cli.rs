@@ -2,6 +2,7 @@
 //!
 //! The flags of what runs for long can also be set by environment, and so can the mapping of every command.
 
+mod check;
 mod explain;
 mod inject;
 mod shell;
@@ -12,6 +13,7 @@ use std::{ffi::OsString, path::Path, time::Duration};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub use self::{
+    check::{CheckArgs, CheckOutput},
     explain::{AskedArgs, ClusterArgs, ExplainArgs, ExplainOutput},
     inject::{InjectArgs, InjectOutput},
     shell::{CompletionsArgs, ManArgs},
@@ -44,6 +46,8 @@ const PLUGIN: &str = "kubectl-pullcred";
 /// The roles of the one binary.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Find what is wrong with a mapping
+    Check(CheckArgs),
     /// Write the completions for a shell
     Completions(CompletionsArgs),
     /// Say why a Pod gets which Secrets, and whether they open its images

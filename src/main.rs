@@ -30,6 +30,7 @@ fn main() -> ExitCode {
         Err(error) => return fail(USAGE, &error.into()),
     };
     let result = match command {
+        Command::Check(args) => run(|it| commands::check::run(&args.into_options(), it)),
         Command::Completions(args) => {
             run(|it| commands::shell::completions(Cli::command(), args.shell, it))
         }

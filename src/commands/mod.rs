@@ -8,6 +8,7 @@ use std::{
     io::{self, BufRead, Write},
 };
 
+pub mod check;
 pub mod cluster;
 mod config;
 pub mod explain;

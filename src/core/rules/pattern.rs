@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
+use super::glob;
 use super::pattern_error::{PatternError, PatternProblem};
 use crate::core::image::grammar::scan_path;
 
@@ -55,6 +56,25 @@ impl RegistryPattern {
     #[must_use]
     pub fn is_glob(&self) -> bool {
         self.host.contains('*')
+    }
+
+    /// Whether every image that `other` covers is covered by this pattern, too. A glob is compared label by label.
+    #[must_use]
+    pub fn includes(&self, other: &Self) -> bool {
+        let (name, port) = split_port(&self.host);
+        let (other_name, other_port) = split_port(&other.host);
+        let hosts = || {
+            // A `*` of the other pattern fits only where there is one here: read as text, it is just that.
+            let labels = name.split('.').count() == other_name.split('.').count();
+            let covers = |(glob, label): (&str, &str)| glob::covers(glob, label);
+            labels && name.split('.').zip(other_name.split('.')).all(covers)
+        };
+        let is_ipv6 = |host: &str| host.starts_with('[');
+        let host =
+            self.host == other.host || (port == other_port && !is_ipv6(other_name) && hosts());
+        let path = other.path.strip_prefix(&*self.path);
+        host && path
+            .is_some_and(|rest| self.path.is_empty() || rest.is_empty() || rest.starts_with('/'))
     }
 
     /// The pattern, or the first thing that is wrong with it.
@@ -253,6 +273,29 @@ mod tests {
             let pattern: RegistryPattern = text.parse().unwrap_or_else(|error| panic!("{error}"));
             assert_eq!((pattern.host(), pattern.path()), (host, path), "{text}");
             assert_eq!(pattern.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn a_pattern_includes_narrower_ones() {
+        for (pattern, other, expected) in [
+            ("quay.io", "quay.io", true),
+            ("quay.io", "Quay.io/acme", true),
+            ("quay.io/acme", "quay.io/acme/web", true),
+            ("quay.io/acme", "quay.io/acmeevil", false),
+            ("quay.io/acme", "quay.io", false),
+            ("quay.io", "quay.io:443", false),
+            ("*.example.com", "a.example.com/x", true),
+            ("*.example.com", "a-*.example.com", true),
+            ("a-*.example.com", "*.example.com", false),
+            ("a*.example.com", "a*b.example.com", true),
+            ("*.example.com", "*.*.example.com", false),
+            ("*.example.com:5000", "a.example.com:5000", true),
+            ("*:5000", "[fd00::1]:5000", false),
+            ("[fd00::1]:5000", "[FD00::1]:5000/app", true),
+        ] {
+            let read = |text: &str| text.parse::<RegistryPattern>().unwrap();
+            assert_eq!(read(pattern).includes(&read(other)), expected, "{pattern} {other}");
         }
     }
 

@@ -1,0 +1,158 @@
+//! What a check finds, and how it is told.
+
+use std::{
+    fmt,
+    io::{self, Write},
+};
+
+use anstyle::{AnsiColor, Style};
+use serde::Serialize;
+
+/// How bad a finding is. The worst comes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Severity {
+    /// Something does not work.
+    Error,
+    /// Something is hardly meant so.
+    Warning,
+    /// Good to know: also what could not be looked at. By itself no reason to fail.
+    Note,
+}
+
+/// One thing that was found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(super) struct Finding {
+    pub(super) severity: Severity,
+    /// What was checked: a name for programs, which stays the same from release to release.
+    pub(super) check: &'static str,
+    /// Where: a line of the mapping, or an object of the cluster.
+    #[serde(rename = "where")]
+    pub(super) place: String,
+    /// What is so, and what to do about it.
+    pub(super) message: String,
+}
+
+/// All that was found, in the order in which it was.
+#[derive(Debug, Default)]
+pub(super) struct Report {
+    findings: Vec<Finding>,
+}
+
+// === impl Report ===
+
+impl Report {
+    pub(super) fn error(
+        &mut self,
+        check: &'static str,
+        place: impl Into<String>,
+        message: impl Into<String>,
+    ) {
+        self.add(Severity::Error, check, place, message);
+    }
+
+    pub(super) fn warning(
+        &mut self,
+        check: &'static str,
+        place: impl Into<String>,
+        message: impl Into<String>,
+    ) {
+        self.add(Severity::Warning, check, place, message);
+    }
+
+    pub(super) fn note(
+        &mut self,
+        check: &'static str,
+        place: impl Into<String>,
+        message: impl Into<String>,
+    ) {
+        self.add(Severity::Note, check, place, message);
+    }
+
+    fn add(
+        &mut self,
+        severity: Severity,
+        check: &'static str,
+        place: impl Into<String>,
+        message: impl Into<String>,
+    ) {
+        let (place, message) = (place.into(), message.into());
+        self.findings.push(Finding { severity, check, place, message });
+    }
+
+    /// Whether there is more than notes.
+    pub(super) fn has_findings(&self) -> bool {
+        self.findings.iter().any(|finding| finding.severity < Severity::Note)
+    }
+
+    /// One JSON object a line.
+    pub(super) fn write_json(&self, out: &mut dyn Write) -> io::Result<()> {
+        for finding in &self.findings {
+            serde_json::to_writer(&mut *out, finding)?;
+            out.write_all(b"\n")?;
+        }
+        Ok(())
+    }
+
+    /// Columns for people.
+    pub(super) fn write_table(&self, out: &mut dyn Write, colour: bool) -> io::Result<()> {
+        let width = |column: fn(&Finding) -> &str, head: &str| {
+            let widths = self.findings.iter().map(|it| column(it).chars().count());
+            widths.max().unwrap_or_default().max(head.len())
+        };
+        if self.findings.is_empty() {
+            return Ok(());
+        }
+        let check = width(|it| it.check, "CHECK");
+        let place = width(|it| &it.place, "WHERE");
+        writeln!(out, "{:8} {:check$} {:place$} FINDING", "SEVERITY", "CHECK", "WHERE")?;
+        for finding in &self.findings {
+            let style = if colour { finding.severity.style() } else { Style::new() };
+            let severity = finding.severity.to_string();
+            // Names of a cluster's objects were written by others, and must not reach into the reader's terminal.
+            writeln!(
+                out,
+                "{style}{severity:8}{style:#} {:check$} {:place$} {}",
+                finding.check,
+                printable(&finding.place),
+                printable(&finding.message),
+            )?;
+        }
+        Ok(())
+    }
+
+    /// `2 errors, 1 warning, 3 notes`
+    pub(super) fn summary(&self) -> String {
+        let count = |severity: Severity| {
+            let count = self.findings.iter().filter(|it| it.severity == severity).count();
+            format!("{count} {severity}{}", if count == 1 { "" } else { "s" })
+        };
+        [Severity::Error, Severity::Warning, Severity::Note].map(count).join(", ")
+    }
+}
+
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
+// === impl Severity ===
+
+impl Severity {
+    fn style(self) -> Style {
+        match self {
+            Self::Error => AnsiColor::Red.on_default(),
+            Self::Warning => AnsiColor::Yellow.on_default(),
+            Self::Note => Style::new().dimmed(),
+        }
+    }
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+            Self::Note => "note",
+        })
+    }
+}

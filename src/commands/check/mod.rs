@@ -1,0 +1,47 @@
+//! `pullcred check`: the doctor of a mapping, and of a cluster that goes by it.
+//!
+//! Findings are errors, warnings and notes. Only the first two make the command fail; what could not be looked at is a note.
+
+mod finding;
+mod mapping;
+
+use std::path::PathBuf;
+
+use self::finding::Report;
+use super::{Exit, Failure, Streams, load_mapping};
+
+/// What to check, and how to tell.
+#[derive(Debug)]
+pub struct Options {
+    /// The mapping.
+    pub config: PathBuf,
+    /// How findings are written.
+    pub output: Output,
+}
+
+/// How findings are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Output {
+    /// One JSON object a line.
+    Json,
+    /// Columns for people.
+    Table,
+}
+
+/// Runs the command.
+///
+/// # Errors
+///
+/// [`Failure`] where the mapping cannot be read, the cluster cannot be found, or the output cannot be written.
+pub fn run(options: &Options, streams: &mut Streams<'_>) -> Result<Exit, Failure> {
+    let mapping = load_mapping(&options.config)?;
+    let mut report = Report::default();
+    mapping::check(&mapping, &mut report);
+    match options.output {
+        Output::Json => report.write_json(streams.stdout)?,
+        Output::Table => report.write_table(streams.stdout, streams.colour)?,
+    }
+    streams.stdout.flush()?;
+    writeln!(streams.stderr, "{}", report.summary())?;
+    Ok(if report.has_findings() { Exit::Findings } else { Exit::Fine })
+}
