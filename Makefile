@@ -19,6 +19,7 @@ test: ## Run every test, those on a real cluster included
 	$(CARGO) test --locked --all-targets
 	$(CARGO) test --locked --doc
 	fuzz/smoke.sh
+	benches/instructions.sh
 
 .PHONY: lint
 lint: ## Check formatting, lints, documentation, the chart and the generated files
