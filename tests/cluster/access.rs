@@ -4,6 +4,7 @@ use std::{
     fs,
     net::SocketAddr,
     path::{Path, PathBuf},
+    sync::atomic::{AtomicU32, Ordering},
     time::Duration,
 };
 
@@ -53,8 +54,12 @@ impl Access {
 
     /// Writes a kubeconfig with which a program acts as `user`.
     pub(crate) fn kubeconfig(&self, user: User) -> Result<PathBuf> {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
         let path = self.folder.join(format!("{}.kubeconfig", user.name.replace(':', "-")));
-        fs::write(&path, self.document(user)?.to_string())?;
+        // Another program may be reading the last one.
+        let new = path.with_extension(COUNT.fetch_add(1, Ordering::Relaxed).to_string());
+        fs::write(&new, self.document(user)?.to_string())?;
+        fs::rename(new, &path)?;
         Ok(path)
     }
 

@@ -15,6 +15,8 @@ use crate::{
     pullcred::{Pullcred, Webhook},
     registration::{INJECT, OWN_REGISTRATION, Registration},
     sandbox::{Sandbox, next_port},
+    setting::{Scene, Setting},
+    stage::Stage,
 };
 
 /// The mapping of the common webhook.
@@ -31,8 +33,14 @@ pub(crate) struct Cluster {
     control_plane: ControlPlane,
 }
 
-impl Cluster {
-    pub(crate) async fn start(sandbox: &Sandbox, folder: &Path) -> Result<Self> {
+impl Setting for Cluster {
+    const NAME: &'static str = "control-plane";
+
+    fn scene(stage: &Stage) -> &Scene<Self> {
+        &stage.control_plane
+    }
+
+    async fn start(sandbox: &Sandbox, folder: &Path) -> Result<Self> {
         let policy = folder.join("audit-policy.yaml");
         fs::write(&policy, audit::POLICY)?;
         let control_plane = Options::default()
@@ -45,6 +53,22 @@ impl Cluster {
         Ok(Self { webhook: OnceCell::new(), webhooks, api, control_plane })
     }
 
+    async fn end(self) -> Result<()> {
+        drop(self);
+        Ok(())
+    }
+
+    fn facts(&self) -> String {
+        let ready = self.control_plane.ready_after().as_secs_f64();
+        format!("control plane ready after {ready:.1} s")
+    }
+
+    fn log_tails(&self) -> String {
+        self.control_plane.log_tails()
+    }
+}
+
+impl Cluster {
     /// The API as its administrator.
     pub(crate) fn api(&self) -> &Api {
         &self.api

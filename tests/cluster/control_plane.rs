@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use kube::Client;
 use rcgen::KeyPair;
 use tokio::net::TcpStream;
@@ -62,7 +62,7 @@ impl Options {
         let begin = Instant::now();
         let address = SocketAddr::new(NODE_ADDRESS, next_port());
         let access = Access::new(Authority::new("cluster")?, address, folder);
-        let start = Start { binaries: sandbox.binaries(), folder, access: &access };
+        let start = Start { binaries: &sandbox.programs().kubernetes, folder, access: &access };
 
         let (etcd, etcd_url) = start.etcd()?;
         let mut api_server = start.api_server(&etcd_url, self.api_server)?;
@@ -92,7 +92,7 @@ impl Options {
             _etcd: etcd,
             access,
             folder: folder.to_owned(),
-            binaries: sandbox.binaries().to_owned(),
+            binaries: sandbox.programs().kubernetes.clone(),
             ready_after: begin.elapsed(),
         })
     }
@@ -128,14 +128,11 @@ impl ControlPlane {
         command
     }
 
-    /// Runs kubectl as the administrator and answers what it printed. `name` names its log.
-    pub(crate) async fn kubectl(&self, name: &str, arguments: &[&str]) -> Result<String> {
+    /// Runs kubectl as the administrator and answers what it printed.
+    pub(crate) async fn kubectl(&self, arguments: &[&str]) -> Result<String> {
         let mut command = self.program("kubectl");
         command.arg("--kubeconfig").arg(self.kubeconfig(User::ADMIN)?).args(arguments);
-        let mut kubectl = Process::start(name, &mut command, &self.folder)?;
-        let status = kubectl.ended(KUBECTL).await?;
-        ensure!(status.success(), "kubectl {arguments:?}: {status}\n{}", kubectl.log_tail());
-        Ok(fs::read_to_string(kubectl.log())?)
+        Process::run("kubectl", &mut command, &self.folder, KUBECTL).await
     }
 
     /// The ends of all logs, for the message of a wait that took too long.

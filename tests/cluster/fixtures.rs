@@ -29,6 +29,11 @@ impl Pod {
         self.container("containers", "app", image)
     }
 
+    /// Gives the last container arguments.
+    pub(crate) fn args(self, args: &[&str]) -> Self {
+        self.of_last_container("args", json!(args))
+    }
+
     /// Adds an init container.
     pub(crate) fn init_image(self, image: &str) -> Self {
         self.container("initContainers", "init", image)
@@ -40,6 +45,13 @@ impl Pod {
         let name = format!("image-{}", volumes.len());
         volumes.push(json!({"name": name, "image": {"reference": reference}}));
         self
+    }
+
+    /// Mounts the last volume into the last container.
+    pub(crate) fn mounted_at(self, path: &str) -> Self {
+        let volumes = self.0["spec"]["volumes"].as_array();
+        let name = volumes.and_then(|all| all.last()).map(|last| last["name"].clone());
+        self.of_last_container("volumeMounts", json!([{"name": name, "mountPath": path}]))
     }
 
     /// Names pull Secrets, as a user does who knows that they are needed.
@@ -89,6 +101,13 @@ impl Pod {
         let containers = list(&mut self.0["spec"][field]);
         let name = format!("{prefix}-{}", containers.len());
         containers.push(json!({"name": name, "image": image}));
+        self
+    }
+
+    fn of_last_container(mut self, field: &str, value: Value) -> Self {
+        if let Some(container) = list(&mut self.0["spec"]["containers"]).last_mut() {
+            container[field] = value;
+        }
         self
     }
 

@@ -4,11 +4,14 @@
 //! | module | what it is |
 //! |---|---|
 //! | [`sandbox`] | namespaces of the run's own, in which this program executes itself again |
+//! | [`programs`] | what is built for the runs before they enter the sandbox |
 //! | [`process`] | a child with a log, limits on waiting, and a certain end |
 //! | [`pki`], [`access`] | certificates; kubeconfigs and clients for any user |
 //! | [`control_plane`] | the four Kubernetes processes |
 //! | [`pullcred`], [`registration`] | the binary under test, and how a cluster is told of it |
-//! | [`cluster`], [`stage`] | what the scenarios share; where they play and what is torn down |
+//! | [`cluster`] | the control plane that scenarios share |
+//! | [`node`] | the control plane that scenarios share with a node, which runs containers |
+//! | [`setting`], [`stage`] | where they play, and what is torn down |
 //! | [`api`], [`namespace`], [`fixtures`], [`wait`], [`audit`] | the words that scenarios are written in |
 //! | [`sidecar`] | a second webhook, of somebody else |
 //! | [`scenarios`], [`report`] | the tests, and the table of what they read back |
@@ -24,13 +27,16 @@ mod cluster;
 mod control_plane;
 mod fixtures;
 mod namespace;
+mod node;
 mod pki;
 mod process;
+mod programs;
 mod pullcred;
 mod registration;
 mod report;
 mod sandbox;
 mod scenarios;
+mod setting;
 mod sidecar;
 mod stage;
 mod wait;
@@ -59,14 +65,17 @@ fn run() -> Result<ExitCode> {
     let mut arguments = Arguments::from_args();
     arguments.test_threads.get_or_insert(AT_ONCE);
     let slot = Arc::new(OnceLock::new());
-    let trials: Vec<Trial> =
-        scenarios::all().into_iter().map(|scenario| scenario.into_trial(&slot)).collect();
-
-    let some_will_run = trials.iter().any(|trial| !arguments.is_filtered_out(trial));
-    if some_will_run && !arguments.list {
-        let stage = Stage::new(Sandbox::enter()?)?;
+    let mut trials = scenarios::on_a_control_plane(&slot);
+    let node_trials = scenarios::on_a_node(&slot);
+    let will_run = |trials: &[Trial]| {
+        !arguments.list && trials.iter().any(|trial| !arguments.is_filtered_out(trial))
+    };
+    let with_node = will_run(&node_trials);
+    if with_node || will_run(&trials) {
+        let stage = Stage::new(Sandbox::enter(with_node)?)?;
         slot.set(stage).ok().context("the stage was set already")?;
     }
+    trials.extend(node_trials);
     let conclusion = libtest_mimic::run(&arguments, trials);
     if let Some(stage) = Arc::into_inner(slot).and_then(OnceLock::into_inner) {
         stage.close(&conclusion)?;

@@ -152,13 +152,25 @@ impl Namespace {
     /// Waits until the API server's caches know a registration and a label: until a Pod with a
     /// private image would get its Secret.
     pub(crate) async fn until_injected(&self) -> Result<()> {
+        self.until_injected_for(PRIVATE_IMAGE.0).await
+    }
+
+    /// The same for an image of another registry.
+    pub(crate) async fn until_injected_for(&self, image: &str) -> Result<()> {
         let what = format!("injection in namespace {}", self.name);
-        until(&what, async || {
-            let probe = pod("probe").image(PRIVATE_IMAGE.0);
-            let answer = self.dry_run(probe).await?.object()?;
-            Ok(!StoredPod(answer).pull_secrets().0.is_empty())
-        })
-        .await
+        until(&what, async || Ok(!self.would_get(image).await?.0.is_empty())).await
+    }
+
+    /// Waits until a Pod with this image would get nothing.
+    pub(crate) async fn until_left_alone(&self, image: &str) -> Result<()> {
+        let what = format!("end of the injection in namespace {}", self.name);
+        until(&what, async || Ok(self.would_get(image).await?.0.is_empty())).await
+    }
+
+    /// The Secrets that a Pod with this image would get.
+    async fn would_get(&self, image: &str) -> Result<PullSecrets> {
+        let answer = self.dry_run(pod("probe").image(image)).await?.object()?;
+        Ok(StoredPod(answer).pull_secrets())
     }
 
     fn path(&self, group_version: &str, resource: &str) -> String {

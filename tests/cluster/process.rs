@@ -5,10 +5,11 @@ use std::{
     fs::{self, File},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 
 /// How many of a log's last lines stand in a failure's message.
@@ -39,9 +40,20 @@ impl Process {
         Ok(Self { name: name.to_owned(), child, log })
     }
 
-    /// The file that holds everything it printed.
-    pub(crate) fn log(&self) -> &Path {
-        &self.log
+    /// Runs `command` to its end, for at most `limit`, and answers what it printed. Its log has a
+    /// number beside `name`.
+    pub(crate) async fn run(
+        name: &str,
+        command: &mut Command,
+        logs: &Path,
+        limit: Duration,
+    ) -> Result<String> {
+        static COUNT: AtomicU32 = AtomicU32::new(1);
+        let name = format!("{name}-{}", COUNT.fetch_add(1, Ordering::Relaxed));
+        let mut process = Self::start(&name, command, logs)?;
+        let status = process.ended(limit).await?;
+        ensure!(status.success(), "{command:?}: {status}\n{}", process.log_tail());
+        Ok(fs::read_to_string(&process.log)?)
     }
 
     /// Waits until `probe` succeeds, for at most `limit`; a process that ended is not waited for.

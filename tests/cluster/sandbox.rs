@@ -16,22 +16,19 @@ use std::{
     io::Write,
     net::{IpAddr, Ipv4Addr},
     os::unix::process::CommandExt,
-    path::{Path, PathBuf},
     process::{self, Command, Stdio},
     sync::atomic::{AtomicU16, Ordering},
 };
 
 use anyhow::{Context, Result, bail, ensure};
 
+use crate::{node::Groups, programs::Programs, stage::say};
+
 /// The address of this machine as a node: not loopback, and known in this sandbox only.
 pub(crate) const NODE_ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 99, 0, 1));
 
-/// Set for the second execution: the folder with the Kubernetes binaries.
-const BINARIES: &str = "PULLCRED_CLUSTER_BINARIES";
-
-/// Programs a run needs. envtest's archives hold only the first, the second and the last.
-const NEEDED: [&str; 5] =
-    ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl"];
+/// Set for the second execution: where the [`Programs`] are, as JSON.
+const PROGRAMS: &str = "PULLCRED_CLUSTER_PROGRAMS";
 
 /// A veth pair carries the node's address, because a kernel may lack the dummy device. The default
 /// route leads nowhere: the API server and the kubelet look for one to learn their own address.
@@ -47,35 +44,40 @@ route add default dev node0
 /// Proof of being inside, with what was prepared outside, where there still is a network.
 #[derive(Debug)]
 pub(crate) struct Sandbox {
-    binaries: PathBuf,
+    programs: Programs,
 }
 
 impl Sandbox {
-    /// Enters the sandbox: outside it builds the binaries and executes this program again, and so
+    /// Enters the sandbox: outside it builds the programs and executes this program again, and so
     /// returns only inside, or with an error.
-    pub(crate) fn enter() -> Result<Self> {
+    pub(crate) fn enter(with_node: bool) -> Result<Self> {
         // Process 1 as well as marked: a variable alone must not have us configure somebody's network.
-        if let Some(binaries) = env::var_os(BINARIES)
+        if let Ok(programs) = env::var(PROGRAMS)
             && process::id() == 1
         {
+            let programs = serde_json::from_str(&programs).context(PROGRAMS)?;
             configure_network()?;
-            return Ok(Self { binaries: binaries.into() });
+            return Ok(Self { programs });
         }
-        let binaries = build_binaries()?;
+        if with_node && let Err(error) = Groups::prepare_machine() {
+            // The node will say so again; the other scenarios can do without.
+            say(&format!("control groups: {error:#}"));
+        }
+        let programs = Programs::build(with_node)?;
         let namespaces = permitted_namespaces()?;
         let failure = Command::new("unshare")
             .args(namespaces)
             .arg(env::current_exe()?)
             .args(env::args_os().skip(1))
-            .env(BINARIES, binaries)
+            .env(PROGRAMS, serde_json::to_string(&programs)?)
             .envs_without_proxies()
             .exec();
         Err(failure).context("cannot run `unshare` of util-linux")
     }
 
-    /// The folder with etcd, kube-apiserver and the rest.
-    pub(crate) fn binaries(&self) -> &Path {
-        &self.binaries
+    /// What was built outside.
+    pub(crate) fn programs(&self) -> &Programs {
+        &self.programs
     }
 }
 
@@ -111,25 +113,6 @@ fn permitted_namespaces() -> Result<&'static [&'static str]> {
         ALL.join(" "),
         refusal.trim()
     )
-}
-
-fn build_binaries() -> Result<PathBuf> {
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cluster/kubernetes/binaries.sh");
-    let output = Command::new(script)
-        .stderr(Stdio::inherit())
-        .output()
-        .with_context(|| format!("cannot run {script}"))?;
-    ensure!(output.status.success(), "{script} could not provide the binaries: {}", output.status);
-    let folder = PathBuf::from(String::from_utf8(output.stdout)?.trim());
-    for name in NEEDED {
-        ensure!(
-            folder.join(name).exists(),
-            "{} has no {name}: envtest's archives leave it out. Add it, or unset KUBEBUILDER_ASSETS \
-             and let the tests build their own",
-            folder.display()
-        );
-    }
-    Ok(folder)
 }
 
 fn configure_network() -> Result<()> {

@@ -1,4 +1,4 @@
-//! Where the scenarios play: a folder, a runtime, and a cluster that the first of them starts.
+//! Where the scenarios play: a folder, a runtime, and the clusters that the first of them start.
 
 use std::{
     env, fs,
@@ -14,32 +14,33 @@ use tempfile::TempDir;
 use tokio::{
     runtime::Runtime,
     signal::unix::{SignalKind, signal},
-    sync::OnceCell,
 };
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     cluster::Cluster,
+    node::NodeCluster,
     report::{Report, Table},
     sandbox::Sandbox,
-    wait::StillNone,
+    setting::{Scene, Setting, describe},
 };
 
-/// No scenario is given more, the start of the cluster not counted.
+/// A scenario is given no more, unless it says so; the start of its cluster does not count.
 const LIMIT: Duration = Duration::from_secs(180);
 
-type Play = Box<dyn FnOnce(Arc<Cluster>) -> Pin<Box<dyn Future<Output = Result<Report>>>> + Send>;
+type Play<S> = Box<dyn FnOnce(Arc<S>) -> Pin<Box<dyn Future<Output = Result<Report>>>> + Send>;
 
-/// A test: what happens in the cluster, what must be so afterwards, and what was read back.
-pub(crate) struct Scenario {
+/// A test: what happens in a cluster, what must be so afterwards, and what was read back.
+pub(crate) struct Scenario<S> {
     name: &'static str,
-    play: Play,
+    play: Play<S>,
+    limit: Duration,
 }
 
 /// Everything that a run must take down again.
 pub(crate) struct Stage {
-    // The cluster's processes end before their folder goes.
-    cluster: OnceCell<Option<Arc<Cluster>>>,
+    pub(crate) control_plane: Scene<Cluster>,
+    pub(crate) node: Scene<NodeCluster>,
     folder: TempDir,
     sandbox: Sandbox,
     table: Mutex<Table>,
@@ -49,17 +50,17 @@ pub(crate) struct Stage {
 
 /// A scenario took longer than it may.
 #[derive(Debug, thiserror::Error)]
-#[error("not over after {LIMIT:?}")]
-struct TooLong;
+#[error("not over after {0:?}")]
+pub(crate) struct TooLong(Duration);
 
 // === impl Scenario ===
 
-impl Scenario {
-    pub(crate) fn new<F>(name: &'static str, play: fn(Arc<Cluster>) -> F) -> Self
+impl<S: Setting> Scenario<S> {
+    pub(crate) fn new<F>(name: &'static str, play: fn(Arc<S>) -> F) -> Self
     where
         F: Future<Output = Result<Report>> + 'static,
     {
-        Self { name, play: Box::new(move |cluster| Box::pin(play(cluster))) }
+        Self { name, play: Box::new(move |cluster| Box::pin(play(cluster))), limit: LIMIT }
     }
 
     /// The trial that plays on the stage that is set by then.
@@ -80,7 +81,8 @@ impl Stage {
         let folder = tempfile::Builder::new().prefix("pullcred-cluster-").tempdir()?;
         runtime.spawn(cancel_on_signal(interrupted.clone()));
         Ok(Self {
-            cluster: OnceCell::new(),
+            control_plane: Scene::new(),
+            node: Scene::new(),
             folder,
             sandbox,
             table: Mutex::default(),
@@ -91,15 +93,21 @@ impl Stage {
 
     /// Takes everything down. The folder stays when something failed, for its logs.
     pub(crate) fn close(self, conclusion: &Conclusion) -> Result<()> {
-        let Self { cluster, folder, table, interrupted, .. } = self;
+        let Self { control_plane, node, folder, table, interrupted, runtime, .. } = self;
         let table = table.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let facts = cluster.into_inner().flatten().map(|cluster| facts(&cluster));
-        if conclusion.has_failed() && !interrupted.is_cancelled() {
+        let ended = runtime.block_on(async {
+            Ok::<_, anyhow::Error>([node.close().await?, control_plane.close().await?])
+        });
+        if ended.is_err() || (conclusion.has_failed() && !interrupted.is_cancelled()) {
             say(&format!("logs and keys of the failed run: {}", folder.keep().display()));
         } else {
             folder.close().context("cannot remove the run's folder")?;
         }
-        let Some(facts) = facts else { return Ok(()) };
+        let facts: Vec<String> = ended?.into_iter().rev().flatten().collect();
+        if facts.is_empty() {
+            return Ok(());
+        }
+        let facts = facts.join("\n");
         say(&facts);
         if env::var_os("PULLCRED_TABLE").is_some() {
             say(&table.to_markdown());
@@ -113,7 +121,7 @@ impl Stage {
         Ok(())
     }
 
-    fn perform(&self, scenario: Scenario) -> Result<(), String> {
+    fn perform<S: Setting>(&self, scenario: Scenario<S>) -> Result<(), String> {
         self.runtime.block_on(async {
             tokio::select! {
                 result = self.act(scenario) => result,
@@ -122,38 +130,16 @@ impl Stage {
         })
     }
 
-    async fn act(&self, scenario: Scenario) -> Result<(), String> {
-        let mut failure = "the cluster did not start: see the test that says why".to_owned();
-        let start = async || match Cluster::start(&self.sandbox, self.folder.path()).await {
-            Ok(cluster) => Some(Arc::new(cluster)),
-            Err(error) => {
-                failure = format!("the cluster did not start: {error:#}");
-                None
-            }
-        };
-        let Some(cluster) = self.cluster.get_or_init(start).await else { return Err(failure) };
-        let play = (scenario.play)(Arc::clone(cluster));
-        let report = tokio::time::timeout(LIMIT, play)
+    async fn act<S: Setting>(&self, scenario: Scenario<S>) -> Result<(), String> {
+        let cluster = S::scene(self).open(&self.sandbox, self.folder.path()).await?;
+        let play = (scenario.play)(Arc::clone(&cluster));
+        let report = tokio::time::timeout(scenario.limit, play)
             .await
-            .unwrap_or_else(|_| Err(TooLong.into()))
-            .map_err(|error| describe(&error, cluster))?;
+            .unwrap_or_else(|_| Err(TooLong(scenario.limit).into()))
+            .map_err(|error| describe(&error, &*cluster))?;
         self.table.lock().unwrap_or_else(PoisonError::into_inner).add(scenario.name, report);
         Ok(())
     }
-}
-
-/// An error for the trial's report; where something did not happen in time, with the logs' ends.
-fn describe(error: &anyhow::Error, cluster: &Cluster) -> String {
-    if error.is::<StillNone>() || error.is::<TooLong>() {
-        return format!("{error:#}\n{}", cluster.control_plane().log_tails());
-    }
-    format!("{error:#}")
-}
-
-/// What a run measured by the way.
-fn facts(cluster: &Cluster) -> String {
-    let ready = cluster.control_plane().ready_after().as_secs_f64();
-    format!("control plane ready after {ready:.1} s")
 }
 
 async fn cancel_on_signal(token: CancellationToken) {

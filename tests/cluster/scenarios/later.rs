@@ -80,7 +80,7 @@ pub(crate) async fn kubectl_debug(cluster: Arc<Cluster>) -> Result<Report> {
     namespace.create_pod(pod("app").image(PRIVATE_IMAGE.0)).await?;
     let debug = ["debug", "--namespace", namespace.name(), "app", "--container", "tools"];
     let image = ["--image", "mesh.example.com/tools:1"];
-    cluster.control_plane().kubectl("kubectl-debug", &[debug.as_slice(), &image].concat()).await?;
+    cluster.control_plane().kubectl(&[debug.as_slice(), &image].concat()).await?;
     let stored = namespace.pod("app").await?;
     let tools = stored.at("/spec/ephemeralContainers/0").context("it was not stored")?;
     assert_eq!(tools["image"], "mesh.example.com/tools:1");

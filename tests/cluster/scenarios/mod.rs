@@ -7,24 +7,33 @@ mod images;
 mod later;
 mod load;
 mod neighbours;
+mod node_story;
 mod opt_in;
 mod workloads;
 
-use crate::stage::Scenario;
+use std::sync::{Arc, OnceLock};
+
+use libtest_mimic::Trial;
+
+use crate::stage::{Scenario, Stage};
+
+/// Where trials find the stage, once it is set.
+type Slot = Arc<OnceLock<Stage>>;
 
 /// Names a scenario by its path, and lists it.
 macro_rules! scenarios {
-    ($($module:ident::$name:ident),* $(,)?) => {
+    ($slot:ident: $($module:ident::$name:ident),* $(,)?) => {
         vec![$(Scenario::new(
             concat!(stringify!($module), "::", stringify!($name)),
             $module::$name,
-        )),*]
+        ).into_trial($slot)),*]
     };
 }
 
-/// All of them. Those that wait for controllers come first, so that the others play meanwhile.
-pub(crate) fn all() -> Vec<Scenario> {
-    scenarios![
+/// Those that need a control plane only. Those that wait for controllers come first, so that the
+/// others play meanwhile.
+pub(crate) fn on_a_control_plane(slot: &Slot) -> Vec<Trial> {
+    scenarios![slot:
         load::rolling_restarts,
         load::room_for_one_request,
         load::burst_of_a_thousand,
@@ -61,5 +70,22 @@ pub(crate) fn all() -> Vec<Scenario> {
         api_server::dry_run_equals_reality,
         api_server::field_of_a_newer_kubernetes,
         api_server::audit_log,
+    ]
+}
+
+/// Those that need a node.
+pub(crate) fn on_a_node(slot: &Slot) -> Vec<Trial> {
+    scenarios![slot:
+        node_story::before_and_after,
+        node_story::secret_made_later,
+        node_story::cron_job,
+        node_story::label_removed_and_added,
+        node_story::secret_from_a_docker_config,
+        node_story::secret_from_a_login,
+        node_story::two_registries,
+        node_story::image_volume,
+        node_story::wrong_password,
+        node_story::opaque_secret,
+        node_story::unlabelled_namespace,
     ]
 }

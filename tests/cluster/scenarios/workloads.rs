@@ -57,20 +57,27 @@ pub(crate) async fn job(cluster: Arc<Cluster>) -> Result<Report> {
 
 pub(crate) async fn cron_job(cluster: Arc<Cluster>) -> Result<Report> {
     let namespace = cluster.opted_in("cron-job").await?;
-    let job = job_of(app("nightly"));
+    create_due_cron_job(&namespace, app("nightly")).await?;
+    injected(&namespace, "nightly", "CronJob", "Job").await
+}
+
+/// Creates a `CronJob` for `template` that makes its first Job at once.
+pub(super) async fn create_due_cron_job(namespace: &Namespace, template: Pod) -> Result<()> {
+    let job = job_of(template);
+    let name = &job["metadata"]["name"];
+    let path = format!("cronjobs/{}", name.as_str().context("the template has no name")?);
     let cron_job = json!({
         "apiVersion": "batch/v1", "kind": "CronJob",
-        "metadata": {"name": "nightly"},
+        "metadata": {"name": name},
         "spec": {"schedule": "* * * * *", "suspend": true, "jobTemplate": {"spec": job["spec"]}},
     });
     namespace.create_object(BATCH, "cronjobs", &cron_job).await?;
     // A CronJob whose last run is some minutes ago is due at once, not at the next full minute.
     let last = Timestamp::now() - SignedDuration::from_mins(3);
     let last = json!({"status": {"lastScheduleTime": last.to_string()}});
-    namespace.patch_object(BATCH, "cronjobs/nightly/status", &last).await?;
+    namespace.patch_object(BATCH, &format!("{path}/status"), &last).await?;
     let resume = json!({"spec": {"suspend": false}});
-    namespace.patch_object(BATCH, "cronjobs/nightly", &resume).await?;
-    injected(&namespace, "nightly", "CronJob", "Job").await
+    namespace.patch_object(BATCH, &path, &resume).await.map(drop)
 }
 
 /// A template with a private image.

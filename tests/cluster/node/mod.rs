@@ -1,0 +1,105 @@
+//! A real node, in the sandbox with its control plane.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`machine`], [`cgroups`] | the machine as the node takes it, and as it is left |
+//! | [`containerd`], [`kubelet`] | what runs containers |
+//! | [`images`], [`registry`] | what containers run, and where it is pulled from |
+//! | [`cluster`] | all of it together, as the scenarios share it |
+//! | [`secrets`], [`events`] | the words of the scenarios: what people do, and what the kubelet says |
+
+mod cgroups;
+mod cluster;
+mod containerd;
+mod events;
+mod images;
+mod kubelet;
+mod machine;
+mod registry;
+mod secrets;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use anyhow::Result;
+use rustix::process::{Pid, Signal, kill_process};
+
+use self::containerd::Containerd;
+pub(crate) use self::{
+    cgroups::Groups,
+    cluster::NodeCluster,
+    containerd::PAUSE_IMAGE as PRELOADED_IMAGE,
+    events::{Events, until_phase},
+    registry::{FIRST, SECOND},
+};
+use crate::{api::Api, control_plane::ControlPlane, process::Process};
+
+/// How long a part of the node may take to end before it is killed.
+const END: Duration = Duration::from_secs(10);
+
+/// A running node. It wants [`Node::end`]; what is left of it otherwise ends with the sandbox.
+#[derive(Debug)]
+pub(crate) struct Node {
+    kubelet: Process,
+    proxy: Process,
+    containerd: Containerd,
+    groups: Groups,
+    folder: PathBuf,
+    ready_after: Duration,
+}
+
+impl Node {
+    /// Starts the node around a containerd, and waits until it is ready.
+    async fn start(
+        containerd: Containerd,
+        control_plane: &ControlPlane,
+        api: &Api,
+        folder: &Path,
+    ) -> Result<Self> {
+        let begin = Instant::now();
+        let groups = Groups::make()?;
+        let proxy = kubelet::start_proxy(control_plane, folder)?;
+        let kubelet = kubelet::start(control_plane, api, &groups.path(), folder).await?;
+        let (folder, ready_after) = (folder.to_owned(), begin.elapsed());
+        Ok(Self { kubelet, proxy, containerd, groups, folder, ready_after })
+    }
+
+    /// Ends the kubelet, then what it would start again, then what only the machine remembers.
+    async fn end(mut self) -> Result<()> {
+        self.kubelet.terminate()?;
+        let kubelet = self.kubelet.ended(END).await;
+        self.kubelet.kill();
+        self.proxy.kill();
+        self.groups.end().await?;
+        let shim = self.containerd.shim();
+        self.containerd.end(END).await?;
+        kill_all(&shim)?;
+        machine::unmount_below(&self.folder)?;
+        kubelet.map(drop)
+    }
+
+    /// The ends of its logs.
+    fn log_tails(&self) -> String {
+        let (kubelet, proxy) = (self.kubelet.log_tail(), self.proxy.log_tail());
+        [kubelet, proxy, self.containerd.log_tail()].join("\n")
+    }
+}
+
+/// Kills every process of the sandbox that executes `program`.
+fn kill_all(program: &Path) -> Result<()> {
+    // `/proc` is the sandbox's own.
+    for process in fs::read_dir("/proc")? {
+        let process = process?;
+        let pid = process.file_name().to_str().and_then(|name| name.parse().ok());
+        // One that ended meanwhile has no `exe`.
+        if let Some(pid) = pid.and_then(Pid::from_raw)
+            && fs::read_link(process.path().join("exe")).is_ok_and(|exe| exe == program)
+        {
+            kill_process(pid, Signal::KILL)?;
+        }
+    }
+    Ok(())
+}

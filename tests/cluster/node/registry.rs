@@ -1,0 +1,120 @@
+//! Private registries: TLS, and a password for everything.
+
+use std::{
+    fs,
+    net::{IpAddr, Ipv4Addr},
+    path::Path,
+    process::Command,
+    time::Duration,
+};
+
+use anyhow::Result;
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+
+use crate::{pki::Authority, process::Process};
+
+/// A registry takes a moment to start.
+const START: Duration = Duration::from_secs(30);
+
+/// The port of `https`, so that an image's name need not say it.
+const PORT: u16 = 443;
+
+/// The only user of every registry.
+pub(crate) const USER: &str = "robot";
+
+/// A registry to run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Account {
+    /// Its name (RFC 2606 keeps these for examples).
+    pub(crate) host: &'static str,
+    /// What [`USER`] pulls with.
+    pub(crate) password: &'static str,
+    /// The password as the registry keeps it: `htpasswd -nbB` of the Apache server makes such lines.
+    bcrypt: &'static str,
+    address: Ipv4Addr,
+}
+
+/// Most images come from here.
+pub(crate) const FIRST: Account = Account {
+    host: "registry.example.com",
+    password: "pull-from-the-first",
+    bcrypt: "$2b$05$Lk2QmXwE9vTzR7bYcN4hO.jL3c1NK9AuwR2XMUyLCxkzV9qvSUpfW",
+    address: Ipv4Addr::new(127, 0, 0, 2),
+};
+
+/// Another registry with another password.
+pub(crate) const SECOND: Account = Account {
+    host: "images.example.org",
+    password: "pull-from-the-second",
+    bcrypt: "$2b$05$Zs8GdUa1fHjK3pWqVtB6xO56Ey6JpD.kNCnzGkyjeWf1He9MVEtPm",
+    address: Ipv4Addr::new(127, 0, 0, 3),
+};
+
+/// A running registry. Dropping it ends it.
+#[derive(Debug)]
+pub(crate) struct Registry {
+    process: Process,
+}
+
+// === impl Account ===
+
+impl Account {
+    /// The full name of an image in this registry.
+    pub(crate) fn image(&self, name: &str) -> String {
+        format!("{}/{name}", self.host)
+    }
+
+    /// A line for `/etc/hosts`.
+    pub(crate) fn hosts_entry(&self) -> String {
+        format!("{} {}\n", self.address, self.host)
+    }
+
+    /// What `docker login` would write to `config.json`.
+    pub(crate) fn docker_config(&self) -> Value {
+        use base64::{Engine, prelude::BASE64_STANDARD};
+        let auth = BASE64_STANDARD.encode(format!("{USER}:{}", self.password));
+        json!({"auths": {self.host: {"auth": auth}}})
+    }
+}
+
+// === impl Registry ===
+
+impl Registry {
+    /// Starts the registry of `account`, with its files in `folder`, and waits until it answers.
+    pub(crate) async fn start(
+        program: &Path,
+        account: Account,
+        authority: &Authority,
+        folder: &Path,
+    ) -> Result<Self> {
+        let name = account.host;
+        let (certificate, key) = authority.server(&[name])?.write(folder, name)?;
+        let users = folder.join(format!("{name}.htpasswd"));
+        fs::write(&users, format!("{USER}:{}\n", account.bcrypt))?;
+        let address = (IpAddr::from(account.address), PORT);
+        // JSON is YAML.
+        let configuration = json!({
+            "version": "0.1",
+            "log": {"level": "error"},
+            "storage": {"filesystem": {"rootdirectory": folder.join(name)}},
+            "http": {
+                "addr": format!("{}:{PORT}", account.address),
+                "tls": {"certificate": certificate, "key": key},
+            },
+            "auth": {"htpasswd": {"realm": name, "path": users}},
+        });
+        let path = folder.join(format!("{name}.yaml"));
+        fs::write(&path, configuration.to_string())?;
+        let mut command = Command::new(program);
+        command.arg("serve").arg(path).env("OTEL_TRACES_EXPORTER", "none");
+        let mut process = Process::start(name, &mut command, folder)?;
+        process.ready(START, async || Ok(TcpStream::connect(address).await.map(drop)?)).await?;
+        Ok(Self { process })
+    }
+
+    /// The last lines of its log.
+    pub(crate) fn log_tail(&self) -> String {
+        self.process.log_tail()
+    }
+}

@@ -1,0 +1,72 @@
+//! Programs that the tests run and cargo does not build for them. They are made before the sandbox
+//! is entered, where there still is a network.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use anyhow::{Context, Result, ensure};
+use serde::{Deserialize, Serialize};
+
+/// What a control plane takes. envtest's archives hold only the first, the second and the last.
+const CONTROL_PLANE: [&str; 5] =
+    ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl"];
+
+/// What a node takes beside that.
+const NODE: [&str; 2] = ["kubelet", "kube-proxy"];
+
+/// Where the programs are.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Programs {
+    /// The folder with etcd, kube-apiserver and the rest of Kubernetes.
+    pub(crate) kubernetes: PathBuf,
+    /// What else a node takes; only for a run that has one.
+    pub(crate) node: Option<NodePrograms>,
+}
+
+/// What a node and its surroundings take beside Kubernetes.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct NodePrograms {
+    /// The folder with containerd, its shim, ctr and the network plugins.
+    pub(crate) containerd: PathBuf,
+    /// The registry.
+    pub(crate) registry: PathBuf,
+}
+
+impl Programs {
+    /// Builds what was not built before.
+    pub(crate) fn build(with_node: bool) -> Result<Self> {
+        let kubernetes = script("tests/cluster/kubernetes/binaries.sh")?;
+        for name in CONTROL_PLANE.iter().chain(NODE.iter().filter(|_| with_node)) {
+            ensure!(
+                kubernetes.join(name).exists(),
+                "{} has no {name}: envtest's archives leave it out. Add it, or unset \
+                 KUBEBUILDER_ASSETS and let the tests build their own",
+                kubernetes.display()
+            );
+        }
+        let node = with_node.then(NodePrograms::build).transpose()?;
+        Ok(Self { kubernetes, node })
+    }
+}
+
+impl NodePrograms {
+    fn build() -> Result<Self> {
+        Ok(Self {
+            containerd: script("tests/cluster/containerd/binaries.sh")?,
+            registry: script("tests/cluster/registry/binary.sh")?,
+        })
+    }
+}
+
+/// Runs a script of the repository that builds something and prints where that is.
+fn script(path: &str) -> Result<PathBuf> {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    let output = Command::new(&script)
+        .stderr(Stdio::inherit())
+        .output()
+        .with_context(|| format!("cannot run {path}"))?;
+    ensure!(output.status.success(), "{path} could not provide its programs: {}", output.status);
+    Ok(PathBuf::from(String::from_utf8(output.stdout)?.trim()))
+}
