@@ -2,18 +2,32 @@
 
 #![cfg(test)]
 
+#[path = "support/cli.rs"]
+#[expect(dead_code, reason = "of the tests' runner it takes what runs in a folder of one's own")]
+mod cli;
+#[path = "docs/markdown.rs"]
+mod markdown;
+
 use std::{
     collections::BTreeSet,
     fs,
+    os::unix::fs::symlink,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
+use clap::CommandFactory;
+use markdown::{Console, anchors, blocks, commands, headings, links, quoted, table};
 use pullcred::{
-    core::decide::Reason,
+    cli::Cli,
+    core::{decide::Reason, review::ReviewError},
     mapping,
     metrics::{HandshakeFailure, Metrics},
+    server::rejection::Rejection,
 };
+
+/// The commands whose flags `docs/configuration.md` has, each in a section of its own.
+const LONG_RUNNING: [&str; 1] = ["webhook"];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -23,7 +37,7 @@ fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// Every file below `folder` whose name ends in `ending`.
+/// Every file below `folder` whose name ends in `ending`, without what is hidden or built.
 fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).unwrap() {
@@ -38,105 +52,243 @@ fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
     found
 }
 
-#[test]
-fn every_metric_is_documented_and_every_documented_metric_is_there() {
-    let (log, _guard) = tracing_appender::non_blocking(std::io::sink());
-    let metrics = Arc::new(Metrics::new(log.error_counter()));
-    for reason in Reason::ALL {
-        metrics.answered(Some(reason));
-    }
-    metrics.handshake_failed(HandshakeFailure::Protocol);
-    metrics.config.succeeded();
-    metrics.certificate.succeeded();
-    let exposed: BTreeSet<String> = metrics
-        .encode()
-        .unwrap()
-        .lines()
-        .filter(|line| !line.starts_with('#'))
-        .map(|line| line.split(['{', ' ']).next().unwrap().to_owned())
-        .map(|name| {
-            let of_histogram = ["_bucket", "_sum", "_count"];
-            let base = of_histogram.iter().find_map(|suffix| name.strip_suffix(suffix));
-            base.map_or_else(|| name.clone(), str::to_owned)
+/// Every document, by its name below the root.
+fn documents() -> Vec<(String, String)> {
+    let documents: Vec<_> = files(root(), ".md")
+        .into_iter()
+        .map(|path| {
+            let name = path.strip_prefix(root()).unwrap().to_string_lossy().into_owned();
+            let text = read(&name);
+            (name, text)
         })
         .collect();
-    let documented: BTreeSet<String> = read("docs/metrics.md")
+    assert!(documents.len() > 15, "only {} documents were found", documents.len());
+    documents
+}
+
+/// The names of the metrics in a text format, those of a histogram as one.
+fn names(exposed: &str) -> BTreeSet<String> {
+    exposed
         .lines()
-        .filter_map(|line| line.strip_prefix("| `pullcred_"))
-        .map(|line| format!("pullcred_{}", line.split(['{', '`']).next().unwrap()))
-        .collect();
-    assert_eq!(exposed, documented);
-    for reason in Reason::ALL {
-        let quoted = format!("`{}`", reason.as_str());
-        assert!(read("docs/metrics.md").contains(&quoted), "{quoted} is not documented");
-    }
+        .filter(|line| !line.starts_with('#'))
+        .map(|line| line.split(['{', ' ']).next().unwrap())
+        .map(|name| {
+            let of_histogram = ["_bucket", "_sum", "_count"];
+            of_histogram.iter().find_map(|end| name.strip_suffix(end)).unwrap_or(name).to_owned()
+        })
+        .collect()
+}
+
+/// The metrics that a section of the documentation has.
+fn documented(section: &str) -> BTreeSet<String> {
+    table(&read("docs/metrics.md"), section)
+        .iter()
+        .map(|row| quoted(row[0]).next().unwrap().split('{').next().unwrap().to_owned())
+        .collect()
 }
 
 #[test]
-fn the_tests_that_show_failure_modes_exist() {
-    let tests: String = ["tests", "src"]
-        .iter()
-        .flat_map(|folder| files(&root().join(folder), ".rs"))
-        .map(|path| fs::read_to_string(path).unwrap())
-        .collect();
-    let mut checked = 0;
-    for row in read("docs/failure-modes.md").lines().filter(|line| line.starts_with("| F")) {
-        let shown_by = row.rsplit('|').nth(1).unwrap();
-        for name in shown_by.split('`').skip(1).step_by(2) {
-            checked += 1;
-            let function = name.rsplit("::").next().unwrap();
-            let there = tests.contains(&format!("fn {function}("))
-                || root().join(name).exists()
-                || root().join(format!("fuzz/fuzz_targets/{name}.rs")).exists();
-            assert!(there, "there is no {name}");
-        }
-    }
-    assert!(checked > 50, "only {checked} names were found");
+fn the_metrics_of_the_webhook_are_those_that_are_documented() {
+    let (log, _guard) = tracing_appender::non_blocking(std::io::sink());
+    let metrics = Arc::new(Metrics::new(log.error_counter()));
+    metrics.answered(None);
+    metrics.handshake_failed(HandshakeFailure::Protocol);
+    metrics.config.succeeded();
+    metrics.certificate.succeeded();
+    assert_eq!(names(&metrics.encode().unwrap()), documented("Of the webhook"));
+}
+
+#[test]
+fn the_reasons_of_requests_are_those_that_are_documented() {
+    let rejections = [
+        Rejection::BodyBroken,
+        Rejection::BodyTimedOut(10),
+        Rejection::BodyTooLarge(1),
+        Rejection::ContentType,
+        Rejection::Method,
+        Rejection::NotFound,
+        Rejection::Overloaded,
+        Rejection::Panicked,
+        Rejection::Review(ReviewError::NoUid),
+    ];
+    let left = Reason::ALL.map(|reason| ("left", reason.as_str()));
+    let refused = rejections.iter().map(|rejection| ("refused", rejection.reason()));
+    let known: BTreeSet<_> =
+        left.into_iter().chain(refused).chain([("injected", "none")]).collect();
+
+    let text = read("docs/metrics.md");
+    let rows = table(&text, "Results and reasons");
+    let documented: BTreeSet<_> =
+        rows.iter().map(|row| (row[0].trim_matches('`'), row[1].trim_matches('`'))).collect();
+    assert_eq!(known, documented);
 }
 
 #[test]
 fn links_lead_somewhere() {
     let mut checked = 0;
-    for document in files(root(), ".md") {
-        let text = fs::read_to_string(&document).unwrap();
-        for link in text.split("](").skip(1).map(|rest| rest.split(')').next().unwrap()) {
-            let target = link.split('#').next().unwrap();
-            if target.is_empty() || target.contains("://") {
-                continue;
-            }
+    for (name, text) in documents() {
+        let here = root().join(&name);
+        for link in links(&text).into_iter().filter(|link| !link.contains("://")) {
             checked += 1;
-            assert!(document.with_file_name(target).exists(), "{}: {link}", document.display());
+            let (file, anchor) = link.split_once('#').unwrap_or((link, ""));
+            let target = if file.is_empty() { here.clone() } else { here.with_file_name(file) };
+            assert!(target.exists(), "{name}: {link}: there is no such file");
+            if !anchor.is_empty() {
+                let anchors = anchors(&fs::read_to_string(&target).unwrap());
+                assert!(anchors.iter().any(|it| it == anchor), "{name}: {link}: {anchors:?}");
+            }
         }
     }
-    assert!(checked > 10, "only {checked} links were found");
+    assert!(checked > 60, "only {checked} links were found");
 }
 
+/// A block of YAML that begins like a mapping is one, and so is what stands under `mapping` in a chart's values.
 #[test]
-fn the_mappings_of_the_readme_are_mappings() {
-    for readme in ["README.md", "README.zh-CN.md"] {
-        let text = read(readme);
-        let blocks: Vec<&str> =
-            text.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
-        assert_eq!(blocks.len(), 1, "{readme}");
-        for block in blocks {
-            mapping::parse(block).unwrap_or_else(|error| panic!("{readme}: {error}"));
+fn mappings_are_mappings() {
+    let mut checked = 0;
+    for (name, text) in documents() {
+        for block in blocks(&text) {
+            let values = block.lines.iter().position(|line| *line == "mapping:");
+            let mapping: Vec<&str> = match (block.language, values) {
+                ("yaml", None) if block.lines[0].starts_with("rules:") => block.lines,
+                (_, None) => continue,
+                (_, Some(at)) => {
+                    block.lines[at + 1..].iter().map_while(|line| line.strip_prefix("  ")).collect()
+                }
+            };
+            checked += 1;
+            let parsed = mapping::parse(&mapping.join("\n"));
+            parsed.unwrap_or_else(|error| panic!("{name}: {error}\n{}", mapping.join("\n")));
         }
     }
+    assert!(checked >= 5, "only {checked} mappings were found");
 }
 
 #[test]
 fn the_readme_says_the_same_in_both_languages() {
-    let outline = |readme: &str| {
-        let text = read(readme);
-        let levels: Vec<usize> = text
-            .lines()
-            .filter(|line| line.starts_with('#'))
-            .map(|line| line.chars().take_while(|c| *c == '#').count())
-            .collect();
-        let blocks: Vec<String> = text.split("```").skip(1).step_by(2).map(str::to_owned).collect();
-        let rows =
-            text.lines().filter(|line| line.starts_with("| ") || line.starts_with("- ")).count();
-        (levels, blocks, rows)
+    let (english, chinese) = (read("README.md"), read("README.zh-CN.md"));
+    let levels = |text| headings(text).map(|(level, _)| level).collect::<Vec<_>>();
+    assert_eq!(levels(&english), levels(&chinese));
+    assert_eq!(blocks(&english), blocks(&chinese));
+    // Each points to the other; all else is the same.
+    let targets = |text| links(text).into_iter().skip(1).map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(targets(&english), targets(&chinese));
+    let shape = |text| {
+        let marks = ["| ", "- "];
+        let first = |line: &str| marks.iter().position(|mark| line.starts_with(mark));
+        markdown::prose(text).filter_map(first).collect::<Vec<_>>()
     };
-    assert_eq!(outline("README.md"), outline("README.zh-CN.md"));
+    assert_eq!(shape(&english), shape(&chinese));
+}
+
+#[test]
+fn the_flags_of_what_runs_for_long_are_those_that_are_documented() {
+    let text = read("docs/configuration.md");
+    for command in LONG_RUNNING {
+        let mut cli = Cli::command();
+        cli.build();
+        let known: BTreeSet<(String, String)> = cli
+            .find_subcommand(command)
+            .unwrap()
+            .get_arguments()
+            .filter(|argument| !matches!(argument.get_id().as_str(), "help" | "version"))
+            .map(|argument| {
+                let environment = argument.get_env().unwrap_or_default().to_string_lossy();
+                (format!("--{}", argument.get_long().unwrap()), environment.into_owned())
+            })
+            .collect();
+        let documented: BTreeSet<(String, String)> = table(&text, &format!("`pullcred {command}`"))
+            .iter()
+            .map(|row| {
+                let flag = row[0].trim_matches('`').split(' ').next().unwrap();
+                (flag.to_owned(), row[1].trim_matches('`').to_owned())
+            })
+            .collect();
+        assert_eq!(known, documented);
+    }
+}
+
+/// What a person sees who runs `command` in `folder`.
+fn printed(command: &str, folder: &Path) -> String {
+    let arguments: Vec<&str> = command.split(' ').skip(1).collect();
+    let run = cli::output(cli::command(&arguments).current_dir(folder), "");
+    run.stdout + &run.stderr
+}
+
+/// The arguments of a command, up to a pipe or a redirection.
+fn arguments(command: &str) -> Vec<&str> {
+    command.split(' ').take_while(|word| !matches!(*word, "|" | ">" | "<" | "&&")).collect()
+}
+
+/// Every command of ours is one that can be typed, and prints what the documents say. A `cat` shows a file for the
+/// commands below it.
+#[test]
+fn commands_print_what_they_are_said_to() {
+    let (mut typed, mut run) = (0, 0);
+    for (name, text) in documents() {
+        let folder = tempfile::tempdir().unwrap();
+        symlink(root().join("examples"), folder.path().join("examples")).unwrap();
+        for block in blocks(&text).iter().filter(|block| block.language == "console") {
+            for Console { command, output } in commands(block) {
+                if let Some(file) = command.strip_prefix("cat ")
+                    && !file.contains(' ')
+                {
+                    fs::write(folder.path().join(file), output.join("\n") + "\n").unwrap();
+                } else if command.starts_with("pullcred ") {
+                    typed += 1;
+                    let words = arguments(command).into_iter().map(Into::into);
+                    Cli::read(words).unwrap_or_else(|error| panic!("{name}: {command}: {error}"));
+                    if !output.is_empty() {
+                        run += 1;
+                        let printed = printed(command, folder.path());
+                        assert_eq!(printed.trim_end(), output.join("\n"), "{name}: {command}");
+                    }
+                }
+            }
+        }
+    }
+    assert!(
+        typed >= 6 && run >= 4,
+        "only {typed} commands were found, of which {run} could be run"
+    );
+}
+
+/// Where a test of this name is, which may have the name of its module in front.
+fn test_exists(name: &str, sources: &[(PathBuf, String)]) -> bool {
+    let (module, function) = name
+        .rsplit_once("::")
+        .map_or((None, name), |(module, function)| (module.rsplit("::").next(), function));
+    let is_in = |path: &Path, module| {
+        path.with_extension("").components().any(|part| part.as_os_str() == module)
+    };
+    sources.iter().any(|(path, text)| {
+        module.is_none_or(|module| is_in(path, module)) && text.contains(&format!("fn {function}("))
+    })
+}
+
+#[test]
+fn every_failure_mode_has_a_test_that_exists_or_a_reason_why_not() {
+    let sources: Vec<(PathBuf, String)> = ["tests", "src"]
+        .iter()
+        .flat_map(|folder| files(&root().join(folder), ".rs"))
+        .map(|path| (path.clone(), fs::read_to_string(path).unwrap()))
+        .collect();
+    let text = read("docs/failure-modes.md");
+    let rows: Vec<Vec<&str>> = ["Serving", "Certificates in a cluster", "Deciding"]
+        .iter()
+        .flat_map(|section| table(&text, section))
+        .collect();
+    let expected: Vec<String> = (1..=51).map(|number| format!("F{number:02}")).collect();
+    let mut ids: Vec<&str> = rows.iter().map(|row| row[0]).collect();
+    ids.sort_unstable();
+    assert_eq!(ids, expected);
+    for row in rows {
+        let [id, .., shown_by] = row.as_slice() else { panic!("{row:?}") };
+        let names: Vec<&str> = quoted(shown_by).collect();
+        assert!(!names.is_empty() || shown_by.starts_with("no test: "), "{id}: {shown_by}");
+        for name in names.into_iter().filter(|_| !shown_by.starts_with("no test: ")) {
+            let there = test_exists(name, &sources) || root().join(name).is_file();
+            assert!(there, "{id}: there is no test {name}");
+        }
+    }
 }
