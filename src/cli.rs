@@ -5,6 +5,7 @@
 mod check;
 mod explain;
 mod inject;
+mod secret;
 mod shell;
 mod webhook;
 
@@ -16,6 +17,7 @@ pub use self::{
     check::{CheckArgs, CheckOutput},
     explain::{AskedArgs, ClusterArgs, ExplainArgs, ExplainOutput},
     inject::{InjectArgs, InjectOutput},
+    secret::{LoginArgs, SecretArgs, SecretOutput},
     shell::{CompletionsArgs, ManArgs},
     webhook::{TlsArgs, WebhookArgs},
 };
@@ -56,6 +58,8 @@ pub enum Command {
     Inject(InjectArgs),
     /// Write the manual pages
     Man(ManArgs),
+    /// Make a pull Secret with the logins of some registries and no others
+    Secret(SecretArgs),
     /// Serve admission over HTTPS
     Webhook(WebhookArgs),
 }

@@ -1,0 +1,203 @@
+//! The logins of a Docker config: in the file itself, or with the helpers that it names.
+
+use std::{
+    collections::BTreeMap,
+    env, fs, io,
+    path::{Path, PathBuf},
+};
+
+use docker_credential::{
+    CredentialRetrievalError as Trouble, DockerCredential, get_credential_from_reader,
+};
+use serde::{Deserialize, de::IgnoredAny};
+
+use super::{
+    login::{Login, LoginError},
+    registry::Registry,
+};
+use crate::core::keyring::RegistryKey;
+
+/// The user for which Docker and its helpers have an identity token in place of a password
+/// (github.com/docker/docker-credential-helpers, `credentials.TokenUsername`).
+const TOKEN_USER: &str = "<token>";
+
+/// What a helper says where it has nothing (github.com/docker/docker-credential-helpers, `credentials/error.go`).
+const NOT_FOUND: &str = "credentials not found";
+
+/// A file that `docker login` or `podman login` has written.
+pub(super) struct DockerConfig {
+    path: PathBuf,
+    text: Vec<u8>,
+    outline: Outline,
+}
+
+/// What a config says beside the logins that the library reads.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Outline {
+    #[serde(default)]
+    auths: Option<BTreeMap<String, Option<Entry>>>,
+    #[serde(default)]
+    cred_helpers: Option<BTreeMap<String, String>>,
+    #[serde(default)]
+    creds_store: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Entry {
+    auth: Option<IgnoredAny>,
+    username: Option<IgnoredAny>,
+    registrytoken: Option<IgnoredAny>,
+}
+
+/// Why a Docker config cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub(super) enum ConfigError {
+    /// There is no home to find one in.
+    #[error(
+        "there is no Docker config to read: name one with --from-docker-config, or set DOCKER_CONFIG or HOME"
+    )]
+    NoHome,
+    /// It cannot be read.
+    #[error("cannot read the Docker config {}: {source}", path.display())]
+    Read { path: PathBuf, source: io::Error },
+    /// It is no Docker config. The library's own text would repeat what stands there.
+    #[error("{} is not a Docker config: line {line}, column {column} is not what `docker login` writes", path.display())]
+    Syntax { path: PathBuf, line: usize, column: usize },
+}
+
+/// Why there is no login that works on a node.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub(super) enum NoLogin {
+    #[error(
+        "`auth` and `username` with `password` differ in the entry for it: remove one of them, or log in anew"
+    )]
+    Ambiguous,
+    #[error(
+        "the helper docker-credential-{0} has failed: `docker-credential-{0} get` says why, with the registry on its standard input"
+    )]
+    HelperFailed(String),
+    #[error("the helper docker-credential-{0} cannot be run: it must be in the PATH")]
+    HelperMissing(String),
+    #[error("the helper docker-credential-{0} has answered something else than a login")]
+    HelperSyntax(String),
+    #[error(
+        "the login is an identity token, which the kubelet does not read: make an access token or a robot account, and give it with --username and --password-stdin"
+    )]
+    IdentityToken,
+    #[error("the login is no user with a password: {0}")]
+    Login(#[from] LoginError),
+    #[error(
+        "there is no login for it: run `docker login {host}`, or give one with --username and --password-stdin{}",
+        others(found)
+    )]
+    Missing { host: String, found: Vec<RegistryKey> },
+    #[error(
+        "the login is a registry token, which the kubelet does not read: give a user and password with --username and --password-stdin"
+    )]
+    RegistryToken,
+    #[error("`auth` of the entry for it is not the base64 of `user:password`: log in anew")]
+    Undecodable,
+}
+
+/// The registries that there are logins for.
+fn others(found: &[RegistryKey]) -> String {
+    const TOLD: usize = 5;
+    match found {
+        [] => String::new(),
+        some => {
+            let mut names: Vec<_> = some.iter().take(TOLD).map(ToString::to_string).collect();
+            if some.len() > TOLD {
+                names.push("…".to_owned());
+            }
+            format!(". The config has logins for {}", names.join(", "))
+        }
+    }
+}
+
+// === impl DockerConfig ===
+
+impl DockerConfig {
+    /// Where Docker has its config: `$DOCKER_CONFIG/config.json`, or `~/.docker/config.json`.
+    pub(super) fn usual_path() -> Result<PathBuf, ConfigError> {
+        let folder = env::var_os("DOCKER_CONFIG").filter(|it| !it.is_empty()).map(PathBuf::from);
+        let home = || env::var_os("HOME").map(|home| Path::new(&home).join(".docker"));
+        Ok(folder.or_else(home).ok_or(ConfigError::NoHome)?.join("config.json"))
+    }
+
+    pub(super) fn read(path: &Path) -> Result<Self, ConfigError> {
+        let text =
+            fs::read(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        let outline = serde_json::from_slice(&text).map_err(|error| ConfigError::Syntax {
+            path: path.to_owned(),
+            line: error.line(),
+            column: error.column(),
+        })?;
+        Ok(Self { path: path.to_owned(), text, outline })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The login for a registry, or for the closest path above it. Asks the helpers that the config names.
+    pub(super) fn login(&self, registry: &Registry) -> Result<Login, NoLogin> {
+        for spelling in registry.spellings() {
+            let trouble = match get_credential_from_reader(&*self.text, &spelling) {
+                Ok(DockerCredential::UsernamePassword(user, _)) if user == TOKEN_USER => {
+                    return Err(NoLogin::IdentityToken);
+                }
+                Ok(DockerCredential::UsernamePassword(user, password)) => {
+                    return Ok(Login::new(user, password)?);
+                }
+                Ok(DockerCredential::IdentityToken(_)) => return Err(NoLogin::IdentityToken),
+                Err(trouble) => trouble,
+            };
+            if let Some(why) = self.why(trouble, &spelling) {
+                return Err(why);
+            }
+            if self.has_registry_token(&spelling) {
+                return Err(NoLogin::RegistryToken);
+            }
+        }
+        let auths = self.outline.auths.iter().flatten();
+        let has_login = |entry: &Entry| entry.auth.is_some() || entry.username.is_some();
+        let auths = auths.filter(|(_, entry)| entry.as_ref().is_some_and(has_login));
+        let auths = auths.map(|(key, _)| key);
+        let helpers = self.outline.cred_helpers.iter().flat_map(BTreeMap::keys);
+        let found = auths.chain(helpers).map(|key| RegistryKey::from(key.as_str())).collect();
+        let host = if registry.is_docker_hub() { "" } else { registry.host() };
+        Err(NoLogin::Missing { host: host.to_owned(), found })
+    }
+
+    /// Why a login that is there is none; nothing where there is none.
+    ///
+    /// Of a helper's output only the one known sentence is looked for, and nothing is repeated: who knows what it says.
+    fn why(&self, trouble: Trouble, spelling: &str) -> Option<NoLogin> {
+        let helper = || {
+            let helpers = self.outline.cred_helpers.as_ref();
+            let own = helpers.and_then(|helpers| helpers.get(spelling)).filter(|it| !it.is_empty());
+            own.or(self.outline.creds_store.as_ref()).cloned().unwrap_or_default()
+        };
+        match trouble {
+            Trouble::HelperFailure { stdout, .. } if stdout.contains(NOT_FOUND) => None,
+            Trouble::HelperFailure { .. } => Some(NoLogin::HelperFailed(helper())),
+            Trouble::HelperCommunicationError => Some(NoLogin::HelperMissing(helper())),
+            Trouble::MalformedHelperResponse => Some(NoLogin::HelperSyntax(helper())),
+            Trouble::CredentialMismatchError => Some(NoLogin::Ambiguous),
+            Trouble::CredentialDecodingError => Some(NoLogin::Undecodable),
+            // The file is at hand, so the last two do not come.
+            Trouble::NoCredentialConfigured
+            | Trouble::ConfigNotFound
+            | Trouble::ConfigReadError => None,
+        }
+    }
+
+    fn has_registry_token(&self, spelling: &str) -> bool {
+        let auths = self.outline.auths.as_ref();
+        let entry = auths.and_then(|auths| auths.get(spelling)).and_then(Option::as_ref);
+        entry.is_some_and(|entry| entry.registrytoken.is_some())
+    }
+}

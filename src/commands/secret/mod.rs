@@ -1,0 +1,149 @@
+//! `pullcred secret`: pull Secrets that hold no more than they must, and what is in one.
+
+mod docker_config;
+mod login;
+mod pull_secret;
+mod registry;
+
+use std::{io::Write, path::PathBuf};
+
+use self::{
+    docker_config::DockerConfig,
+    login::Login,
+    pull_secret::{PullSecret, prove},
+};
+use super::{Exit, Failure, Streams};
+
+pub use self::registry::{Registry, RegistryError};
+pub use crate::core::rules::SecretName;
+
+/// What Secret to make, and of what.
+#[derive(Debug)]
+pub struct Options {
+    /// Its name.
+    pub name: SecretName,
+    /// Its namespace; without one, that of whoever applies it.
+    pub namespace: Option<String>,
+    /// The registries whose logins it holds; at least one.
+    pub registries: Vec<Registry>,
+    /// Where the logins come from.
+    pub logins: Logins,
+    /// How it is written.
+    pub output: Output,
+}
+
+/// Where logins come from.
+#[derive(Debug)]
+pub enum Logins {
+    /// A Docker config: this file, or the usual one.
+    DockerConfig(Option<PathBuf>),
+    /// This user, with the password on standard input.
+    Stdin {
+        /// The user.
+        username: String,
+    },
+}
+
+/// How a Secret is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Output {
+    /// JSON.
+    Json,
+    /// YAML.
+    Yaml,
+}
+
+/// Makes a Secret.
+///
+/// # Errors
+///
+/// [`Failure`] where a login is missing or does not work on a node; nothing is written then.
+pub fn run(options: &Options, streams: &mut Streams<'_>) -> Result<Exit, Failure> {
+    let Options { name, namespace, registries, logins, output } = options;
+    let mut wanted: Vec<Registry> = Vec::with_capacity(registries.len());
+    for registry in registries {
+        if !wanted.contains(registry) {
+            wanted.push(registry.clone());
+        }
+    }
+    let logins = collect(logins, wanted, streams)?;
+    warn(&logins, streams.stderr)?;
+    let secret =
+        PullSecret::new(name, namespace.clone(), &logins).map_err(|error| unwritten(&error))?;
+    let text = match output {
+        Output::Json => {
+            serde_json::to_string_pretty(&secret).map_err(|error| unwritten(&error))? + "\n"
+        }
+        Output::Yaml => yaml(&secret).map_err(|error| unwritten(&error))?,
+    };
+    let registries: Vec<Registry> = logins.into_iter().map(|(registry, _)| registry).collect();
+    prove(&text, &registries).map_err(Failure::trouble)?;
+    streams.stdout.write_all(text.as_bytes())?;
+    streams.stdout.flush()?;
+    Ok(Exit::Fine)
+}
+
+fn yaml(secret: &PullSecret) -> Result<String, serde_saphyr::ser::Error> {
+    // A long line of base64 stays one line.
+    let options = serde_saphyr::ser_options! { prefer_block_scalars: false };
+    serde_saphyr::to_string_with_options(secret, options)
+}
+
+/// The login for each registry, or all that is wrong with them at once.
+fn collect(
+    logins: &Logins,
+    registries: Vec<Registry>,
+    streams: &mut Streams<'_>,
+) -> Result<Vec<(Registry, Login)>, Failure> {
+    let path = match logins {
+        Logins::Stdin { username } => {
+            let login = Login::read(username.clone(), streams.stdin).map_err(Failure::usage)?;
+            return Ok(registries.into_iter().map(|it| (it, login.clone())).collect());
+        }
+        Logins::DockerConfig(Some(path)) => path.clone(),
+        Logins::DockerConfig(None) => DockerConfig::usual_path().map_err(Failure::usage)?,
+    };
+    let config = DockerConfig::read(&path).map_err(Failure::trouble)?;
+    let mut found = Vec::with_capacity(registries.len());
+    let mut missing = Vec::new();
+    for registry in registries {
+        match config.login(&registry) {
+            Ok(login) => found.push((registry, login)),
+            Err(why) => missing.push(format!("  {registry}: {why}")),
+        }
+    }
+    if missing.is_empty() {
+        return Ok(found);
+    }
+    let path = config.path().display();
+    Err(Failure::trouble(format!(
+        "{path} has no login that works on a node for\n{}",
+        missing.join("\n")
+    )))
+}
+
+/// Says what works now, but not everywhere or not for long.
+fn warn(logins: &[(Registry, Login)], stderr: &mut dyn Write) -> Result<(), Failure> {
+    for (registry, login) in logins {
+        if registry.is_local() {
+            writeln!(
+                stderr,
+                "warning: {registry} is on each node another registry: the one on the node itself"
+            )?;
+        }
+        if let Some(time) = login.lives(registry.host()) {
+            writeln!(
+                stderr,
+                "warning: the password of {} for {registry} is a token that ends after {time}: \
+                 Pods that start later cannot pull",
+                login.username(),
+            )?;
+        }
+    }
+    Ok(())
+}
+
+/// The one way in which writing can fail has no text of ours in it, and none is repeated.
+fn unwritten(_error: &dyn std::error::Error) -> Failure {
+    Failure::trouble("the Secret cannot be written as text")
+}

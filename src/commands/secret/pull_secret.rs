@@ -1,0 +1,119 @@
+//! The Secret that is made, and the proof that a node can use it.
+
+use std::{collections::BTreeMap, io::Cursor};
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use serde::Serialize;
+
+use super::{login::Login, registry::Registry};
+use crate::{
+    commands::manifests::{Documents, SecretManifest, Source, objects},
+    core::{
+        image::ImageRef,
+        keyring::{Keyring, secret::Contents},
+        rules::SecretName,
+    },
+};
+
+/// The type of a Secret with a Docker config in it.
+pub(super) const TYPE: &str = "kubernetes.io/dockerconfigjson";
+/// Where its data has the config.
+const DATA_KEY: &str = ".dockerconfigjson";
+
+/// A Secret of the type `kubernetes.io/dockerconfigjson`.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct PullSecret {
+    api_version: &'static str,
+    kind: &'static str,
+    metadata: Metadata,
+    #[serde(rename = "type")]
+    type_: &'static str,
+    data: BTreeMap<&'static str, String>,
+}
+
+#[derive(Serialize)]
+struct Metadata {
+    name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    namespace: Option<String>,
+}
+
+/// The document behind [`DATA_KEY`]. Nothing else of a Docker config means something to the kubelet.
+#[derive(Serialize)]
+struct Config {
+    auths: BTreeMap<String, Auth>,
+}
+
+#[derive(Serialize)]
+struct Auth {
+    auth: String,
+}
+
+/// A Secret that would not do what it is made for. It is not written.
+#[derive(Debug, thiserror::Error)]
+#[error("the Secret would not open {registry}, and was not written: {why}")]
+pub(super) struct Useless {
+    registry: String,
+    why: String,
+}
+
+// === impl PullSecret ===
+
+impl PullSecret {
+    /// A Secret with these logins and no others.
+    pub(super) fn new(
+        name: &SecretName,
+        namespace: Option<String>,
+        logins: &[(Registry, Login)],
+    ) -> serde_json::Result<Self> {
+        let auths = logins.iter().map(|(registry, login)| {
+            (registry.key().as_str().to_owned(), Auth { auth: login.auth() })
+        });
+        let config = serde_json::to_vec(&Config { auths: auths.collect() })?;
+        Ok(Self {
+            api_version: "v1",
+            kind: "Secret",
+            metadata: Metadata { name: name.to_string(), namespace },
+            type_: TYPE,
+            data: BTreeMap::from([(DATA_KEY, BASE64_STANDARD.encode(config))]),
+        })
+    }
+}
+
+/// Reads a written Secret as the kubelet would, and looks whether it opens an image of each registry.
+pub(super) fn prove(written: &str, registries: &[Registry]) -> Result<(), Useless> {
+    let useless =
+        |registry: &Registry, why: String| Useless { registry: registry.to_string(), why };
+    let Some(first) = registries.first() else { return Ok(()) };
+    let keyring = keyring(written).map_err(|why| useless(first, why))?;
+    for registry in registries {
+        let key = registry.key();
+        let image = format!("{registry}/app");
+        let image =
+            ImageRef::parse(&image).map_err(|error| useless(registry, error.to_string()))?;
+        if !keyring.lookup(&image).iter().any(|offer| *offer.key == key) {
+            let why = "the kubelet matches this key with no image. An IPv6 address needs a port"
+                .to_owned();
+            return Err(useless(registry, why));
+        }
+    }
+    Ok(())
+}
+
+fn keyring(written: &str) -> Result<Keyring, String> {
+    let mut documents = Documents::new(Source::Stdin, Cursor::new(written.as_bytes()));
+    let document = documents.next().ok_or("nothing was written")?.map_err(|it| it.to_string())?;
+    let value = document.value().map_err(|it| it.to_string())?;
+    let objects = objects(&value, 1).map_err(|it| it.to_string())?;
+    let object = objects.first().ok_or("no object was written")?;
+    let secret = SecretManifest::from_object(object, 1).map_err(|it| it.to_string())?;
+    let secret = secret.ok_or("something else than a Secret was written")?;
+    match secret.contents().map_err(|it| it.to_string())? {
+        Contents::Entries(entries) => {
+            let keys = entries.into_iter().map(|entry| entry.key);
+            Ok(Keyring::new([(&*secret.name, keys)]))
+        }
+        Contents::Ignored(why) => Err(why.to_string()),
+    }
+}

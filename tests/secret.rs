@@ -1,0 +1,257 @@
+//! `pullcred secret` through the real binary. Every password in the test data has `canary` in it, in plain text or base64.
+
+#![cfg(test)]
+
+#[path = "support/cli.rs"]
+mod cli;
+
+use std::{env, fmt::Write, fs, os::unix::fs::PermissionsExt, path::Path, process::Command};
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use cli::{Run, command, output, run};
+use serde_json::Value;
+use tempfile::TempDir;
+
+const CONFIG: [&str; 2] = ["--from-docker-config", "secret/config.json"];
+
+fn snapshot(name: &str, shown: &str) {
+    insta::with_settings!({
+        snapshot_path => "testdata/secret",
+        prepend_module_to_snapshot => false,
+        omit_expression => true,
+    }, {
+        insta::assert_snapshot!(name, shown);
+    });
+}
+
+/// Credential helpers for the PATH, by what they do.
+fn helpers() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, script) in [
+        (
+            "good",
+            r#"echo "{\"ServerURL\": \"x\", \"Username\": \"user-of-$(tr : .)\", \"Secret\": \"canary-helper\"}""#,
+        ),
+        ("none", "cat > /dev/null; echo credentials not found in native keychain; exit 1"),
+        (
+            "token",
+            r#"cat > /dev/null; echo '{"ServerURL": "x", "Username": "<token>", "Secret": "canary-token"}'"#,
+        ),
+        ("noise", "cat > /dev/null; echo canary-noise"),
+        ("fails", "cat > /dev/null; echo canary-stdout; echo canary-stderr >&2; exit 3"),
+    ] {
+        let path = folder.path().join(format!("docker-credential-{name}"));
+        fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    folder
+}
+
+/// The binary, with helpers in the PATH and no Docker config but those that are named.
+fn secret(helpers: &Path, args: &[&str]) -> Command {
+    let mut command = command(&["secret"]);
+    let path = env::var("PATH").unwrap();
+    command.args(args).env("PATH", format!("{}:{path}", helpers.display()));
+    command.env_remove("DOCKER_CONFIG").env("HOME", helpers);
+    command
+}
+
+fn from_config(args: &[&str]) -> Run {
+    let helpers = helpers();
+    output(secret(helpers.path(), &CONFIG).args(["--name", "pull"]).args(args), "")
+}
+
+/// The entries of a written Secret: key, user and password.
+fn logins(run: &Run) -> Vec<(String, String)> {
+    assert_eq!(run.code, Some(0), "{}", run.shown());
+    let secret: Value = serde_json::from_str(&run.stdout).unwrap();
+    let config = decoded(&secret["data"][".dockerconfigjson"]);
+    let config: Value = serde_json::from_str(&config).unwrap();
+    assert_eq!(config.as_object().unwrap().keys().collect::<Vec<_>>(), ["auths"]);
+    let auths = config["auths"].as_object().unwrap();
+    auths.iter().map(|(key, entry)| (key.clone(), decoded(&entry["auth"]))).collect()
+}
+
+fn decoded(value: &Value) -> String {
+    String::from_utf8(BASE64_STANDARD.decode(value.as_str().unwrap()).unwrap()).unwrap()
+}
+
+fn has_no_canary(text: &str) {
+    assert!(!text.contains("canary"), "{text}");
+    let plain = BASE64_STANDARD.encode("canary");
+    assert!(
+        !text.contains(&plain[..6])
+            && !text.contains("Y2FuYX")
+            && !text.contains("NhbmFye")
+            && !text.contains("jYW5hcn"),
+        "{text}"
+    );
+}
+
+#[test]
+fn yaml_and_json_are_written_like_this() {
+    let yaml = from_config(&["--registry", "quay.io", "-n", "shop"]);
+    snapshot("yaml", &yaml.shown());
+    let json = from_config(&["--registry", "docker.io", "-o", "json"]);
+    snapshot("json", &json.shown());
+}
+
+#[test]
+fn only_the_named_logins_are_in_it_under_the_keys_that_the_kubelet_matches() {
+    for (registries, expected) in [
+        (&["docker.io"][..], &[("docker.io", "hub-user:canary-hub")][..]),
+        (&["index.docker.io/acme"], &[("docker.io/acme", "hub-user:canary-hub")]),
+        (
+            &["quay.io/acme/web", "Quay.io"],
+            &[("quay.io", "quay-user:canary-quay"), ("quay.io/acme/web", "acme-user:canary-acme")],
+        ),
+        (&["quay.io/other"], &[("quay.io/other", "quay-user:canary-quay")]),
+        (
+            &["registry.internal:5000"],
+            &[("registry.internal:5000", "internal-user:canary-internal")],
+        ),
+        (&["ghcr.io", "ghcr.io"], &[("ghcr.io", "user-of-ghcr.io:canary-helper")]),
+    ] {
+        let mut args = vec!["-o", "json", "--registry"];
+        args.extend(registries);
+        let run = from_config(&args);
+        let expected: Vec<_> =
+            expected.iter().map(|&(key, login)| (key.to_owned(), login.to_owned())).collect();
+        assert_eq!(logins(&run), expected, "{registries:?}");
+        assert_eq!(run.stderr, "");
+    }
+}
+
+#[test]
+fn a_store_has_the_logins_that_the_file_has_not() {
+    let helpers = helpers();
+    fs::create_dir(helpers.path().join(".docker")).unwrap();
+    let config =
+        r#"{"auths": {"https://index.docker.io/v1/": {}, "quay.io": {}}, "credsStore": "good"}"#;
+    fs::write(helpers.path().join(".docker/config.json"), config).unwrap();
+    let args = ["--registry", "docker.io", "quay.io/acme", "--name", "pull", "-o", "json"];
+    let run = output(&mut secret(helpers.path(), &args), "");
+    assert_eq!(
+        logins(&run),
+        [
+            (
+                "docker.io".to_owned(),
+                "user-of-https.//index.docker.io/v1/:canary-helper".to_owned()
+            ),
+            ("quay.io/acme".to_owned(), "user-of-quay.io/acme:canary-helper".to_owned()),
+        ]
+    );
+    // `DOCKER_CONFIG` comes before the home.
+    let elsewhere = tempfile::tempdir().unwrap();
+    fs::write(elsewhere.path().join("config.json"), r#"{"credsStore": "none"}"#).unwrap();
+    let run = output(secret(helpers.path(), &args).env("DOCKER_CONFIG", elsewhere.path()), "");
+    assert_eq!((run.code, run.stdout.as_str()), (Some(1), ""), "{}", run.shown());
+}
+
+#[test]
+fn what_works_but_not_everywhere_is_said() {
+    let run = from_config(&[
+        "--registry",
+        "localhost:5000",
+        "111122223333.dkr.ecr.eu-west-1.amazonaws.com",
+        "-o",
+        "json",
+    ]);
+    assert_eq!(logins(&run).len(), 2);
+    snapshot("warnings", &run.stderr);
+    has_no_canary(&run.stderr);
+}
+
+#[test]
+fn a_login_that_is_missing_or_does_not_work_on_a_node() {
+    let run = from_config(&[
+        "--registry",
+        "docker.io",
+        "identity.example.com",
+        "token.example.com",
+        "angle.example.com",
+        "broken.example.com",
+        "ambiguous.example.com",
+        "nobody.example.com",
+        "empty.example.com",
+        "gcr.io",
+        "angle.example.org",
+        "noise.example.org",
+        "fails.example.org",
+        "missing.example.org",
+        "nowhere.example.org",
+    ]);
+    assert_eq!((run.code, run.stdout.as_str()), (Some(1), ""));
+    has_no_canary(&run.stderr);
+    snapshot("no-login", &run.stderr);
+}
+
+#[test]
+fn a_password_comes_by_standard_input_only() {
+    let args = [
+        "secret",
+        "--username",
+        "robot",
+        "--password-stdin",
+        "--registry",
+        "quay.io/acme",
+        "registry:5000",
+        "--name",
+        "pull",
+        "-o",
+        "json",
+    ];
+    let run = run(&args, "canary: with \"all\" kinds\u{e9}\n");
+    let login = "robot:canary: with \"all\" kinds\u{e9}".to_owned();
+    assert_eq!(
+        logins(&run),
+        [("quay.io/acme".to_owned(), login.clone()), ("registry:5000".to_owned(), login)]
+    );
+}
+
+#[test]
+fn mistakes() {
+    let mut shown = String::new();
+    for args in [
+        &["--registry", "quay.io"][..],
+        &["--name", "pull"],
+        &["--registry", "*.example.com", "--name", "pull"],
+        &["--registry", "https://quay.io", "--name", "pull"],
+        &["--registry", "https://robot:canary@quay.io", "--name", "pull"],
+        &["--registry", "quay.io", "--name", "Pull"],
+        &["--registry", "quay.io", "--name", "pull", "--username", "robot"],
+        &["--registry", "quay.io", "--name", "pull", "--password-stdin"],
+        &["--registry", "quay.io", "--name", "pull", "--username", "robot", "--password", "canary"],
+        &[
+            "--registry",
+            "quay.io",
+            "--name",
+            "pull",
+            "--username",
+            "robot",
+            "--password-stdin",
+            "--from-docker-config",
+            "secret/config.json",
+        ],
+        &["--registry", "quay.io", "--name", "pull", "--from-docker-config", "no-such-file"],
+        &["--registry", "quay.io", "--name", "pull", "--from-docker-config", "secret/broken.json"],
+        &["--registry", "[fd00::1]", "--name", "pull", "--username", "robot", "--password-stdin"],
+    ] {
+        let helpers = helpers();
+        let run = output(&mut secret(helpers.path(), args), "canary\n");
+        assert_eq!(run.stdout, "");
+        let shown_args: Vec<_> = args.iter().map(|it| it.replace("canary", "…")).collect();
+        let (args, code) = (shown_args.join(" "), run.code.unwrap());
+        write!(
+            shown,
+            "$ pullcred secret {args}
+{}[{code}]
+
+",
+            run.stderr
+        )
+        .unwrap();
+    }
+    has_no_canary(&shown);
+    snapshot("mistakes", &shown);
+}
