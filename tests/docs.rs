@@ -142,6 +142,39 @@ fn links_lead_somewhere() {
     assert!(checked > 60, "only {checked} links were found");
 }
 
+#[test]
+fn every_decision_is_in_the_index() {
+    let index = read("docs/decisions/README.md");
+    let listed: BTreeSet<&str> = links(&index).into_iter().collect();
+    let there: Vec<PathBuf> = files(&root().join("docs/decisions"), ".md");
+    for decision in there.iter().map(|path| path.file_name().unwrap().to_str().unwrap()) {
+        assert!(decision == "README.md" || listed.contains(decision), "{decision} is not listed");
+    }
+}
+
+/// Comments and messages point to documents, of which other projects have some, too, deeper in their folders.
+#[test]
+fn the_code_points_to_documents_that_exist() {
+    let mut checked = 0;
+    for ending in [".rs", ".sh", ".yaml", ".tpl", "Dockerfile"] {
+        for path in files(root(), ending) {
+            let text = fs::read_to_string(&path).unwrap();
+            for folder in ["docs/", "docs/decisions/"] {
+                for rest in text.split(folder).skip(1) {
+                    let is_part = |c: &char| c.is_ascii_alphanumeric() || "-_".contains(*c);
+                    let name: String = rest.chars().take_while(is_part).collect();
+                    if rest[name.len()..].starts_with(".md") {
+                        checked += 1;
+                        let document = format!("{folder}{name}.md");
+                        assert!(root().join(&document).is_file(), "{}: {document}", path.display());
+                    }
+                }
+            }
+        }
+    }
+    assert!(checked >= 8, "only {checked} were found");
+}
+
 /// A block of YAML that begins like a mapping is one, and so is what stands under `mapping` in a chart's values.
 #[test]
 fn mappings_are_mappings() {
