@@ -241,10 +241,11 @@ fn the_flags_of_what_runs_for_long_are_those_that_are_documented() {
     }
 }
 
-/// What a person sees who runs `command` in `folder`.
+/// What a person sees who runs `command` in `folder`, perhaps with a file as its standard input.
 fn printed(command: &str, folder: &Path) -> String {
-    let arguments: Vec<&str> = command.split(' ').skip(1).collect();
-    let run = cli::output(cli::command(&arguments).current_dir(folder), "");
+    let stdin = command.split_once(" < ").map(|(_, file)| folder.join(file));
+    let stdin = stdin.map(|file| fs::read_to_string(file).unwrap()).unwrap_or_default();
+    let run = cli::output(cli::command(&arguments(command)[1..]).current_dir(folder), &stdin);
     run.stdout + &run.stderr
 }
 
