@@ -264,7 +264,7 @@ async fn bodies_over_the_limit_get_413_announced_or_not() {
 #[tokio::test]
 async fn without_room_a_request_is_asked_to_come_again() {
     let no_requests = Server::with_limits(MAPPING, BodyLimits::default(), 0);
-    let limits = BodyLimits { memory: 100, ..BodyLimits::default() };
+    let limits = BodyLimits { small: 0, memory: 100, ..BodyLimits::default() };
     let no_memory = Server::with_limits(MAPPING, limits, 64);
     for server in [no_requests, no_memory] {
         let (status, headers, answer) = server.send(post(vec![b' '; 101])).await;
@@ -280,7 +280,7 @@ async fn without_room_a_request_is_asked_to_come_again() {
 
 #[tokio::test]
 async fn memory_for_bodies_is_given_back() {
-    let limits = BodyLimits { memory: 2000, ..BodyLimits::default() };
+    let limits = BodyLimits { small: 0, memory: 2000, ..BodyLimits::default() };
     let server = Server::with_limits(MAPPING, limits, 64);
     for _ in 0..10 {
         assert_eq!(server.send(post(vec![b' '; 1500])).await.0, StatusCode::BAD_REQUEST);

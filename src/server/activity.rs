@@ -5,7 +5,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicU8, AtomicU32, Ordering},
+        atomic::{AtomicU8, AtomicU64, Ordering},
     },
     task::{Context, Poll, ready},
     time::{Duration, Instant},
@@ -25,7 +25,7 @@ pub(super) struct Activity {
     opened: Instant,
     doing: AtomicU8,
     /// In milliseconds since `opened`.
-    since: AtomicU32,
+    since: AtomicU64,
 }
 
 /// A stream that tells an [`Activity`] of the bytes that arrive.
@@ -39,7 +39,7 @@ pub(super) struct Watched<S> {
 impl Activity {
     /// A connection that waits for its first request.
     pub(super) fn new() -> Self {
-        Self { opened: Instant::now(), doing: AtomicU8::new(IDLE), since: AtomicU32::new(0) }
+        Self { opened: Instant::now(), doing: AtomicU8::new(IDLE), since: AtomicU64::new(0) }
     }
 
     /// The headers of a request are there; its body has a limit of its own.
@@ -59,7 +59,7 @@ impl Activity {
             HEADERS => limits.headers,
             _ => return false,
         };
-        let since = Duration::from_millis(self.since.load(Ordering::Relaxed).into());
+        let since = Duration::from_millis(self.since.load(Ordering::Relaxed));
         self.opened.elapsed().saturating_sub(since) >= limit
     }
 
@@ -70,8 +70,7 @@ impl Activity {
     }
 
     fn now_doing(&self, doing: u8) {
-        // 49 days; a connection that is older is closed early, once.
-        let since = u32::try_from(self.opened.elapsed().as_millis()).unwrap_or(u32::MAX);
+        let since = u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.since.store(since, Ordering::Relaxed);
         self.doing.store(doing, Ordering::Relaxed);
     }

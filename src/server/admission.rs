@@ -1,10 +1,6 @@
 //! `POST /mutate`: bytes in, bytes out, and what is counted and logged about it.
 
-use std::{
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
-    time::Instant,
-};
+use std::{sync::Arc, time::Instant};
 
 use arc_swap::ArcSwap;
 use axum::{
@@ -103,10 +99,7 @@ impl Admission {
             return Err(Rejection::Overloaded);
         };
         let body = self.bodies.read(request.into_body()).await?;
-        // A bug of ours must cost one answer, not the connection and the requests behind it. Nothing is left half-done:
-        // the closure only reads.
-        let answer = catch_unwind(AssertUnwindSafe(|| self.decide(&body.bytes, started)))
-            .unwrap_or(Err(Rejection::Panicked))?;
+        let answer = self.decide(&body.bytes, started)?;
         self.metrics.request_bytes.observe(size_as_f64(body.bytes.len()));
         self.metrics.duration.observe(started.elapsed().as_secs_f64());
         Ok(answer)

@@ -19,13 +19,16 @@ pub struct BodyLimits {
     pub bytes: usize,
     /// How long one body may take.
     pub time: Duration,
+    /// How much of each body does not count towards `memory`, in bytes: however many large ones are on their way, there
+    /// is room for ordinary ones.
+    pub small: usize,
     /// All bodies in hand together, in bytes.
     pub memory: usize,
 }
 
 impl Default for BodyLimits {
     fn default() -> Self {
-        Self { bytes: 16 << 20, time: Duration::from_secs(10), memory: 64 << 20 }
+        Self { bytes: 16 << 20, time: Duration::from_secs(10), small: 16 << 10, memory: 48 << 20 }
     }
 }
 
@@ -79,15 +82,23 @@ impl BodyReader {
     }
 
     async fn collect(&self, mut body: Body) -> Result<HeldBody<'_>, Rejection> {
+        match self.hold(&mut body).await {
+            Err(Rejection::Overloaded) => {
+                self.discard(body).await;
+                Err(Rejection::Overloaded)
+            }
+            result => result,
+        }
+    }
+
+    async fn hold(&self, body: &mut Body) -> Result<HeldBody<'_>, Rejection> {
         let announced = body.size_hint().exact().unwrap_or(0);
         let announced = usize::try_from(announced).unwrap_or(usize::MAX);
         if announced > self.limits.bytes {
             return Err(Rejection::BodyTooLarge(self.limits.bytes));
         }
-        let Some(mut share) = self.share(announced) else {
-            self.discard(body).await;
-            return Err(Rejection::Overloaded);
-        };
+        // What counts is what has arrived: whoever only announces a large body takes no room from others.
+        let mut share = Share { held: &self.held, bytes: 0 };
         let mut first = Bytes::new();
         let mut whole: Vec<u8> = Vec::new();
         while let Some(frame) = body.frame().await {
@@ -98,8 +109,7 @@ impl BodyReader {
             if read > self.limits.bytes {
                 return Err(Rejection::BodyTooLarge(self.limits.bytes));
             }
-            if !share.grow_to(read, self.limits.memory) {
-                self.discard(body).await;
+            if !share.grow_to(read.saturating_sub(self.limits.small), self.limits.memory) {
                 return Err(Rejection::Overloaded);
             }
             if first.is_empty() && whole.is_empty() {
@@ -116,11 +126,6 @@ impl BodyReader {
         }
         let bytes = if whole.is_empty() { first } else { whole.into() };
         Ok(HeldBody { bytes, _share: share })
-    }
-
-    fn share(&self, bytes: usize) -> Option<Share<'_>> {
-        let mut share = Share { held: &self.held, bytes: 0 };
-        share.grow_to(bytes, self.limits.memory).then_some(share)
     }
 }
 

@@ -4,9 +4,20 @@
 //! its graceful shutdown closes idle connections at once, under the request that the API server may just be sending.
 //! `docs/decisions/003-own-connection-loop.md` has the measurements.
 
-use std::{convert::Infallible, io, pin::pin, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    io,
+    panic::AssertUnwindSafe,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use axum::{Router, body::Body};
+use futures_util::FutureExt;
 use hyper::{
     Request, Response,
     body::Incoming,
@@ -26,7 +37,11 @@ use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 use tracing::{debug, warn};
 
-use super::activity::{Activity, Watched};
+use super::{
+    activity::{Activity, Watched},
+    drain::Count,
+    rejection::Rejection,
+};
 use crate::metrics::{HandshakeFailure, Metrics};
 
 /// Where in its life the server is.
@@ -75,10 +90,17 @@ pub struct Connections {
     pub router: Router,
     /// Where the process is in its life.
     pub phase: watch::Receiver<Phase>,
-    /// Counts the connections that are open.
-    pub open: TaskTracker,
+    /// Counts the connections.
+    pub open: Arc<OpenConnections>,
     /// Where connections are counted, where they are.
     pub metrics: Option<Arc<Metrics>>,
+}
+
+/// The connections of a listener, counted.
+#[derive(Debug, Default)]
+pub struct OpenConnections {
+    tasks: TaskTracker,
+    ever: AtomicU64,
 }
 
 /// How long to leave the listener alone after it could not accept, and at most.
@@ -161,8 +183,10 @@ impl Connections {
         S: AsyncRead + AsyncWrite + Unpin,
     {
         let service = service_fn(|request| self.respond(request, activity));
-        let mut connection =
-            pin!(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+        let mut http = http1::Builder::new();
+        // Who has sent the whole request and closes its half of the connection still waits for the answer.
+        http.half_close(true);
+        let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));
         let mut phase = self.phase.clone();
         let mut look = interval(LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -194,13 +218,46 @@ impl Connections {
         activity: &Activity,
     ) -> Result<Response<Body>, Infallible> {
         activity.request_begins();
-        let mut response = self.router.clone().oneshot(request).await?;
+        // A bug of ours must cost one answer, not the connection and the requests behind it. Nothing is left half-done:
+        // what requests share are counters and values that are swapped whole.
+        let answer = AssertUnwindSafe(self.router.clone().oneshot(request)).catch_unwind().await;
+        let mut response = match answer {
+            Ok(response) => response?,
+            Err(_panic) => self.panicked(),
+        };
         if *self.phase.borrow() != Phase::Serving {
             // The one way in HTTP/1.1 to take a connection out of its client's pool before it is closed.
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         activity.request_ends();
         Ok(response)
+    }
+
+    fn panicked(&self) -> Response<Body> {
+        if let Some(metrics) = &self.metrics {
+            metrics.panics.inc();
+            metrics.refused(Rejection::Panicked.reason());
+        }
+        Rejection::Panicked.into_response()
+    }
+}
+
+// === impl OpenConnections ===
+
+impl OpenConnections {
+    fn spawn(&self, connection: impl Future<Output = ()> + Send + 'static) {
+        self.ever.fetch_add(1, Ordering::Relaxed);
+        self.tasks.spawn(connection);
+    }
+
+    pub(super) fn count(&self) -> Count {
+        Count { open: self.tasks.len(), ever: self.ever.load(Ordering::Relaxed) }
+    }
+
+    /// Waits until none is left, when there will be no new ones.
+    pub(super) async fn gone(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
     }
 }
 

@@ -19,7 +19,6 @@ use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use axum::Router;
 use tokio::{net::TcpListener, sync::watch as channel};
 use tokio_rustls::TlsAcceptor;
-use tokio_util::task::TaskTracker;
 use tracing::info;
 use tracing_appender::non_blocking::ErrorCounter;
 
@@ -27,7 +26,7 @@ use self::{
     admin::Admin,
     admission::Admission,
     body::BodyLimits,
-    connections::{ConnectionLimits, Connections, Phase},
+    connections::{ConnectionLimits, Connections, OpenConnections, Phase},
     drain::{DRAIN, drain},
     sources::{CertificateFiles, CertificateSource, ConfigFile, InForce, Users, keep_looking},
     tls::{CertificateError, ServedCertificate},
@@ -165,31 +164,33 @@ impl Webhook {
             version = env!("CARGO_PKG_VERSION"),
             "serving",
         );
-        let open = TaskTracker::new();
+        let open = Arc::new(OpenConnections::default());
         let serve = |listener, router: Router, tls, metrics, open| {
             let limits = self.connections;
             let connections =
                 Connections { limits, tls, router, phase: phase_seen.clone(), open, metrics };
             tokio::spawn(connections.serve(listener))
         };
-        serve(admin_listener, admin::router(admin), None, None, TaskTracker::new());
+        serve(admin_listener, admin::router(admin), None, None, Arc::default());
         let metrics = Some(Arc::clone(&users.metrics));
         let router = admission::router(Arc::clone(&users.admission));
-        serve(listener, router, Some(tls), metrics, open.clone());
+        serve(listener, router, Some(tls), metrics, Arc::clone(&open));
         keep_looking(self.config, self.certificate, users, self.reload_interval)?;
 
         if signals.next().await == Stop::Drain {
-            info!(connections = open.len(), "leaving: waiting for clients to connect elsewhere");
+            info!(
+                connections = open.count().open,
+                "leaving: waiting for clients to connect elsewhere"
+            );
             phase.send_replace(Phase::Draining);
             tokio::select! {
-                () = drain(|| open.len(), DRAIN) => {}
+                () = drain(|| open.count(), DRAIN) => {}
                 _ = signals.next() => info!("told again: leaving at once"),
             }
         }
         phase.send_replace(Phase::Stopping);
-        open.close();
-        let finished = tokio::time::timeout(DRAIN.last_requests, open.wait()).await.is_ok();
-        info!(connections = open.len(), finished, "left");
+        let finished = tokio::time::timeout(DRAIN.last_requests, open.gone()).await.is_ok();
+        info!(connections = open.count().open, finished, "left");
         Ok(())
     }
 }
