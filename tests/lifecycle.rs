@@ -283,3 +283,19 @@ async fn out_of_file_descriptors_it_waits_and_comes_back() {
     let (_, metrics) = page(webhook.admin, "/metrics").await;
     assert!(!metrics.contains("accept_failures_total 0"), "{metrics}");
 }
+
+#[tokio::test]
+async fn a_low_limit_on_open_files_is_raised_as_far_as_allowed() {
+    let folder = Folder::new(ALIYUN);
+    let inner = folder.command();
+    let mut limited = Command::new("sh");
+    limited.args(["-c", "ulimit -S -n 32; exec \"$0\" \"$@\""]).arg(inner.get_program());
+    limited.args(inner.get_args()).stderr(Stdio::piped()).stdin(Stdio::null());
+    let webhook = Webhook::start(&mut limited);
+    let crowd: Vec<_> =
+        (0..64).map(|_| std::net::TcpStream::connect(webhook.address).unwrap()).collect();
+    assert_eq!(injected(&mut Connection::tls(webhook.address).await).await, ["aliyun"]);
+    let (_, metrics) = page(webhook.admin, "/metrics").await;
+    assert!(metrics.contains("accept_failures_total 0"), "{metrics}");
+    drop(crowd);
+}

@@ -8,6 +8,7 @@ pub mod admin;
 pub mod admission;
 pub mod body;
 pub mod connections;
+mod descriptors;
 mod drain;
 pub mod rejection;
 pub mod sources;
@@ -116,6 +117,7 @@ impl Webhook {
             max_in_flight,
             reload_interval,
         } = options;
+        descriptors::raise_limit(connections.connections);
         let (config, known) = ConfigFile::start(config, own_namespace)?;
         let (files, certificate) = CertificateFiles::start(certificate)?;
         let metrics = Arc::new(Metrics::new(dropped_log_lines));
