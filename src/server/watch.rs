@@ -3,7 +3,7 @@
 //! The bytes are compared, not events awaited: the kubelet updates a mounted ConfigMap or Secret by swapping a symbolic
 //! link, after which an inotify watch on the file itself never hears anything again.
 
-use std::{fmt, fs, io, path::PathBuf};
+use std::{convert::Infallible, fmt, fs, io, path::PathBuf};
 
 use ring::digest::{SHA256, digest};
 
@@ -84,7 +84,7 @@ impl Watch {
             Err(error) => return self.fail(Seen::Failure(error.to_string()), error),
         };
         let fingerprint = Fingerprint::of(&contents);
-        if self.seen == Seen::Content(fingerprint) {
+        if self.seen == Seen::Content(fingerprint) || !self.still_holds(fingerprint) {
             return Look::Same;
         }
         match parse(&contents) {
@@ -99,6 +99,12 @@ impl Watch {
                 self.fail(seen, LoadError::content(&self.paths, error))
             }
         }
+    }
+
+    /// Whether the files hold the same a moment later. If not, they were read in the middle of a change, perhaps one from
+    /// before and one from after it: the next look sees them as they are then.
+    fn still_holds(&self, fingerprint: Fingerprint) -> bool {
+        read::<Infallible>(&self.paths).is_ok_and(|again| Fingerprint::of(&again) == fingerprint)
     }
 
     fn fail<T, E>(&mut self, seen: Seen, error: LoadError<E>) -> Look<T, E> {
@@ -142,5 +148,19 @@ impl Fingerprint {
 impl fmt::Display for Fingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_changes_while_it_is_read_is_left_for_the_next_look() {
+        // The kernel puts another text into this file for each reader.
+        let changing = "/proc/sys/kernel/random/uuid".into();
+        let (mut watch, ..) = Watch::start(vec![changing], |_| Ok::<_, Infallible>(())).unwrap();
+        let look = watch.look::<(), Infallible>(|_| panic!("nobody wants to see this"));
+        assert!(matches!(look, Look::Same));
     }
 }
