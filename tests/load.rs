@@ -103,3 +103,11 @@ fn new_certificates_and_mappings_fail_no_call() {
 fn connections_that_were_idle_fail_no_call() {
     load("idle", &["--callers", "60", "--pauses", "1,2"]);
 }
+
+#[test]
+fn a_killed_replica_fails_only_its_own_calls() {
+    let summary = load("kill", &["--rounds", "3", "--for", "3s"]);
+    // Were none lost, the client would not notice a failure.
+    assert!(number(&summary, "lost_with_the_killed") >= 1, "{summary}");
+    assert!(number(&summary, "ok_of_the_killed") >= 100, "{summary}");
+}

@@ -16,7 +16,7 @@ type options struct {
 	folder  string        // holds mapping.yaml, tls.crt, tls.key and review.json
 	callers int           // callers at once
 	seconds time.Duration // how long, where a scenario has no other end
-	rounds  int           // rollouts, or swaps of each kind
+	rounds  int           // rollouts, kills, or swaps of each kind
 	calls   int64         // go on until so many calls are made
 	slow    int           // slow clients
 	pauses  string        // pauses between bursts, in seconds
@@ -24,6 +24,7 @@ type options struct {
 
 var scenarios = map[string]func(options) (map[string]any, error){
 	"idle":     idle,
+	"kill":     kill,
 	"rollouts": rollouts,
 	"slow":     slow,
 	"swaps":    swaps,
@@ -31,7 +32,7 @@ var scenarios = map[string]func(options) (map[string]any, error){
 
 func main() {
 	if len(os.Args) < 2 || scenarios[os.Args[1]] == nil {
-		fmt.Fprintln(os.Stderr, "usage: load idle|rollouts|slow|swaps [flags]")
+		fmt.Fprintln(os.Stderr, "usage: load idle|kill|rollouts|slow|swaps [flags]")
 		os.Exit(2)
 	}
 	var o options
@@ -40,7 +41,7 @@ func main() {
 	flags.StringVar(&o.folder, "folder", ".", "the folder with mapping.yaml, tls.crt, tls.key and review.json")
 	flags.IntVar(&o.callers, "callers", 20, "callers at once")
 	flags.DurationVar(&o.seconds, "for", 5*time.Second, "how long")
-	flags.IntVar(&o.rounds, "rounds", 3, "rollouts, or swaps of each kind")
+	flags.IntVar(&o.rounds, "rounds", 3, "rollouts, kills, or swaps of each kind")
 	flags.Int64Var(&o.calls, "calls", 0, "go on until so many calls are made")
 	flags.IntVar(&o.slow, "slow", 300, "slow clients")
 	flags.StringVar(&o.pauses, "pauses", "1,2", "pauses between bursts, in seconds")

@@ -238,3 +238,49 @@ func idle(o options) (map[string]any, error) {
 	}
 	return c.summary(), nil
 }
+
+// kill ends one of two webhooks at once, again and again, as a node that dies would, and starts it anew at the same address. Each has callers
+// of its own. What counts as failed are the calls to the other one, and those to the killed one that began when it was back.
+func kill(o options) (map[string]any, error) {
+	var clients [2]*client
+	var webhooks [2]*webhook
+	for n := range clients {
+		var err error
+		if clients[n], err = newClient(o.folder); err != nil {
+			return nil, err
+		}
+		if webhooks[n], err = start(o); err != nil {
+			return nil, err
+		}
+		defer func() { webhooks[n].kill() }()
+		clients[n].lead(webhooks[n].address)
+		stop := clients[n].load(o.callers)
+		defer stop()
+	}
+	mortal, other := clients[0], clients[1]
+	var lost, afterwards int64
+	var away time.Duration
+	for range o.rounds {
+		time.Sleep(o.seconds / time.Duration(2*o.rounds))
+		before := mortal.failed.Load()
+		webhooks[0].kill()
+		killed := time.Now()
+		again, err := startAt(o, webhooks[0].address)
+		if err != nil {
+			return nil, err
+		}
+		webhooks[0] = again
+		away = max(away, time.Since(killed))
+		// Calls from before may take a moment to fail.
+		time.Sleep(100 * time.Millisecond)
+		back := mortal.failed.Load()
+		lost += back - before
+		time.Sleep(o.seconds / time.Duration(2*o.rounds))
+		afterwards += mortal.failed.Load() - back
+	}
+	summary := other.summary()
+	summary["failed"] = other.failed.Load() + afterwards
+	summary["kills"], summary["lost_with_the_killed"], summary["away_us_most"] = o.rounds, lost, away.Microseconds()
+	summary["ok_of_the_killed"] = mortal.ok.Load()
+	return summary, nil
+}

@@ -26,10 +26,15 @@ type webhook struct {
 
 // start runs pullcred on free ports and waits until it is ready.
 func start(o options, more ...string) (*webhook, error) {
+	return startAt(o, "127.0.0.1:0", more...)
+}
+
+// startAt is start with an address for admission.
+func startAt(o options, address string, more ...string) (*webhook, error) {
 	file := func(name string) string { return filepath.Join(o.folder, name) }
 	arguments := append([]string{
 		"webhook", "--config", file("mapping.yaml"), "--tls-cert", file("tls.crt"), "--tls-key", file("tls.key"),
-		"--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--log-format", "json", "--log", "pullcred::server=info,pullcred::server::admission=off",
+		"--listen", address, "--admin-listen", "127.0.0.1:0", "--log-format", "json", "--log", "pullcred::server=info,pullcred::server::admission=off",
 	}, more...)
 	command := exec.Command(o.binary, arguments...)
 	// It must not outlive this program, however that ends.
@@ -57,6 +62,7 @@ func start(o options, more ...string) (*webhook, error) {
 	go func() {
 		_, _ = io.Copy(io.Discard, lines)
 		w.ended <- command.Wait()
+		close(w.ended)
 	}()
 	for range 200 {
 		if status, _ := w.page("/readyz"); status == http.StatusOK {
