@@ -5,6 +5,7 @@
 mod check;
 mod explain;
 mod inject;
+mod policy;
 mod secret;
 mod shell;
 mod webhook;
@@ -17,6 +18,7 @@ pub use self::{
     check::{CheckArgs, CheckOutput},
     explain::{AskedArgs, ClusterArgs, ExplainArgs, ExplainOutput},
     inject::{InjectArgs, InjectOutput},
+    policy::{PolicyArgs, PolicyOutput},
     secret::{LoginArgs, SecretArgs, SecretOutput},
     shell::{CompletionsArgs, ManArgs},
     webhook::{TlsArgs, WebhookArgs},
@@ -58,6 +60,8 @@ pub enum Command {
     Inject(InjectArgs),
     /// Write the manual pages
     Man(ManArgs),
+    /// Write the mapping as a policy of the API server, in place of the webhook
+    Policy(PolicyArgs),
     /// Make a pull Secret with the logins of some registries and no others
     Secret(SecretArgs),
     /// Serve admission over HTTPS

@@ -14,6 +14,7 @@ mod config;
 pub mod explain;
 pub mod inject;
 pub mod manifests;
+pub mod policy;
 pub mod secret;
 pub mod shell;
 

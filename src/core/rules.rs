@@ -112,6 +112,15 @@ impl Mapping {
         of_images.chain(&self.always).filter(|&secret| seen.insert(secret)).collect()
     }
 
+    /// Every pattern with its rule, by rank.
+    #[must_use]
+    pub fn ranked(&self) -> impl ExactSizeIterator<Item = (&RegistryPattern, &Rule)> {
+        self.ranking.iter().map(|&(rule, at)| {
+            let rule = &self.rules[rule];
+            (&rule.patterns[at], rule)
+        })
+    }
+
     /// The rules, in the order of the file.
     #[must_use]
     pub fn rules(&self) -> &[Rule] {

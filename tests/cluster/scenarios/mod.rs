@@ -9,6 +9,7 @@ mod load;
 mod neighbours;
 mod node_story;
 mod opt_in;
+mod policy;
 mod workloads;
 
 use std::sync::{Arc, OnceLock};
@@ -70,6 +71,10 @@ pub(crate) fn on_a_control_plane(slot: &Slot) -> Vec<Trial> {
         api_server::dry_run_equals_reality,
         api_server::field_of_a_newer_kubernetes,
         api_server::audit_log,
+        policy::golden_cases,
+        policy::image_vectors,
+        policy::largest_mapping,
+        policy::latency,
     ]
 }
 

@@ -1,0 +1,75 @@
+//! `pullcred policy`: the mapping as a policy that the API server evaluates itself, where no webhook is wanted.
+
+mod cel;
+mod object;
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use self::object::{binding, policy};
+use super::{Exit, Failure, Streams, load_mapping};
+
+pub use crate::core::rules::SecretName as ObjectName;
+
+/// What a policy does not do, and the webhook does.
+const LOST: &str = "\
+note: with a policy nobody is warned of images that cannot be read, there are no metrics and no audit annotations,
+and a mapping that changes takes effect only when the new policy is applied";
+
+/// What to make, and of what.
+#[derive(Debug)]
+pub struct Options {
+    /// The mapping.
+    pub config: PathBuf,
+    /// The name of the policy and of its binding.
+    pub name: ObjectName,
+    /// How they are written.
+    pub output: Output,
+}
+
+/// How objects are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Output {
+    /// A List, as JSON.
+    Json,
+    /// Two documents of YAML.
+    Yaml,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct List<P, B> {
+    api_version: &'static str,
+    kind: &'static str,
+    items: (P, B),
+}
+
+/// Writes the policy and its binding.
+///
+/// # Errors
+///
+/// [`Failure`] where the mapping cannot be read, or has more rules than a policy can; nothing is written then.
+pub fn run(options: &Options, streams: &mut Streams<'_>) -> Result<Exit, Failure> {
+    let Options { config, name, output } = options;
+    let mapping = load_mapping(config)?;
+    let variables = cel::variables(&mapping)
+        .map_err(|error| Failure::usage(format!("{}: {error}", config.display())))?;
+    let name = name.as_str();
+    let (policy, binding) = (policy(name, variables), binding(name));
+    let text = match output {
+        Output::Json => {
+            let list = List { api_version: "v1", kind: "List", items: (policy, binding) };
+            serde_json::to_string_pretty(&list).map_err(Failure::trouble)? + "\n"
+        }
+        Output::Yaml => {
+            let policy = serde_saphyr::to_string(&policy).map_err(Failure::trouble)?;
+            let binding = serde_saphyr::to_string(&binding).map_err(Failure::trouble)?;
+            format!("{policy}---\n{binding}")
+        }
+    };
+    streams.stdout.write_all(text.as_bytes())?;
+    streams.stdout.flush()?;
+    writeln!(streams.stderr, "{LOST}")?;
+    Ok(Exit::Fine)
+}

@@ -1,0 +1,71 @@
+//! `pullcred policy` through the real binary. That an API server understands what is written here, and does with it what
+//! the webhook does, is shown by the scenarios `policy::` of `tests/cluster`.
+
+#![cfg(test)]
+
+#[path = "support/cli.rs"]
+mod cli;
+
+use std::{fmt::Write, fs};
+
+use cli::run;
+use serde_json::Value;
+
+fn snapshot(name: &str, shown: &str) {
+    insta::with_settings!({
+        snapshot_path => "testdata/policy",
+        prepend_module_to_snapshot => false,
+        omit_expression => true,
+    }, {
+        insta::assert_snapshot!(name, shown);
+    });
+}
+
+#[test]
+fn yaml_is_written_like_this() {
+    let run = run(&["policy", "--config", "policy/everything.yaml"], "");
+    snapshot("everything", &run.shown());
+}
+
+#[test]
+fn json_is_a_list_of_the_same() {
+    let args = ["policy", "--config", "policy/everything.yaml", "--name", "pull.acme"];
+    let yaml = run(&args, "").stdout;
+    let json = run(&[&args[..], &["-o", "json"]].concat(), "").stdout;
+    let list: Value = serde_json::from_str(&json).unwrap();
+    let documents: Vec<Value> = serde_saphyr::from_multiple(&yaml).unwrap();
+    assert_eq!(list["kind"], "List");
+    assert_eq!(list["items"].as_array().unwrap(), &documents);
+    assert_eq!(documents[1]["spec"]["policyName"], "pull.acme");
+}
+
+#[test]
+fn too_many_rules_are_refused_with_the_line() {
+    let mut mapping = "rules:\n".to_owned();
+    for n in 0..2_000 {
+        writeln!(mapping, "- {{registries: [host-{n}.example.com], secret: one}}").unwrap();
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("mapping.yaml");
+    fs::write(&path, mapping).unwrap();
+    let run = run(&["policy", "--config", path.to_str().unwrap()], "");
+    assert_eq!((run.code, run.stdout.as_str()), (Some(2), ""));
+    assert!(
+        run.stderr.contains("mapping.yaml: line 1252: host-1250.example.com"),
+        "{}",
+        run.stderr
+    );
+}
+
+#[test]
+fn mistakes() {
+    for (args, told) in [
+        (&["policy"][..], "--config"),
+        (&["policy", "--config", "policy/everything.yaml", "--name", "Pull Cred"], "lower-case"),
+        (&["policy", "--config", "no-such-file"], "no-such-file"),
+    ] {
+        let run = run(args, "");
+        assert_eq!((run.code, run.stdout.as_str()), (Some(2), ""), "{}", run.shown());
+        assert!(run.stderr.contains(told), "{}", run.stderr);
+    }
+}
