@@ -3,6 +3,7 @@
 //! The flags of what runs for long can also be set by environment, and so can the mapping of every command.
 
 mod check;
+mod controller;
 mod explain;
 mod inject;
 mod policy;
@@ -16,6 +17,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub use self::{
     check::{CheckArgs, CheckOutput},
+    controller::{ControllerArgs, RunArgs, UnregisterArgs},
     explain::{AskedArgs, ClusterArgs, ExplainArgs, ExplainOutput},
     inject::{InjectArgs, InjectOutput},
     policy::{PolicyArgs, PolicyOutput},
@@ -54,6 +56,8 @@ pub enum Command {
     Check(CheckArgs),
     /// Write the completions for a shell
     Completions(CompletionsArgs),
+    /// Keep the serving certificate and the registration's caBundle in order
+    Controller(ControllerArgs),
     /// Say why a Pod gets which Secrets, and whether they open its images
     Explain(ExplainArgs),
     /// Add the pull Secrets that Pods need to their manifests

@@ -8,13 +8,15 @@
 //! | [`core`] | the decision and all it is made of: pure, no I/O, no clock, no logging |
 //! | [`mapping`] | the text of a mapping file to a [`core::rules::Mapping`], with errors that help |
 //! | [`server`] | admission over HTTPS: the router, connections, TLS, drain, the admin port |
+//! | [`controller`] | the serving certificate and the registration's `caBundle`, kept in order in a cluster |
 //! | [`commands`] | what people and pipelines run: manifests in, explanations and manifests out |
 //! | [`cli`] | the command line, as types |
 //! | [`metrics`], [`telemetry`], [`shutdown`] | what the outside sees of a running process |
 //!
 //! # The dependency rule
 //!
-//! `main -> cli -> {commands, server} -> core` and `mapping -> core`; `core` depends on nothing of the crate, and
+//! `main -> cli -> {commands, controller, server} -> core` and `mapping -> core`; the controller borrows the admin port and
+//! its connections from `server`; `core` depends on nothing of the crate, and
 //! knows neither tokio, axum nor kube. `tests/architecture.rs` reads the `use` lines and enforces it.
 //!
 //! # One way through
@@ -26,6 +28,7 @@
 
 pub mod cli;
 pub mod commands;
+pub mod controller;
 pub mod core;
 pub mod mapping;
 pub mod metrics;

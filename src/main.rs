@@ -10,8 +10,9 @@ use anstream::{AutoStream, ColorChoice};
 use anyhow::Context;
 use clap::CommandFactory;
 use pullcred::{
-    cli::{Cli, Command, WebhookArgs},
+    cli::{Cli, Command, ControllerArgs, WebhookArgs},
     commands::{self, Exit, Failure, Streams},
+    controller::{self, Controller},
     server::{StartError, Webhook},
     shutdown::Signals,
     telemetry::{self, Telemetry},
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
         Command::Completions(args) => {
             run(|it| commands::shell::completions(Cli::command(), args.shell, it))
         }
+        Command::Controller(args) => controller(args, &telemetry).map(|()| Exit::Fine),
         Command::Explain(args) => run(|it| commands::explain::run(&args.into_options(), it)),
         Command::Inject(args) => run(|it| commands::inject::run(&args.into_options(), it)),
         Command::Man(args) => {
@@ -47,7 +49,9 @@ fn main() -> ExitCode {
     match result {
         Ok(Exit::Fine) => ExitCode::SUCCESS,
         Ok(Exit::Findings) => ExitCode::from(FAILURE),
-        Err(error) if error.is::<StartError>() => fail(USAGE, &error),
+        Err(error) if error.is::<StartError>() || error.is::<controller::StartError>() => {
+            fail(USAGE, &error)
+        }
         Err(error) => match error.downcast_ref::<Failure>() {
             Some(failure) if failure.is_broken_pipe() => ExitCode::from(FAILURE),
             Some(failure) if failure.is_usage() => fail(USAGE, &error),
@@ -82,6 +86,31 @@ fn webhook(args: WebhookArgs, telemetry: &Telemetry) -> anyhow::Result<()> {
         let signals = Signals::catch().context("cannot catch signals")?;
         let webhook = Webhook::bind(options, telemetry.dropped()).await?;
         webhook.serve(signals).await.context("cannot serve")
+    })
+}
+
+fn controller(args: ControllerArgs, telemetry: &Telemetry) -> anyhow::Result<()> {
+    // One provider for all TLS of the process: a second one would mean that a dependency brought its own.
+    rustls::crypto::ring::default_provider()
+        .install_default()
+        .map_err(|_| anyhow::anyhow!("another crypto provider is installed: this is a bug"))?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
+    runtime.block_on(async {
+        match args {
+            ControllerArgs::Run(args) => {
+                let signals = Signals::catch().context("cannot catch signals")?;
+                let options = args.into_options();
+                let controller = Controller::bind(options, telemetry.dropped()).await?;
+                controller.serve(signals).await.context("cannot serve")
+            }
+            ControllerArgs::Unregister(args) => {
+                let client = controller::api_server().await?;
+                Ok(controller::unregister(client, &args.webhook_config).await?)
+            }
+        }
     })
 }
 

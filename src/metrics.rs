@@ -1,4 +1,4 @@
-//! What a running webhook counts, in the Prometheus text format.
+//! What a running webhook counts, in the Prometheus text format, and what every process tells of itself.
 //!
 //! No label carries a namespace, Pod, image or Secret, so that the number of series is fixed: see `docs/metrics.md`.
 
@@ -110,7 +110,7 @@ impl Metrics {
             requests.get_or_create_owned(&RequestLabels { result: "injected", reason: "" });
         let nothing_matches = requests.get_or_create_owned(&left(Reason::NothingMatches));
         let mut metrics = Self {
-            registry: Registry::with_prefix("pullcred"),
+            registry: process_registry(dropped_log_lines),
             requests,
             injected,
             nothing_matches,
@@ -127,7 +127,6 @@ impl Metrics {
             config: Reloads::default(),
         };
         metrics.register();
-        metrics.registry.register_collector(Box::new(DroppedLogLines(dropped_log_lines)));
         metrics
     }
 
@@ -149,8 +148,6 @@ impl Metrics {
             certificate,
             config,
         } = self;
-        let version = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
-        registry.register("build", "The running version", version);
         let admission = registry.sub_registry_with_prefix("admission");
         admission.register("requests", "Requests, by result and its reason", requests.clone());
         admission.register_with_unit(
@@ -218,10 +215,24 @@ impl Metrics {
     ///
     /// Those of the formatter.
     pub fn encode(&self) -> Result<String, fmt::Error> {
-        let mut text = String::new();
-        text::encode(&mut text, &self.registry)?;
-        Ok(text)
+        encode(&self.registry)
     }
+}
+
+/// A registry with what every process tells of itself.
+pub(crate) fn process_registry(dropped_log_lines: ErrorCounter) -> Registry {
+    let mut registry = Registry::with_prefix("pullcred");
+    let version = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
+    registry.register("build", "The running version", version);
+    registry.register_collector(Box::new(DroppedLogLines(dropped_log_lines)));
+    registry
+}
+
+/// A registry's metrics, in the OpenMetrics text format.
+pub(crate) fn encode(registry: &Registry) -> Result<String, fmt::Error> {
+    let mut text = String::new();
+    text::encode(&mut text, registry)?;
+    Ok(text)
 }
 
 fn left(reason: Reason) -> RequestLabels {

@@ -1,6 +1,9 @@
 //! The plain port: `/livez`, `/readyz` and `/metrics`. Nothing here changes anything.
 
-use std::{fmt::Write, sync::Arc};
+use std::{
+    fmt::{self, Write},
+    sync::Arc,
+};
 
 use axum::{
     Router,
@@ -18,7 +21,20 @@ use super::{
 };
 use crate::metrics::Metrics;
 
-/// What the plain port tells of.
+/// A process that tells of itself on the plain port.
+pub trait Report: Send + Sync + 'static {
+    /// What readiness depends on.
+    fn checks(&self) -> Vec<Check>;
+
+    /// What is counted, in the OpenMetrics text format.
+    ///
+    /// # Errors
+    ///
+    /// Those of the formatter.
+    fn metrics(&self) -> Result<String, fmt::Error>;
+}
+
+/// What the plain port of a webhook tells of.
 #[derive(Debug)]
 pub struct Admin {
     /// Where the process is in its life.
@@ -32,24 +48,28 @@ pub struct Admin {
 }
 
 /// One thing that readiness depends on, or that people who ask for it want to know.
-struct Check {
-    name: &'static str,
-    failure: Option<String>,
-    note: String,
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Check {
+    /// What it is about.
+    pub name: &'static str,
+    /// Why the process is not ready, where it is not.
+    pub failure: Option<String>,
+    /// How things are, where nothing is wrong.
+    pub note: String,
 }
 
 /// The routes of the plain port.
-pub fn router(admin: Arc<Admin>) -> Router {
+pub fn router<R: Report>(process: Arc<R>) -> Router {
     Router::new()
         // Alive is who answers: restarting mends neither a certificate nor a mapping.
         .route("/livez", get(|| async { "ok" }))
-        .route("/readyz", get(readyz))
-        .route("/metrics", get(metrics))
-        .with_state(admin)
+        .route("/readyz", get(readyz::<R>))
+        .route("/metrics", get(metrics::<R>))
+        .with_state(process)
 }
 
-async fn readyz(State(admin): State<Arc<Admin>>, uri: Uri) -> Response<Body> {
-    let checks = admin.checks(tls::now());
+async fn readyz<R: Report>(State(process): State<Arc<R>>, uri: Uri) -> Response<Body> {
+    let checks = process.checks();
     let ready = checks.iter().all(|check| check.failure.is_none());
     let verbose = uri.query().is_some_and(|query| query.split('&').any(is_verbose));
     let body = match (ready, verbose) {
@@ -60,9 +80,9 @@ async fn readyz(State(admin): State<Arc<Admin>>, uri: Uri) -> Response<Body> {
     text(status, "text/plain; charset=utf-8", body)
 }
 
-async fn metrics(State(admin): State<Arc<Admin>>) -> Response<Body> {
+async fn metrics<R: Report>(State(process): State<Arc<R>>) -> Response<Body> {
     const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    match admin.metrics.encode() {
+    match process.metrics() {
         Ok(body) => text(StatusCode::OK, OPENMETRICS, body),
         Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, "text/plain", error.to_string()),
     }
@@ -95,11 +115,11 @@ fn text(status: StatusCode, content_type: &'static str, body: String) -> Respons
 
 // === impl Admin ===
 
-impl Admin {
-    fn checks(&self, now: i64) -> [Check; 3] {
-        let expired = self.served.current().not_after() < now;
+impl Report for Admin {
+    fn checks(&self) -> Vec<Check> {
+        let expired = self.served.current().not_after() < tls::now();
         let serving = *self.phase.borrow() == Phase::Serving;
-        [
+        vec![
             Check {
                 name: "serving",
                 failure: (!serving).then(|| "shutting down".to_owned()),
@@ -112,6 +132,10 @@ impl Admin {
                 note: note(self.in_force.certificate()),
             },
         ]
+    }
+
+    fn metrics(&self) -> Result<String, fmt::Error> {
+        self.metrics.encode()
     }
 }
 

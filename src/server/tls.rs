@@ -192,7 +192,8 @@ pub fn now() -> i64 {
 }
 
 /// A time in seconds since the epoch as people read it.
-pub(super) fn date(timestamp: i64) -> String {
+#[must_use]
+pub fn date(timestamp: i64) -> String {
     x509_parser::time::ASN1Time::from_timestamp(timestamp)
         .map_or_else(|_| timestamp.to_string(), |time| time.to_string())
 }
