@@ -106,7 +106,7 @@ impl Pullcred {
 }
 
 /// One plain HTTP request on a connection of its own.
-async fn get(address: SocketAddr, path: &str) -> Result<String> {
+pub(crate) async fn get(address: SocketAddr, path: &str) -> Result<String> {
     let stream = TcpStream::connect(address).await?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     let driver = tokio::spawn(connection);

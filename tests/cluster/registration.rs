@@ -17,7 +17,8 @@ pub(crate) const OWN_REGISTRATION: &str = "cluster.test/own-registration";
 /// The webhook's name, with which the API server reports about it.
 pub(crate) const WEBHOOK: &str = "inject.pullcred.dev";
 
-const COLLECTION: &str = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations";
+pub(crate) const COLLECTION: &str =
+    "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations";
 
 /// A webhook configuration with one webhook. It starts as what users install; the methods are what
 /// a scenario wants different.
@@ -113,6 +114,12 @@ impl Registration {
     /// How long the API server waits, and tries again where it is asked to.
     pub(crate) fn timeout_seconds(mut self, seconds: u32) -> Self {
         self.webhook["timeoutSeconds"] = seconds.into();
+        self
+    }
+
+    /// Leaves the `caBundle` to somebody else.
+    pub(crate) fn without_ca_bundle(mut self) -> Self {
+        self.webhook["clientConfig"]["caBundle"] = Value::Null;
         self
     }
 

@@ -3,6 +3,7 @@
 
 mod api_server;
 mod availability;
+mod controller;
 mod images;
 mod later;
 mod load;
@@ -35,6 +36,17 @@ macro_rules! scenarios {
 /// others play meanwhile.
 pub(crate) fn on_a_control_plane(slot: &Slot) -> Vec<Trial> {
     scenarios![slot:
+        controller::rotations,
+        controller::killed_in_a_rotation,
+        controller::secrets_deleted,
+        controller::edits_by_others,
+        controller::unreachable_api_server,
+        controller::deleted_registration,
+        controller::overwritten_ca_bundle,
+        controller::five_at_once,
+        controller::emptied_ca_bundle,
+        controller::secrets_of_somebody_else,
+        controller::rights,
         load::rolling_restarts,
         load::room_for_one_request,
         load::burst_of_a_thousand,

@@ -1,0 +1,19 @@
+//! `pullcred controller` against a real API server, with the rights that the chart gives it.
+
+mod bootstrap;
+mod home;
+mod mount;
+mod registration;
+mod rights;
+mod rotation;
+mod witness;
+
+pub(crate) use self::{
+    bootstrap::{five_at_once, secrets_of_somebody_else},
+    registration::{
+        deleted_registration, edits_by_others, emptied_ca_bundle, overwritten_ca_bundle,
+        unreachable_api_server,
+    },
+    rights::rights,
+    rotation::{killed_in_a_rotation, rotations, secrets_deleted},
+};
