@@ -20,6 +20,10 @@ use clap::CommandFactory;
 use markdown::{Console, anchors, blocks, commands, headings, links, quoted, table};
 use pullcred::{
     cli::Cli,
+    controller::{
+        self,
+        metrics::{Object, Seen, Written},
+    },
     core::{decide::Reason, review::ReviewError},
     mapping,
     metrics::{HandshakeFailure, Metrics},
@@ -27,7 +31,7 @@ use pullcred::{
 };
 
 /// The commands whose flags `docs/configuration.md` has, each in a section of its own.
-const LONG_RUNNING: [&str; 1] = ["webhook"];
+const LONG_RUNNING: [&str; 2] = ["controller", "webhook"];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -96,6 +100,16 @@ fn the_metrics_of_the_webhook_are_those_that_are_documented() {
     metrics.config.succeeded();
     metrics.certificate.succeeded();
     assert_eq!(names(&metrics.encode().unwrap()), documented("Of the webhook"));
+}
+
+#[test]
+fn the_metrics_of_the_controller_are_those_that_are_documented() {
+    let (log, _guard) = tracing_appender::non_blocking(std::io::sink());
+    let metrics = controller::metrics::Metrics::new(log.error_counter());
+    metrics.wrote(Object::Ca, Written::Success);
+    metrics.watch_restarted(Object::Ca);
+    metrics.looked(0, &Seen { ca: Some(0), ..Seen::default() });
+    assert_eq!(names(&metrics.encode().unwrap()), documented("Of the controller"));
 }
 
 #[test]

@@ -9,6 +9,7 @@ use super::{
     model::{Model, RULES, Rules, Violation},
     *,
 };
+use crate::controller::certificate::CertificateAuthority;
 
 /// What can go wrong for one process at one of its steps.
 #[derive(Debug, Clone, Copy)]
@@ -162,6 +163,44 @@ fn nothing_is_ever_over_and_nothing_is_written_without_need() {
         let most = u32::try_from(4 * authorities + leaves).unwrap();
         assert!(model.world.writes <= most, "{} writes, not {most}", model.world.writes);
     }
+}
+
+// === clocks ===
+
+const NOW: Timestamp = 1_800_000_000;
+const MINUTE: Timestamp = 60;
+
+/// A CA and its leaf, both made at `made`, and published.
+fn in_order(made: Timestamp) -> Observed {
+    let day = Duration::from_secs(86_400);
+    let ca = CertificateAuthority::make(made, 365 * day).unwrap();
+    let leaf = ca.issue(&["pullcred.system.svc".to_owned()], made, 30 * day).unwrap();
+    let (id, validity) = (ca.certificate().id(), ca.certificate().validity());
+    let newest = Authority { id, validity, can_sign: true };
+    Observed {
+        authorities: Some(Authorities { newest, previous: Vec::new() }),
+        leaf: Some(Leaf { issuer: Some(id), validity: leaf.validity() }),
+        registration: Registration(vec![BTreeMap::from([(id, validity)])]),
+    }
+}
+
+#[test]
+fn clocks_may_differ_by_twenty_minutes() {
+    let observed = in_order(NOW + 10 * MINUTE);
+    let seen_by_a_slow_clock = NOW - 10 * MINUTE;
+    let actions =
+        plan(&observed, Steady::default(), Duration::from_secs(120), seen_by_a_slow_clock);
+    assert_eq!(actions, []);
+}
+
+#[test]
+fn a_certificate_of_the_future_is_replaced() {
+    let observed = in_order(NOW + 1000 * MINUTE);
+    let previous = vec![observed.authorities.as_ref().unwrap().newest.id];
+    let actions = plan(&observed, Steady::default(), Duration::from_secs(120), NOW);
+    // The leaf at once, the CA with the overlap of every rotation.
+    let expected = [Action::IssueLeaf(Issuer::Newest), Action::MakeAuthority { previous }];
+    assert_eq!(actions, expected);
 }
 
 // === anything, in any order ===
