@@ -69,6 +69,13 @@ pub struct UnregisterArgs {
 
 const UNREGISTER: &str = "unregister";
 
+const EXAMPLES: &str = "Examples:
+  Keep the certificate of the Service pullcred-webhook, by the API server of KUBECONFIG or of the cluster around:
+    pullcred controller --namespace pullcred --service pullcred-webhook --webhook-config pullcred \\
+      --ca-secret pullcred-ca --tls-secret pullcred-tls
+  Have the webhook called no more:
+    pullcred controller unregister --webhook-config pullcred";
+
 // Clap derives no command that can be run by itself or by a subcommand with other arguments, of which some have the same
 // environment variable.
 impl Args for ControllerArgs {
@@ -76,6 +83,7 @@ impl Args for ControllerArgs {
         RunArgs::augment_args(command)
             .subcommand_negates_reqs(true)
             .args_conflicts_with_subcommands(true)
+            .after_help(EXAMPLES)
             .subcommand(UnregisterArgs::augment_args(Command::new(UNREGISTER)))
     }
 
