@@ -181,7 +181,7 @@ func swaps(o options) (map[string]any, error) {
 	pause := o.seconds / time.Duration(2*o.rounds)
 	for n := range o.rounds {
 		// The next of the two pairs, and a mapping that differs by a comment.
-		if err := swap(o.folder, "data-"+strconv.Itoa(n%2)); err != nil {
+		if err := swap(o.folder, "data-"+strconv.Itoa((n+1)%2)); err != nil {
 			return nil, err
 		}
 		time.Sleep(pause)
