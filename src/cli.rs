@@ -21,7 +21,7 @@ pub use self::{
     explain::{AskedArgs, ClusterArgs, ExplainArgs, ExplainOutput},
     inject::{InjectArgs, InjectOutput},
     policy::{PolicyArgs, PolicyOutput},
-    secret::{LoginArgs, SecretArgs, SecretOutput},
+    secret::{MakeSecretArgs, SecretAction, SecretArgs, SecretOutput, ShowSecretArgs},
     shell::{CompletionsArgs, ManArgs},
     webhook::{TlsArgs, WebhookArgs},
 };

@@ -42,7 +42,7 @@ fn main() -> ExitCode {
             run(|it| commands::shell::man(Cli::command(), args.dir.as_deref(), it))
         }
         Command::Policy(args) => run(|it| commands::policy::run(&args.into_options(), it)),
-        Command::Secret(args) => run(|it| commands::secret::run(&args.into_options(), it)),
+        Command::Secret(args) => run(|it| commands::secret::run(&args.into_options()?, it)),
         Command::Webhook(args) => webhook(args, &telemetry).map(|()| Exit::Fine),
     };
     drop(telemetry);

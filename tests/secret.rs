@@ -255,3 +255,20 @@ fn mistakes() {
     has_no_canary(&shown);
     snapshot("mistakes", &shown);
 }
+
+#[test]
+fn what_a_secret_holds_is_shown_without_passwords() {
+    let shown = run(&["secret", "show", "secret/shown.yaml"], "");
+    has_no_canary(&shown.stdout);
+    snapshot("shown", &shown.shown());
+    // What is made here has nothing to be warned of.
+    let made = from_config(&["--registry", "docker.io", "quay.io/acme"]);
+    let shown = run(&["secret", "show", "-"], &made.stdout);
+    snapshot("shown-own", &shown.shown());
+    let none = run(&["secret", "show", "-"], "{apiVersion: v1, kind: ConfigMap}");
+    assert_eq!((none.code, none.stdout.as_str()), (Some(1), ""), "{}", none.shown());
+    for args in [&["secret", "show"][..], &["secret", "show", "-", "--live", "x"], &["secret"]] {
+        let run = run(args, "");
+        assert_eq!((run.code, run.stdout.as_str()), (Some(2), ""), "{}", run.shown());
+    }
+}

@@ -3,51 +3,74 @@
 use std::{ffi::OsStr, fmt::Display, marker::PhantomData, path::PathBuf, str::FromStr};
 
 use clap::{
-    Arg, Args, Command, ValueEnum,
+    Arg, Args, Command, Subcommand, ValueEnum,
     builder::{StringValueParser, TypedValueParser},
     error::ErrorKind,
 };
 
-use crate::commands::secret::{Logins, Options, Output, Registry, SecretName};
+use crate::commands::{
+    Failure,
+    cluster::ClusterOptions,
+    manifests::Source,
+    secret::{
+        Logins, MakeOptions, Options, Output, Registry, SecretName, ShowOptions, Shown, Target,
+    },
+};
 
 /// `pullcred secret`
 #[derive(Debug, Args)]
 #[command(
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
     after_help = "The Secret has the logins of the named registries and no others. Before it is written, it is
 read as the kubelet reads it. A password is no argument: everybody on a machine sees those.
-Exit code: 0 written, 1 a login is missing or does not work on a node, 2 usage.
+Exit code: 0 written, 1 a login is missing or opens nothing, or the cluster refuses, 2 usage.
 
 Examples:
   A Secret with one login of your Docker config, and nothing else of it:
     pullcred secret --registry ghcr.io --name ghcr -n shop | kubectl apply -f -
+  The same, tried out at the registry and then applied to the current cluster:
+    pullcred secret --registry ghcr.io --name ghcr -n shop --verify ghcr.io/acme/web:1 --apply
   The login of a robot account, for one organisation:
     pullcred secret --username acme+robot --password-stdin \\
       --registry quay.io/acme --name quay < token.txt
   From podman, for two registries:
     pullcred secret --from-docker-config \"$XDG_RUNTIME_DIR/containers/auth.json\" \\
-      --registry docker.io registry.internal:5000 --name pull"
+      --registry docker.io registry.internal:5000 --name pull
+  What is in a Secret?
+    pullcred secret show --live ghcr -n shop"
 )]
 pub struct SecretArgs {
+    /// Other things to do with a Secret.
+    #[command(subcommand)]
+    pub action: Option<SecretAction>,
+    /// What to make.
+    #[command(flatten)]
+    pub make: Option<MakeSecretArgs>,
+}
+
+/// Other things to do with a Secret than to make one.
+#[derive(Debug, Subcommand)]
+pub enum SecretAction {
+    /// Show what a Secret holds and what the kubelet makes of it, without passwords
+    Show(ShowSecretArgs),
+}
+
+/// What Secret to make. Without groups of flags within: Clap would take them all for absent.
+#[derive(Debug, Args)]
+pub struct MakeSecretArgs {
     /// The registries whose logins the Secret holds: `host[:port][/path]`
     #[arg(long = "registry", value_name = "HOST", num_args = 1.., required = true, value_parser = Discreet::<Registry>::NEW)]
     pub registries: Vec<Registry>,
     /// The name of the Secret
     #[arg(long, value_name = "NAME", value_parser = Discreet::<SecretName>::NEW)]
     pub name: SecretName,
-    /// The namespace of the Secret [default: none is written]
+    /// The namespace of the Secret [default: none is written; with --apply, the context's]
     #[arg(short, long, value_name = "NAMESPACE")]
     pub namespace: Option<String>,
     /// How to write the Secret
     #[arg(short, long, value_name = "FORMAT", value_enum, default_value_t)]
     pub output: SecretOutput,
-    /// Where the logins come from.
-    #[command(flatten)]
-    pub logins: LoginArgs,
-}
-
-/// Where the logins come from.
-#[derive(Debug, Args)]
-pub struct LoginArgs {
     /// A Docker config, or podman's auth.json [default: config.json in `$DOCKER_CONFIG` or ~/.docker]
     #[arg(long, value_name = "FILE", conflicts_with = "username")]
     pub from_docker_config: Option<PathBuf>,
@@ -57,6 +80,46 @@ pub struct LoginArgs {
     /// Read the password from standard input
     #[arg(long, requires = "username")]
     pub password_stdin: bool,
+    /// Ask the registry of this image whether the login opens it, before anything is written; may be repeated
+    #[arg(long, value_name = "IMAGE")]
+    pub verify: Vec<String>,
+    /// Apply the Secret to a cluster instead of writing it
+    #[arg(long, conflicts_with = "output")]
+    pub apply: bool,
+    /// The context of the kubeconfig [default: the current one]
+    #[arg(long, value_name = "NAME", requires = "apply")]
+    pub context: Option<String>,
+    /// The kubeconfig [default: KUBECONFIG, ~/.kube/config, or the Pod that this runs in]
+    #[arg(long, value_name = "FILE", requires = "apply")]
+    pub kubeconfig: Option<PathBuf>,
+}
+
+/// Which Secret to show.
+#[derive(Debug, Args)]
+#[command(after_help = "Passwords are shown as ********, whatever their length. Users are shown.
+
+Examples:
+  Of a manifest, or of what another program writes:
+    pullcred secret show secret.yaml
+    kubectl create secret docker-registry x --dry-run=client -o yaml … | pullcred secret show -
+  Of a cluster:
+    pullcred secret show --live ghcr -n shop")]
+pub struct ShowSecretArgs {
+    /// Manifests of Secrets, in YAML or JSON: a file, or `-`
+    #[arg(value_name = "FILE", required_unless_present = "live", conflicts_with = "live")]
+    pub file: Option<Source>,
+    /// The Secret of this name in the current cluster
+    #[arg(long, value_name = "NAME")]
+    pub live: Option<String>,
+    /// The namespace of the Secret [default: the context's]
+    #[arg(short, long, value_name = "NAMESPACE", requires = "live", conflicts_with = "file")]
+    pub namespace: Option<String>,
+    /// The context of the kubeconfig [default: the current one]
+    #[arg(long, value_name = "NAME", requires = "live", conflicts_with = "file")]
+    pub context: Option<String>,
+    /// The kubeconfig [default: KUBECONFIG, ~/.kube/config, or the Pod that this runs in]
+    #[arg(long, value_name = "FILE", requires = "live", conflicts_with = "file")]
+    pub kubeconfig: Option<PathBuf>,
 }
 
 /// The forms in which `pullcred secret` writes.
@@ -108,19 +171,57 @@ where
 
 impl SecretArgs {
     /// What the command needs to know.
-    #[must_use]
-    pub fn into_options(self) -> Options {
-        let Self { registries, name, namespace, output, logins } = self;
-        // The flag itself says no more: clap lets a user through only with it.
-        let LoginArgs { from_docker_config, username, password_stdin: _ } = logins;
+    ///
+    /// # Errors
+    ///
+    /// None that Clap lets through: where there is no subcommand, the flags are required.
+    pub fn into_options(self) -> Result<Options, Failure> {
+        let Self { action, make } = self;
+        match (action, make) {
+            (Some(SecretAction::Show(show)), _) => Ok(Options::Show(show.into_options())),
+            (None, Some(make)) => Ok(Options::Make(Box::new(make.into_options()))),
+            (None, None) => Err(Failure::usage("name the Secret and its registries")),
+        }
+    }
+}
+
+impl MakeSecretArgs {
+    fn into_options(self) -> MakeOptions {
+        let Self {
+            registries,
+            name,
+            namespace,
+            output,
+            from_docker_config,
+            username,
+            // It says no more: Clap lets a user through only with it.
+            password_stdin: _,
+            verify,
+            apply,
+            context,
+            kubeconfig,
+        } = self;
         let logins = match username {
             Some(username) => Logins::Stdin { username },
             None => Logins::DockerConfig(from_docker_config),
         };
-        let output = match output {
-            SecretOutput::Json => Output::Json,
-            SecretOutput::Yaml => Output::Yaml,
+        let target = match (apply, output) {
+            (true, _) => Target::Cluster(ClusterOptions { context, kubeconfig }),
+            (false, SecretOutput::Json) => Target::Stdout(Output::Json),
+            (false, SecretOutput::Yaml) => Target::Stdout(Output::Yaml),
         };
-        Options { name, namespace, registries, logins, output }
+        MakeOptions { name, namespace, registries, logins, verify, target }
+    }
+}
+
+impl ShowSecretArgs {
+    fn into_options(self) -> ShowOptions {
+        let Self { file, live, namespace, context, kubeconfig } = self;
+        let shown = match live {
+            Some(name) => Shown::Live { cluster: ClusterOptions { context, kubeconfig }, name },
+            // Clap lets one of the two through.
+            None => Shown::Manifest(file.unwrap_or(Source::Stdin)),
+        };
+        ShowOptions { namespace, shown }
     }
 }

@@ -12,6 +12,7 @@ pub mod check;
 pub mod cluster;
 mod config;
 pub mod explain;
+mod hosts;
 pub mod inject;
 pub mod manifests;
 pub mod policy;

@@ -3,16 +3,15 @@
 use std::collections::{HashMap, HashSet};
 
 use super::finding::Report;
-use crate::core::{
-    decide::EXCLUDED_NAMESPACES,
-    image::ImageRef,
-    keyring::{Keyring, RegistryKey},
-    rules::{Mapping, NamespacePattern, RegistryPattern, Rule, SecretName},
+use crate::{
+    commands::hosts::{is_beside_docker_hub, is_loopback},
+    core::{
+        decide::EXCLUDED_NAMESPACES,
+        image::ImageRef,
+        keyring::{Keyring, RegistryKey},
+        rules::{Mapping, NamespacePattern, RegistryPattern, Rule, SecretName},
+    },
 };
-
-/// Hosts of Docker Hub that its images do not name: to the kubelet all of them are on `docker.io`.
-const OTHER_HOSTS_OF_DOCKER_HUB: [&str; 4] =
-    ["hub.docker.com", "registry-1.docker.io", "registry.hub.docker.com", "www.docker.com"];
 
 /// A pattern with its rule.
 #[derive(Debug, Clone, Copy)]
@@ -63,7 +62,7 @@ fn reach(rule: &Rule, pattern: &RegistryPattern, report: &mut Report) {
              for the others write {host}"
         );
         report.warning("usual-port", line(rule), message);
-    } else if is_the_node(pattern.host()) {
+    } else if is_loopback(pattern.host()) {
         let message =
             format!("{pattern} is on each node another registry: the one on the node itself");
         report.note("node-itself", line(rule), message);
@@ -72,11 +71,8 @@ fn reach(rule: &Rule, pattern: &RegistryPattern, report: &mut Report) {
 
 /// What to write instead of another host of Docker Hub.
 fn docker_hub(pattern: &RegistryPattern) -> Option<String> {
-    let (name, port) = pattern.host().split_once(':').unwrap_or((pattern.host(), ""));
-    let with_port = matches!(name, "docker.io" | "index.docker.io") && !port.is_empty();
     let slash = if pattern.path().is_empty() { "" } else { "/" };
-    (with_port || OTHER_HOSTS_OF_DOCKER_HUB.contains(&name))
-        .then(|| format!("docker.io{slash}{}", pattern.path()))
+    is_beside_docker_hub(pattern.host()).then(|| format!("docker.io{slash}{}", pattern.path()))
 }
 
 /// Whether a Secret that has the pattern for its key would open an image of the pattern on a node.
@@ -94,12 +90,6 @@ fn usual_port(pattern: &RegistryPattern) -> Option<(&str, &str)> {
     // A host without a dot is one only because of its port.
     let is_host = host.contains('.') || host == "localhost";
     (is_host && matches!(port, "443" | "80")).then_some((host, port))
-}
-
-/// Whether a host is the machine that asks for it.
-fn is_the_node(host: &str) -> bool {
-    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
-    name == "localhost" || name == "[::1]" || name.starts_with("127.")
 }
 
 /// Whether a rule's namespaces get anything.

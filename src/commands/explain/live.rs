@@ -6,10 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use k8s_openapi::{
-    ByteString,
-    api::core::v1::{Namespace, Secret},
-};
+use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::{
     Api, Client,
     api::{ApiResource, DynamicObject, ListParams, ObjectList},
@@ -185,13 +182,9 @@ async fn secret(
     name: String,
 ) -> (String, String, Result<Option<SecretManifest>, String>) {
     let found = Api::<Secret>::namespaced(client, &namespace).get_opt(&name).await;
-    let found = found.map_err(|error| told(&error)).map(|secret| {
-        secret.map(|Secret { type_, data, .. }| {
-            let data = data.unwrap_or_default();
-            let data = data.into_iter().map(|(key, ByteString(bytes))| (key, bytes)).collect();
-            SecretManifest::new(name.clone(), Some(namespace.clone()), type_, data)
-        })
-    });
+    let found = found
+        .map_err(|error| told(&error))
+        .map(|secret| secret.map(|secret| SecretManifest::from_api(&namespace, &name, secret)));
     (namespace, name, found)
 }
 

@@ -6,6 +6,7 @@ use base64::{
     Engine, alphabet,
     engine::{GeneralPurpose, GeneralPurposeConfig},
 };
+use k8s_openapi::{ByteString, api::core::v1::Secret};
 use serde_json::{Map, Value};
 
 use super::{Object, Problem};
@@ -83,6 +84,14 @@ impl SecretManifest {
         let type_ = object.value().get("type").and_then(Value::as_str).map(ToOwned::to_owned);
         let namespace = object.namespace().map(ToOwned::to_owned);
         Ok(Some(Self::new(name.to_owned(), namespace, type_, data)))
+    }
+
+    /// A Secret that an API server has.
+    #[must_use]
+    pub fn from_api(namespace: &str, name: &str, Secret { type_, data, .. }: Secret) -> Self {
+        let data = data.unwrap_or_default();
+        let data = data.into_iter().map(|(key, ByteString(bytes))| (key, bytes)).collect();
+        Self::new(name.to_owned(), Some(namespace.to_owned()), type_, data)
     }
 
     /// The bytes under a key of its data.

@@ -1,9 +1,12 @@
 //! `pullcred secret`: pull Secrets that hold no more than they must, and what is in one.
 
+mod apply;
 mod docker_config;
 mod login;
 mod pull_secret;
 mod registry;
+mod show;
+mod verify;
 
 use std::{io::Write, path::PathBuf};
 
@@ -12,14 +15,29 @@ use self::{
     login::Login,
     pull_secret::{PullSecret, prove},
 };
-use super::{Exit, Failure, Streams};
+use super::{
+    Exit, Failure, Streams,
+    cluster::{ClusterOptions, block_on},
+    hosts::is_loopback,
+};
+use crate::core::image::ImageRef;
 
 pub use self::registry::{Registry, RegistryError};
+pub use self::show::Shown;
 pub use crate::core::rules::SecretName;
+
+/// What to do.
+#[derive(Debug)]
+pub enum Options {
+    /// Make a Secret.
+    Make(Box<MakeOptions>),
+    /// Show one.
+    Show(ShowOptions),
+}
 
 /// What Secret to make, and of what.
 #[derive(Debug)]
-pub struct Options {
+pub struct MakeOptions {
     /// Its name.
     pub name: SecretName,
     /// Its namespace; without one, that of whoever applies it.
@@ -28,8 +46,28 @@ pub struct Options {
     pub registries: Vec<Registry>,
     /// Where the logins come from.
     pub logins: Logins,
-    /// How it is written.
-    pub output: Output,
+    /// Images that the registries must open with it.
+    pub verify: Vec<String>,
+    /// Where it goes.
+    pub target: Target,
+}
+
+/// Which Secrets to show, and of which namespace.
+#[derive(Debug)]
+pub struct ShowOptions {
+    /// The namespace of a Secret in a cluster; without one, that of the context.
+    pub namespace: Option<String>,
+    /// Which Secrets.
+    pub shown: Shown,
+}
+
+/// Where a Secret goes.
+#[derive(Debug)]
+pub enum Target {
+    /// Into a cluster.
+    Cluster(ClusterOptions),
+    /// To standard output.
+    Stdout(Output),
 }
 
 /// Where logins come from.
@@ -53,32 +91,55 @@ pub enum Output {
     Yaml,
 }
 
-/// Makes a Secret.
+/// Runs the command.
 ///
 /// # Errors
 ///
-/// [`Failure`] where a login is missing or does not work on a node; nothing is written then.
+/// [`Failure`] where a login is missing or does not work on a node, nothing being written then; and where what is to be
+/// shown cannot be read.
 pub fn run(options: &Options, streams: &mut Streams<'_>) -> Result<Exit, Failure> {
-    let Options { name, namespace, registries, logins, output } = options;
+    match options {
+        Options::Make(options) => make(options, streams),
+        Options::Show(options) => show::run(options, streams),
+    }
+}
+
+fn make(options: &MakeOptions, streams: &mut Streams<'_>) -> Result<Exit, Failure> {
+    let MakeOptions { name, namespace, registries, logins, verify, target } = options;
     let mut wanted: Vec<Registry> = Vec::with_capacity(registries.len());
     for registry in registries {
         if !wanted.contains(registry) {
             wanted.push(registry.clone());
         }
     }
+    let images = verify.iter().map(|image| ImageRef::parse(image).map(|it| (image, it)));
+    let images: Vec<_> = images.collect::<Result<_, _>>().map_err(Failure::usage)?;
     let logins = collect(logins, wanted, streams)?;
     warn(&logins, streams.stderr)?;
     let secret =
         PullSecret::new(name, namespace.clone(), &logins).map_err(|error| unwritten(&error))?;
-    let text = match output {
-        Output::Json => {
+    let text = match target {
+        Target::Stdout(Output::Yaml) => yaml(&secret).map_err(|error| unwritten(&error))?,
+        Target::Stdout(Output::Json) | Target::Cluster(_) => {
             serde_json::to_string_pretty(&secret).map_err(|error| unwritten(&error))? + "\n"
         }
-        Output::Yaml => yaml(&secret).map_err(|error| unwritten(&error))?,
     };
-    let registries: Vec<Registry> = logins.into_iter().map(|(registry, _)| registry).collect();
-    prove(&text, &registries).map_err(Failure::trouble)?;
-    streams.stdout.write_all(text.as_bytes())?;
+    prove(&text, &logins).map_err(Failure::trouble)?;
+    for (written, image) in images {
+        let verdict = block_on(async { Ok::<_, Failure>(verify::verify(&image, &logins).await) })?;
+        writeln!(streams.stderr, "{written}: {verdict}")?;
+        if !verdict.is_good() {
+            let why =
+                "the Secret was not written, because a registry did not open an image with it";
+            return Err(Failure::trouble(why));
+        }
+    }
+    match target {
+        Target::Cluster(cluster) => {
+            apply::apply(cluster, namespace.as_deref(), name, &secret, streams.stdout)?;
+        }
+        Target::Stdout(_) => streams.stdout.write_all(text.as_bytes())?,
+    }
     streams.stdout.flush()?;
     Ok(Exit::Fine)
 }
@@ -125,7 +186,7 @@ fn collect(
 /// Says what works now, but not everywhere or not for long.
 fn warn(logins: &[(Registry, Login)], stderr: &mut dyn Write) -> Result<(), Failure> {
     for (registry, login) in logins {
-        if registry.is_local() {
+        if is_loopback(registry.host()) {
             writeln!(
                 stderr,
                 "warning: {registry} is on each node another registry: the one on the node itself"

@@ -1,6 +1,6 @@
 //! The Secret that is made, and the proof that a node can use it.
 
-use std::{collections::BTreeMap, io::Cursor};
+use std::{collections::BTreeMap, fmt, io::Cursor};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde::Serialize;
@@ -81,13 +81,19 @@ impl PullSecret {
     }
 }
 
+/// Nothing of the data.
+impl fmt::Debug for PullSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PullSecret").field("name", &self.metadata.name).finish_non_exhaustive()
+    }
+}
+
 /// Reads a written Secret as the kubelet would, and looks whether it opens an image of each registry.
-pub(super) fn prove(written: &str, registries: &[Registry]) -> Result<(), Useless> {
-    let useless =
-        |registry: &Registry, why: String| Useless { registry: registry.to_string(), why };
-    let Some(first) = registries.first() else { return Ok(()) };
+pub(super) fn prove(written: &str, logins: &[(Registry, Login)]) -> Result<(), Useless> {
+    let useless = |registry: &Registry, why| Useless { registry: registry.to_string(), why };
+    let Some((first, _)) = logins.first() else { return Ok(()) };
     let keyring = keyring(written).map_err(|why| useless(first, why))?;
-    for registry in registries {
+    for (registry, _) in logins {
         let key = registry.key();
         let image = format!("{registry}/app");
         let image =

@@ -41,20 +41,6 @@ impl Registry {
         self.host() == "docker.io"
     }
 
-    /// Whether the registry runs on the machine that asks for it.
-    #[must_use]
-    pub fn is_local(&self) -> bool {
-        let host = self.host();
-        let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
-        name == "localhost" || name == "[::1]" || name.starts_with("127.")
-    }
-
-    /// Whether the registry covers this path of this host.
-    #[must_use]
-    pub fn covers(&self, other: &Self) -> bool {
-        self.0.includes(&other.0)
-    }
-
     /// The key under which a Secret has the login, and which the kubelet compares with images.
     #[must_use]
     pub fn key(&self) -> RegistryKey {
@@ -141,18 +127,5 @@ mod tests {
             registry("docker.io/acme").spellings()[..2],
             ["docker.io/acme", "https://index.docker.io/v1/"]
         );
-    }
-
-    #[test]
-    fn some_registries_are_on_the_node_itself() {
-        for (text, local) in [
-            ("localhost", true),
-            ("localhost:5000/x", true),
-            ("127.0.0.1:5000", true),
-            ("[::1]:5000", true),
-            ("registry.localhost.io", false),
-        ] {
-            assert_eq!(registry(text).is_local(), local, "{text}");
-        }
     }
 }

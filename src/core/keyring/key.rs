@@ -2,6 +2,8 @@
 
 use std::fmt::{self, Write};
 
+use super::location::index_key;
+
 /// The longest text of a key that is shown.
 const MAX_SHOWN: usize = 80;
 
@@ -19,6 +21,14 @@ impl RegistryKey {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// What the kubelet files the entry under, and compares with images: host and path, without scheme and API version.
+    /// None where the key is no URL, and the kubelet drops the entry. Bytes that are not UTF-8 become U+FFFD.
+    #[must_use]
+    pub fn index_key(&self) -> Option<Self> {
+        let index = index_key(&self.0)?;
+        Some(Self(String::from_utf8_lossy(&index).into()))
     }
 }
 
@@ -67,6 +77,18 @@ impl fmt::Display for RegistryKey {
 #[cfg(test)]
 mod tests {
     use super::RegistryKey;
+
+    #[test]
+    fn an_index_key_has_neither_scheme_nor_version() {
+        for (key, index) in [
+            ("quay.io/team", Some("quay.io/team")),
+            ("https://index.docker.io/v1/", Some("index.docker.io")),
+            ("http://user@reg.io:5000/v2/x?y", Some("reg.io:5000/x")),
+            ("reg[.io", None),
+        ] {
+            assert_eq!(RegistryKey::from(key).index_key(), index.map(RegistryKey::from), "{key}");
+        }
+    }
 
     #[test]
     fn credentials_in_a_key_are_not_shown() {

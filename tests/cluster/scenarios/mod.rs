@@ -11,6 +11,7 @@ mod neighbours;
 mod node_story;
 mod opt_in;
 mod policy;
+mod secret;
 mod workloads;
 
 use std::sync::{Arc, OnceLock};
@@ -83,6 +84,8 @@ pub(crate) fn on_a_control_plane(slot: &Slot) -> Vec<Trial> {
         api_server::dry_run_equals_reality,
         api_server::field_of_a_newer_kubernetes,
         api_server::audit_log,
+        secret::applied_and_shown,
+        secret::another_type_is_in_the_way,
         policy::golden_cases,
         policy::image_vectors,
         policy::largest_mapping,
