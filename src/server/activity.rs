@@ -52,15 +52,19 @@ impl Activity {
         self.now_doing(IDLE);
     }
 
-    /// Whether the connection has taken longer over what it is doing than it may.
-    pub(super) fn is_overdue(&self, limits: &ConnectionLimits) -> bool {
+    /// How long the connection may be left alone until it must be looked at again; none where it has taken longer over
+    /// what it is doing than it may.
+    pub(super) fn look_again_in(&self, limits: &ConnectionLimits) -> Option<Duration> {
+        // What it does next begins now at the earliest, so no limit on it ends sooner than this.
+        let soonest = limits.headers.min(limits.idle);
         let limit = match self.doing.load(Ordering::Relaxed) {
             IDLE => limits.idle,
             HEADERS => limits.headers,
-            _ => return false,
+            _ => return Some(soonest),
         };
         let since = Duration::from_millis(self.since.load(Ordering::Relaxed));
-        self.opened.elapsed().saturating_sub(since) >= limit
+        let left = limit.saturating_sub(self.opened.elapsed().saturating_sub(since));
+        (!left.is_zero()).then(|| left.min(soonest))
     }
 
     fn bytes_arrive(&self) {

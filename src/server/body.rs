@@ -28,7 +28,7 @@ pub struct BodyLimits {
 
 impl Default for BodyLimits {
     fn default() -> Self {
-        Self { bytes: 16 << 20, time: Duration::from_secs(10), small: 16 << 10, memory: 48 << 20 }
+        Self { bytes: 16 << 20, time: Duration::from_secs(10), small: 16 << 10, memory: 32 << 20 }
     }
 }
 

@@ -30,7 +30,7 @@ use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     sync::{Semaphore, watch},
-    time::{MissedTickBehavior, interval, sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 use tokio_rustls::TlsAcceptor;
 use tokio_util::task::TaskTracker;
@@ -58,7 +58,8 @@ pub enum Phase {
 /// How many connections there may be, and for how long.
 #[derive(Debug, Clone, Copy)]
 pub struct ConnectionLimits {
-    /// How many connections to hold at once. Further ones wait in the kernel's queue.
+    /// How many connections to hold at once. Further ones wait in the kernel's queue. An API server has 600 requests in
+    /// hand at most, unless it is told otherwise (`--max-requests-inflight`, `--max-mutating-requests-inflight`).
     pub connections: usize,
     /// How long a TLS hand-shake may take.
     pub handshake: Duration,
@@ -72,7 +73,7 @@ pub struct ConnectionLimits {
 impl Default for ConnectionLimits {
     fn default() -> Self {
         Self {
-            connections: 4096,
+            connections: 2048,
             handshake: Duration::from_secs(10),
             headers: Duration::from_secs(10),
             idle: Duration::from_secs(120),
@@ -106,8 +107,9 @@ pub struct OpenConnections {
 /// How long to leave the listener alone after it could not accept, and at most.
 const BACK_OFF: Duration = Duration::from_millis(20);
 const BACK_OFF_AT_MOST: Duration = Duration::from_secs(1);
-/// How often a connection's time limits are looked at: no timer is touched for a request.
-const LOOK: Duration = Duration::from_millis(500);
+/// The most that is kept of a request's headers, and read of its body at once, in bytes: what a connection can make us hold
+/// before a request is counted. The API server's headers take a few hundred.
+const BUFFER: usize = 64 << 10;
 
 // === impl Connections ===
 
@@ -185,11 +187,11 @@ impl Connections {
         let service = service_fn(|request| self.respond(request, activity));
         let mut http = http1::Builder::new();
         // Who has sent the whole request and closes its half of the connection still waits for the answer.
-        http.half_close(true);
+        http.half_close(true).max_buf_size(BUFFER);
         let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));
         let mut phase = self.phase.clone();
-        let mut look = interval(LOOK);
-        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        // One timer that goes off a few times a minute, whatever the connection does: no request touches it.
+        let mut look = pin!(sleep(activity.look_again_in(&self.limits).unwrap_or_default()));
         let mut stopping = false;
         loop {
             tokio::select! {
@@ -199,11 +201,10 @@ impl Connections {
                     }
                     return;
                 }
-                _ = look.tick() => {
-                    if activity.is_overdue(&self.limits) {
-                        return;
-                    }
-                }
+                () = look.as_mut() => match activity.look_again_in(&self.limits) {
+                    Some(wait) => look.as_mut().reset(Instant::now() + wait),
+                    None => return,
+                },
                 _ = phase.wait_for(|&phase| phase == Phase::Stopping), if !stopping => {
                     stopping = true;
                     connection.as_mut().graceful_shutdown();

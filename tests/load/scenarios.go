@@ -122,7 +122,7 @@ func slowly(address string, n int, done chan struct{}) {
 		switch n % 3 {
 		case 0: // a hand-shake that never comes
 		case 1:
-			text = "POST /mutate HTTP/1.1\r\nHost: " + strings.Repeat("x", 4096)
+			text = "POST /mutate HTTP/1.1\r\nHost: " + strings.Repeat("x", 60_000)
 		case 2:
 			text = "POST /mutate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100000\r\n\r\n" + strings.Repeat(" ", 100000)
 		}
@@ -140,9 +140,10 @@ func slowly(address string, n int, done chan struct{}) {
 	}
 }
 
-// drip writes a byte each 100 ms until the server hangs up, which is true, or done, which is false.
+// drip writes most of text at once, to be held in memory, and then a byte each 100 ms until the server hangs up, which is true, or done, which is
+// false.
 func drip(connection net.Conn, text string, done chan struct{}) bool {
-	first := min(len(text), 100)
+	first := max(len(text)-1000, 0)
 	if _, err := connection.Write([]byte(text[:first])); err != nil {
 		return true
 	}
