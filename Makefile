@@ -27,6 +27,12 @@ lint: ## Check formatting, lints, documentation, the chart and the generated fil
 	$(CARGO) clippy --locked --all-targets -- --deny warnings
 	RUSTDOCFLAGS='--deny warnings' $(CARGO) doc --locked --no-deps --document-private-items
 	charts/lint.sh
+	PATH="$$(tests/cargo-tool.sh cargo-deny 0.20.2):$$PATH" $(CARGO) deny --locked check --hide-inclusion-graph bans licenses sources
+	image/sbom.sh
+
+.PHONY: advisories
+advisories: ## Ask the RustSec database, on GitHub, for advisories on what pullcred is built from
+	PATH="$$(tests/cargo-tool.sh cargo-deny 0.20.2):$$PATH" $(CARGO) deny --locked check advisories
 
 .PHONY: bench
 bench: ## Measure, side by side on this machine
@@ -38,7 +44,11 @@ certs: ## Make a CA and a certificate for development, in certs/
 
 .PHONY: image
 image: ## Make the container image, without a Docker engine, as target/pullcred.tar
-	image/build.sh "$$(image/binary.sh)" target/pullcred.tar
+	image/image.sh
+
+.PHONY: sbom
+sbom: ## Write what pullcred is built from, as CycloneDX in target/pullcred.cdx.json
+	image/sbom.sh
 
 .PHONY: manifests
 manifests: ## Render the chart's plain manifests, deploy/pullcred.yaml

@@ -9,9 +9,7 @@
 set -eu
 
 seconds=${1:-20}
-version=0.13.2
 cache=${PULLCRED_CACHE:-"$HOME/.cache/pullcred"}
-tools=$cache/tools/cargo-fuzz-$version
 target_dir=$cache/fuzz-target
 cd "$(dirname "$0")/.."
 
@@ -22,11 +20,7 @@ case $seconds in
 	;;
 esac
 
-if [ ! -x "$tools/bin/cargo-fuzz" ]; then
-	echo "installing cargo-fuzz $version into $tools" >&2
-	cargo install --quiet --locked --root "$tools" --version "$version" cargo-fuzz
-fi
-PATH=$tools/bin:$PATH
+PATH=$(tests/cargo-tool.sh cargo-fuzz 0.13.2):$PATH
 
 # A first idea of what is worth trying: for images, those of the conformance vectors, one a file.
 corpus=fuzz/corpus/image_reference
