@@ -1,6 +1,13 @@
-//! The pullcred binary under test, as a process of a role.
+//! The pullcred binary under test: as a process of a role, and as a command that says something.
 
-use std::{fs, net::SocketAddr, path::Path, process::Command, time::Duration};
+use std::{
+    fs,
+    io::Write,
+    net::SocketAddr,
+    path::Path,
+    process::{Command, Stdio},
+    time::Duration,
+};
 
 use anyhow::{Context, Result, ensure};
 use axum::http::Request;
@@ -34,6 +41,14 @@ pub(crate) struct Webhook<'a> {
     pub(crate) identity: &'a Identity,
     /// Further flags.
     pub(crate) flags: &'a [&'a str],
+}
+
+/// What a command said.
+#[derive(Debug)]
+pub(crate) struct Said {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 // === impl Webhook ===
@@ -102,6 +117,32 @@ impl Pullcred {
     /// Ends it at once, as a node that dies would.
     pub(crate) fn kill(self) {
         self.process.kill();
+    }
+}
+
+// === impl Said ===
+
+impl Said {
+    /// Runs a command to its end. It finds `stdin` on its standard input.
+    pub(crate) async fn by(mut command: Command, stdin: &str) -> Result<Self> {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let (mut child, stdin) = (command.spawn()?, stdin.to_owned());
+        let output = tokio::task::spawn_blocking(move || {
+            // Less than a pipe takes at once. Whoever does not read it closes it, which is no matter here.
+            let _ = child.stdin.take().map(|mut pipe| pipe.write_all(stdin.as_bytes()));
+            child.wait_with_output()
+        });
+        let output = output.await??;
+        Ok(Self {
+            code: output.status.code().context("ended by a signal")?,
+            stdout: String::from_utf8(output.stdout)?,
+            stderr: String::from_utf8(output.stderr)?,
+        })
+    }
+
+    /// Whether it said this anywhere.
+    pub(crate) fn tells(&self, text: &str) -> bool {
+        self.stdout.contains(text) || self.stderr.contains(text)
     }
 }
 

@@ -32,7 +32,7 @@ pub(super) fn advice(
     for facts in images.iter().filter(|facts| !facts.valid) {
         advice.push(format!("correct the image {:?}: {}", facts.image, facts.error));
     }
-    let make = |name: &str| kubectl_create(name, namespace, images);
+    let make = |name: &str| make(name, namespace, images);
     for (name, _) in pull.bad.iter().chain(&besides.bad) {
         advice.push(format!("make Secret {name} anew: {}", make(name)));
     }
@@ -93,21 +93,12 @@ fn for_image(subject: &Subject, facts: &ImageFacts<'_>, at_hand: &AtHand) -> Opt
 }
 
 /// How to make a Secret that opens the registries of the images for which the mapping names it.
-fn kubectl_create(secret: &str, namespace: &str, images: &[ImageFacts<'_>]) -> String {
+fn make(secret: &str, namespace: &str, images: &[ImageFacts<'_>]) -> String {
     let for_secret = images.iter().filter(|it| it.rules.iter().any(|rule| rule.secret == secret));
     let hosts: BTreeSet<&str> = for_secret.map(|facts| facts.registry.as_str()).collect();
-    let several = hosts.len() > 1;
-    let hosts = hosts.into_iter().collect::<Vec<_>>().join(" and ");
-    if several {
-        // kubectl's own way of making one takes a single server.
-        return format!(
-            "kubectl create secret generic {secret} -n {namespace} --type kubernetes.io/dockerconfigjson \
-             --from-file .dockerconfigjson=FILE, a Docker config with logins for {hosts} and nothing else"
-        );
-    }
-    let host = if hosts.is_empty() { "HOST" } else { &hosts };
+    let hosts = hosts.into_iter().collect::<Vec<_>>().join(" ");
+    let hosts = if hosts.is_empty() { "HOST" } else { &hosts };
     format!(
-        "kubectl create secret docker-registry {secret} -n {namespace} --docker-server {host} \
-         --docker-username USER --docker-password PASSWORD"
+        "docker login, then pullcred secret --registry {hosts} --name {secret} -n {namespace} --apply"
     )
 }

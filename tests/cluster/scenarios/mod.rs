@@ -3,6 +3,7 @@
 
 mod api_server;
 mod availability;
+mod command_line;
 mod controller;
 mod images;
 mod later;
@@ -99,6 +100,7 @@ pub(crate) fn on_a_node(slot: &Slot) -> Vec<Trial> {
         node_story::before_and_after,
         node_story::secret_made_later,
         node_story::cron_job,
+        command_line::story,
         node_story::label_removed_and_added,
         node_story::secret_from_a_docker_config,
         node_story::secret_from_a_login,
