@@ -11,11 +11,13 @@ use std::{
 pub mod check;
 pub mod cluster;
 mod config;
+mod constraints;
 pub mod explain;
 mod hosts;
 pub mod inject;
 pub mod manifests;
 pub mod policy;
+mod scan;
 pub mod secret;
 pub mod shell;
 

@@ -7,7 +7,7 @@ use json_patch::Patch;
 use super::{
     image::ImageRef,
     patch,
-    pod::Pod,
+    pod::{OPTED_OUT, Pod},
     review::Request,
     rules::{Mapping, Match},
     warnings::{self, Warnings},
@@ -15,6 +15,9 @@ use super::{
 
 /// Namespaces that never get anything, whatever their labels: a broken control plane must be able to mend itself.
 pub const EXCLUDED_NAMESPACES: [&str; 3] = ["kube-system", "kube-public", "kube-node-lease"];
+
+/// The one operation that a Pod gets anything for: `imagePullSecrets` cannot be changed later.
+pub const OPERATION: &str = "CREATE";
 
 /// All that the decision knows besides the request.
 #[derive(Debug, Default)]
@@ -77,7 +80,7 @@ pub fn decide<'a>(request: &'a Request<'_>, known: &'a Knowledge) -> Decision<'a
             ..Decision::leave(Reason::Unreadable)
         },
         Ok(pod) if pod.is_mirror() => Decision::leave(Reason::MirrorPod),
-        Ok(pod) if pod.inject_label() == Some("disabled") => Decision::leave(Reason::OptedOut),
+        Ok(pod) if pod.inject_label() == Some(OPTED_OUT) => Decision::leave(Reason::OptedOut),
         // Not even the Secrets for every Pod: without a spec there is no place to put them.
         Ok(pod) if pod.images().next().is_none() => Decision::leave(Reason::NothingMatches),
         Ok(pod) => decide_for_pod(pod, &request.namespace, &known.mapping),
@@ -91,7 +94,7 @@ fn not_ours(request: &Request<'_>, known: &Knowledge) -> Option<Reason> {
         Some(Reason::NotAPod)
     } else if !request.sub_resource.is_empty() {
         Some(Reason::Subresource)
-    } else if &*request.operation != "CREATE" {
+    } else if &*request.operation != OPERATION {
         Some(Reason::NotCreate)
     } else if EXCLUDED_NAMESPACES.contains(&namespace)
         || known.own_namespace.as_deref() == Some(namespace)

@@ -9,6 +9,13 @@ use super::json::{Nullable, Text};
 
 /// The label with which a namespace opts in (`enabled`) and a Pod opts out (`disabled`).
 pub const INJECT_LABEL: &str = "pullcred.dev/inject";
+/// The value of [`INJECT_LABEL`] with which a namespace opts in.
+pub const OPTED_IN: &str = "enabled";
+/// The value of [`INJECT_LABEL`] with which a Pod opts out.
+pub const OPTED_OUT: &str = "disabled";
+/// The annotation of the API server's mirror of a static Pod. Its presence counts, not its value
+/// (kubernetes: pkg/apis/core/annotation_key_constants.go, `MirrorPodAnnotationKey`).
+pub const MIRROR_ANNOTATION: &str = "kubernetes.io/config.mirror";
 
 /// The fields of a Pod, or of a Pod template, that the decision reads.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -64,7 +71,7 @@ struct Labels<'a> {
 
 #[derive(Debug, Clone, Default, Deserialize)]
 struct Annotations {
-    // kubernetes: pkg/apis/core/annotation_key_constants.go, MirrorPodAnnotationKey. Its presence counts, not its value.
+    // Serde takes no constant here: this is MIRROR_ANNOTATION.
     #[serde(rename = "kubernetes.io/config.mirror")]
     mirror: Option<IgnoredAny>,
 }
@@ -182,5 +189,21 @@ impl ImageField {
             Self::InitContainer => "init container",
             Self::Volume => "volume",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_labels_and_annotations_that_are_read_are_those_that_are_named() {
+        let read = json!({"metadata": {
+            "labels": {INJECT_LABEL: OPTED_OUT}, "annotations": {MIRROR_ANNOTATION: ""},
+        }});
+        let pod = Pod::deserialize(&read).unwrap();
+        assert_eq!((pod.inject_label(), pod.is_mirror()), (Some(OPTED_OUT), true));
     }
 }

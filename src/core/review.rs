@@ -8,7 +8,9 @@ use super::{
 };
 
 /// The only `apiVersion` we speak: `admissionReviewVersions: ["v1"]` in the registration asks for it.
-pub(super) const API_VERSION: &str = "admission.k8s.io/v1";
+pub const API_VERSION: &str = "admission.k8s.io/v1";
+/// Where reviews are posted to.
+pub const PATH: &str = "/mutate";
 /// The `kind` of a review, asked and answered.
 pub(super) const KIND: &str = "AdmissionReview";
 

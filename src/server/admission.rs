@@ -38,7 +38,7 @@ pub struct Admission {
 /// The routes of the HTTPS port.
 pub fn router(admission: Arc<Admission>) -> Router {
     Router::new()
-        .route("/mutate", post(mutate).fallback(wrong_method))
+        .route(review::PATH, post(mutate).fallback(wrong_method))
         .fallback(wrong_path)
         .with_state(admission)
 }

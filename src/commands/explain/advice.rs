@@ -6,17 +6,7 @@ use super::{
     facts::ImageFacts,
     pods::{AtHand, Subject},
 };
-use crate::core::{decide::Reason, image::ImageRef, pod::INJECT_LABEL};
-
-/// The kubelet's reasons for a container that waits for its image (kubernetes: pkg/kubelet/images/types.go).
-pub(super) const PULL_REASONS: [&str; 6] = [
-    "ErrImageNeverPull",
-    "ErrImagePull",
-    "ImageInspectError",
-    "ImagePullBackOff",
-    "InvalidImageName",
-    "RegistryUnavailable",
-];
+use crate::core::{decide::Reason, image::ImageRef, pod::{INJECT_LABEL, OPTED_IN}};
 
 /// What to do about a Pod and its images, in the order in which to do it; nothing where all is well. Whether the Pod's
 /// namespace has `opted_in` may be unknown.
@@ -53,7 +43,7 @@ pub(super) fn advice(
     if !added.is_empty() {
         if opted_in == Some(false) {
             advice.push(format!(
-                "opt the namespace in: kubectl label namespace {namespace} {INJECT_LABEL}=enabled"
+                "opt the namespace in: kubectl label namespace {namespace} {INJECT_LABEL}={OPTED_IN}"
             ));
         }
         advice.push(format!(
@@ -70,7 +60,7 @@ pub(super) fn advice(
 /// What to do where Pod and Secrets are as they should be, but the image is still not there.
 fn for_image(subject: &Subject, facts: &ImageFacts<'_>, at_hand: &AtHand) -> Option<String> {
     let pod = facts.pod.as_ref()?;
-    let fails = pod.waiting().iter().any(|waiting| PULL_REASONS.contains(&waiting.reason.as_str()));
+    let fails = !pod.waiting().is_empty();
     let image = ImageRef::parse(&facts.image).ok().filter(|_| fails)?;
     let registry = if facts.registry.is_empty() { "its registry" } else { &facts.registry };
     let offers = at_hand.pull.offers(&image);

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::kubelet::PullSecrets;
 use crate::{
-    commands::manifests::SecretManifest,
+    commands::{manifests::SecretManifest, scan::Waiting},
     core::{
         decide::{Knowledge, Reason, decide},
         pod::Pod,
@@ -40,16 +40,6 @@ pub(super) struct NamedImage {
     pub(super) owners: Vec<String>,
     /// The names alone.
     pub(super) names: Vec<String>,
-}
-
-/// A container that waits.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(super) struct Waiting {
-    pub(super) container: String,
-    /// Such as `ErrImagePull`.
-    pub(super) reason: String,
-    /// What the container runtime says.
-    pub(super) message: String,
 }
 
 /// The Pod, within a line of JSON.

@@ -3,7 +3,13 @@
 use serde::Serialize;
 
 use super::cel::{PATCH, Variable};
-use crate::core::{decide::EXCLUDED_NAMESPACES, pod::INJECT_LABEL};
+use crate::{
+    commands::constraints::{NAMESPACE_NAME, REINVOCATION, RESOURCE, SCOPE, VERSION},
+    core::{
+        decide::{EXCLUDED_NAMESPACES, OPERATION},
+        pod::{INJECT_LABEL, OPTED_IN, OPTED_OUT},
+    },
+};
 
 /// Served since Kubernetes 1.36.
 const API_VERSION: &str = "admissionregistration.k8s.io/v1";
@@ -110,28 +116,28 @@ pub(super) fn policy(name: &str, variables: Vec<Variable>) -> Object<PolicySpec>
         .map(|Variable { name, expression }| NamedExpression { name, expression });
     let spec = PolicySpec {
         failure_policy: "Ignore",
-        reinvocation_policy: "IfNeeded",
+        reinvocation_policy: REINVOCATION,
         match_constraints: MatchConstraints {
             match_policy: "Equivalent",
             namespace_selector: Selector {
                 match_expressions: vec![
-                    requirement(INJECT_LABEL, "In", vec!["enabled"]),
+                    requirement(INJECT_LABEL, "In", vec![OPTED_IN]),
                     requirement(
-                        "kubernetes.io/metadata.name",
+                        NAMESPACE_NAME,
                         "NotIn",
                         EXCLUDED_NAMESPACES.to_vec(),
                     ),
                 ],
             },
             object_selector: Selector {
-                match_expressions: vec![requirement(INJECT_LABEL, "NotIn", vec!["disabled"])],
+                match_expressions: vec![requirement(INJECT_LABEL, "NotIn", vec![OPTED_OUT])],
             },
             resource_rules: [ResourceRule {
                 api_groups: [""],
-                api_versions: ["v1"],
-                operations: ["CREATE"],
-                resources: ["pods"],
-                scope: "Namespaced",
+                api_versions: [VERSION],
+                operations: [OPERATION],
+                resources: [RESOURCE],
+                scope: SCOPE,
             }],
         },
         match_conditions: [MatchCondition {
