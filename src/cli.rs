@@ -52,7 +52,7 @@ const PLUGIN: &str = "kubectl-pullcred";
 /// The roles of the one binary.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Find what is wrong with a mapping
+    /// Find what is wrong with a mapping, or with pullcred in a cluster
     Check(CheckArgs),
     /// Write the completions for a shell
     Completions(CompletionsArgs),

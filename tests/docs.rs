@@ -20,6 +20,7 @@ use clap::CommandFactory;
 use markdown::{Console, anchors, blocks, commands, headings, links, quoted, table};
 use pullcred::{
     cli::Cli,
+    commands::check::Check,
     controller::{
         self,
         metrics::{Object, Seen, Written},
@@ -135,6 +136,18 @@ fn the_reasons_of_requests_are_those_that_are_documented() {
     let documented: BTreeSet<_> =
         rows.iter().map(|row| (row[0].trim_matches('`'), row[1].trim_matches('`'))).collect();
     assert_eq!(known, documented);
+}
+
+#[test]
+fn the_checks_are_those_that_are_documented() {
+    let text = read("docs/checks.md");
+    let sections = ["Checks of a mapping", "Checks of a cluster"];
+    let rows = sections.iter().flat_map(|section| table(&text, section));
+    let mut documented: Vec<&str> = rows.map(|row| row[0].trim_matches('`')).collect();
+    documented.sort_unstable();
+    let mut known = Check::ALL.map(Check::as_str);
+    known.sort_unstable();
+    assert_eq!(known, *documented);
 }
 
 #[test]

@@ -4,24 +4,50 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use crate::commands::check::{Options, Output};
+use crate::commands::{
+    check::{Checked, Live, Options, Output},
+    cluster::ClusterOptions,
+};
 
 /// `pullcred check`
 #[derive(Debug, Args)]
 #[command(
-    after_help = "JSON is one object a line: {\"severity\", \"check\", \"where\", \"message\"}.
-Exit code: 0 no error and no warning (notes are neither), 1 findings, 2 usage or mapping.
+    after_help = "With --live it looks at the webhook's registration, Service, certificates and mapping,
+at the labels of namespaces, and at the Pods and Secrets of those that have opted in.
+Secrets are read by name, and no login is ever shown. What may not be read is a note.
+
+JSON is one object a line: {\"severity\", \"check\", \"where\", \"message\"}.
+Exit code: 0 no error and no warning (notes are neither), 1 findings or no cluster, 2 usage or mapping.
 
 Examples:
   Does the mapping say what is meant?
     pullcred check --config pullcred.yaml
   In a pipeline:
-    pullcred check --config pullcred.yaml -o json"
+    pullcred check --config pullcred.yaml -o json
+  Is all well with pullcred in this cluster?
+    pullcred check --live
+  Would a new mapping do for the namespace shop?
+    pullcred check --live -n shop --config pullcred.yaml"
 )]
 pub struct CheckArgs {
-    /// The mapping of registries to Secrets
-    #[arg(long, env = "PULLCRED_CONFIG", value_name = "FILE")]
-    pub config: PathBuf,
+    /// The mapping of registries to Secrets [default with --live: that of the webhook's Pods]
+    #[arg(long, env = "PULLCRED_CONFIG", value_name = "FILE", required_unless_present = "live")]
+    pub config: Option<PathBuf>,
+    /// Look at a cluster, too
+    #[arg(long)]
+    pub live: bool,
+    /// The one namespace whose Pods and Secrets to look at [default: all]
+    #[arg(short, long, value_name = "NAMESPACE", requires = "live")]
+    pub namespace: Option<String>,
+    /// The MutatingWebhookConfiguration to look at [default: each that has the webhook inject.pullcred.dev]
+    #[arg(long, value_name = "NAME", requires = "live")]
+    pub webhook_config: Option<String>,
+    /// The context of the kubeconfig [default: the current one]
+    #[arg(long, value_name = "NAME", requires = "live")]
+    pub context: Option<String>,
+    /// The kubeconfig [default: KUBECONFIG, ~/.kube/config, or the Pod that this runs in]
+    #[arg(long, value_name = "FILE", requires = "live")]
+    pub kubeconfig: Option<PathBuf>,
     /// How to write what is found
     #[arg(short, long, value_name = "FORMAT", value_enum, default_value_t)]
     pub output: CheckOutput,
@@ -43,11 +69,19 @@ impl CheckArgs {
     /// What the command needs to know.
     #[must_use]
     pub fn into_options(self) -> Options {
-        let Self { config, output } = self;
+        let Self { config, live, namespace, webhook_config, context, kubeconfig, output } = self;
         let output = match output {
             CheckOutput::Json => Output::Json,
             CheckOutput::Table => Output::Table,
         };
-        Options { config, output }
+        let checked = match config {
+            // Clap lets it be missing with --live only.
+            Some(config) if !live => Checked::Mapping(config),
+            config => {
+                let cluster = ClusterOptions { context, kubeconfig };
+                Checked::Live(Live { cluster, namespace, registration: webhook_config }, config)
+            }
+        };
+        Options { checked, output }
     }
 }

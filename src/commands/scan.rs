@@ -60,7 +60,8 @@ pub(super) struct Asked {
 
 /// Says how far a long scan is.
 pub(super) struct Progress {
-    pub(super) pods: usize,
+    what: &'static str,
+    count: usize,
     told: Instant,
 }
 
@@ -139,17 +140,23 @@ impl PodPages {
 // === impl Progress ===
 
 impl Progress {
-    pub(super) fn new() -> Self {
-        Self { pods: 0, told: Instant::now() }
+    /// Of what is read, such as `Pods`.
+    pub(super) fn of(what: &'static str) -> Self {
+        Self { what, count: 0, told: Instant::now() }
     }
 
-    /// Counts Pods, and says now and then how many they are.
-    pub(super) fn add(&mut self, pods: usize, stderr: &mut dyn Write) -> io::Result<()> {
-        self.pods += pods;
+    /// Counts some more, and says now and then how many they are.
+    pub(super) fn add(&mut self, more: usize, stderr: &mut dyn Write) -> io::Result<()> {
+        self.count += more;
         if self.told.elapsed() < SILENCE {
             return Ok(());
         }
         self.told = Instant::now();
-        writeln!(stderr, "{} Pods so far", self.pods)
+        writeln!(stderr, "{} {} so far", self.count, self.what)
+    }
+
+    /// How many there were.
+    pub(super) fn count(&self) -> usize {
+        self.count
     }
 }

@@ -14,7 +14,7 @@ pub const OPTED_IN: &str = "enabled";
 /// The value of [`INJECT_LABEL`] with which a Pod opts out.
 pub const OPTED_OUT: &str = "disabled";
 /// The annotation of the API server's mirror of a static Pod. Its presence counts, not its value
-/// (kubernetes: pkg/apis/core/annotation_key_constants.go, `MirrorPodAnnotationKey`).
+/// (kubernetes: `pkg/apis/core/annotation_key_constants.go`, `MirrorPodAnnotationKey`).
 pub const MIRROR_ANNOTATION: &str = "kubernetes.io/config.mirror";
 
 /// The fields of a Pod, or of a Pod template, that the decision reads.

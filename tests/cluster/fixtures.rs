@@ -104,7 +104,8 @@ impl Pod {
         self
     }
 
-    fn of_last_container(mut self, field: &str, value: Value) -> Self {
+    /// Sets any field of the last container.
+    pub(crate) fn of_last_container(mut self, field: &str, value: Value) -> Self {
         if let Some(container) = list(&mut self.0["spec"]["containers"]).last_mut() {
             container[field] = value;
         }

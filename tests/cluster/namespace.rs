@@ -54,8 +54,9 @@ impl Namespace {
         &self.name
     }
 
-    /// Sets a label of the namespace.
-    pub(crate) async fn label(&self, key: &str, value: &str) -> Result<()> {
+    /// Sets a label of the namespace, or takes it away.
+    pub(crate) async fn label(&self, key: &str, value: impl Into<Option<&str>>) -> Result<()> {
+        let value = value.into();
         let patch = json!({"metadata": {"labels": {key: value}}});
         self.api.patch(&format!("/api/v1/namespaces/{}", self.name), &patch).await?.ok().map(drop)
     }

@@ -8,6 +8,8 @@ use std::{
 use anstyle::{AnsiColor, Style};
 use serde::Serialize;
 
+use super::Check;
+
 /// How bad a finding is. The worst comes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -24,8 +26,8 @@ pub(super) enum Severity {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct Finding {
     pub(super) severity: Severity,
-    /// What was checked: a name for programs, which stays the same from release to release.
-    pub(super) check: &'static str,
+    /// What was checked.
+    pub(super) check: Check,
     /// Where: a line of the mapping, or an object of the cluster.
     #[serde(rename = "where")]
     pub(super) place: String,
@@ -33,7 +35,7 @@ pub(super) struct Finding {
     pub(super) message: String,
 }
 
-/// All that was found, in the order in which it was.
+/// All that was found, in the order in which it was, until it is sorted.
 #[derive(Debug, Default)]
 pub(super) struct Report {
     findings: Vec<Finding>,
@@ -44,7 +46,7 @@ pub(super) struct Report {
 impl Report {
     pub(super) fn error(
         &mut self,
-        check: &'static str,
+        check: Check,
         place: impl Into<String>,
         message: impl Into<String>,
     ) {
@@ -53,7 +55,7 @@ impl Report {
 
     pub(super) fn warning(
         &mut self,
-        check: &'static str,
+        check: Check,
         place: impl Into<String>,
         message: impl Into<String>,
     ) {
@@ -62,7 +64,7 @@ impl Report {
 
     pub(super) fn note(
         &mut self,
-        check: &'static str,
+        check: Check,
         place: impl Into<String>,
         message: impl Into<String>,
     ) {
@@ -72,12 +74,22 @@ impl Report {
     fn add(
         &mut self,
         severity: Severity,
-        check: &'static str,
+        check: Check,
         place: impl Into<String>,
         message: impl Into<String>,
     ) {
         let (place, message) = (place.into(), message.into());
         self.findings.push(Finding { severity, check, place, message });
+    }
+
+    /// What could not be looked at, and so may be good or bad.
+    pub(super) fn not_seen(&mut self, place: impl Into<String>, why: &str) {
+        self.note(Check::NotSeen, place, format!("it could not be looked at: {why}"));
+    }
+
+    /// The worst first; what is equally bad stays in its order.
+    pub(super) fn sort(&mut self) {
+        self.findings.sort_by_key(|finding| finding.severity);
     }
 
     /// Whether there is more than notes.
@@ -103,7 +115,7 @@ impl Report {
         if self.findings.is_empty() {
             return Ok(());
         }
-        let check = width(|it| it.check, "CHECK");
+        let check = width(|it| it.check.as_str(), "CHECK");
         let place = width(|it| &it.place, "WHERE");
         writeln!(out, "{:8} {:check$} {:place$} FINDING", "SEVERITY", "CHECK", "WHERE")?;
         for finding in &self.findings {
@@ -113,7 +125,7 @@ impl Report {
             writeln!(
                 out,
                 "{style}{severity:8}{style:#} {:check$} {:place$} {}",
-                finding.check,
+                finding.check.as_str(),
                 printable(&finding.place),
                 printable(&finding.message),
             )?;

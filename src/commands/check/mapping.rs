@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::finding::Report;
+use super::{Check, finding::Report};
 use crate::{
     commands::hosts::{is_beside_docker_hub, is_loopback},
     core::{
@@ -50,22 +50,22 @@ fn reach(rule: &Rule, pattern: &RegistryPattern, report: &mut Report) {
             "{pattern}: the kubelet finds no login for an IPv6 address without a port. \
              Give the registry a port or a name"
         );
-        report.error("unreachable", line(rule), message);
+        report.error(Check::Unreachable, line(rule), message);
     } else if let Some(instead) = docker_hub(pattern) {
         let message = format!(
             "{pattern} covers only images that write this host, but those on Docker Hub do not: write {instead}"
         );
-        report.warning("docker-hub", line(rule), message);
+        report.warning(Check::DockerHub, line(rule), message);
     } else if let Some((host, port)) = usual_port(pattern) {
         let message = format!(
             "{pattern} covers only images that write `:{port}`, since ports are compared as text: \
              for the others write {host}"
         );
-        report.warning("usual-port", line(rule), message);
+        report.warning(Check::UsualPort, line(rule), message);
     } else if is_loopback(pattern.host()) {
         let message =
             format!("{pattern} is on each node another registry: the one on the node itself");
-        report.note("node-itself", line(rule), message);
+        report.note(Check::NodeItself, line(rule), message);
     }
 }
 
@@ -77,11 +77,16 @@ fn docker_hub(pattern: &RegistryPattern) -> Option<String> {
 
 /// Whether a Secret that has the pattern for its key would open an image of the pattern on a node.
 fn opens(pattern: &RegistryPattern) -> bool {
-    let key = format!("{}/{}", pattern.host(), pattern.path());
-    let key = key.trim_end_matches('/');
-    let image = format!("{key}/app");
+    let image = image_of(pattern);
+    let key = image.strip_suffix("/app").unwrap_or(&image);
     let keyring = Keyring::new([("", [RegistryKey::from(key)])]);
     ImageRef::parse(&image).is_ok_and(|image| !keyring.lookup(&image).is_empty())
+}
+
+/// An image that a pattern without a glob covers.
+pub(super) fn image_of(pattern: &RegistryPattern) -> String {
+    let image = format!("{}/{}", pattern.host(), pattern.path());
+    format!("{}/app", image.trim_end_matches('/'))
 }
 
 /// Host and port, where the port is one that images leave out.
@@ -102,9 +107,9 @@ fn namespaces(rule: &Rule, report: &mut Report) {
     }
     let message = format!("no Pod in {} ever gets a Secret: remove that name", names.join(" or "));
     if names.len() == rule.namespaces.len() {
-        report.error("excluded-namespace", line(rule), message);
+        report.error(Check::ExcludedNamespace, line(rule), message);
     } else {
-        report.warning("excluded-namespace", line(rule), message);
+        report.warning(Check::ExcludedNamespace, line(rule), message);
     }
 }
 
@@ -115,7 +120,11 @@ fn always(mapping: &Mapping, report: &mut Report) {
     let mut seen = HashSet::new();
     for secret in mapping.always() {
         if !seen.insert(secret) {
-            report.warning("duplicate", "always", format!("{secret} is there twice: remove one"));
+            report.warning(
+                Check::Duplicate,
+                "always",
+                format!("{secret} is there twice: remove one"),
+            );
         }
     }
     for rule in mapping.rules().iter().filter(|rule| seen.contains(&rule.secret)) {
@@ -123,7 +132,7 @@ fn always(mapping: &Mapping, report: &mut Report) {
             "the rule only makes {} come earlier in the list: it is in `always`, so every Pod has it",
             rule.secret
         );
-        report.warning("shadowed", line(rule), message);
+        report.warning(Check::Shadowed, line(rule), message);
     }
 }
 
@@ -155,14 +164,14 @@ fn shadowed(mapping: &Mapping, report: &mut Report) {
             let message = format!(
                 "{pattern} has Secret {secret} already in line {line_of_wider}: remove one"
             );
-            report.warning("duplicate", line(rule), message);
+            report.warning(Check::Duplicate, line(rule), message);
         } else {
             let message = format!(
                 "{pattern} only makes Secret {secret} come earlier in the list: \
                  {} in line {line_of_wider} gives it to the same images",
                 wider.pattern
             );
-            report.warning("shadowed", line(rule), message);
+            report.warning(Check::Shadowed, line(rule), message);
         }
     }
 }
@@ -179,7 +188,7 @@ fn rivals(mapping: &Mapping, report: &mut Report) {
                 "{pattern} has Secret {secret}, too, in line {}: Pods get both, and {secret} is tried first",
                 first.rule.line
             );
-            report.note("two-secrets", line(rule), message);
+            report.note(Check::TwoSecrets, line(rule), message);
         }
     }
 }
@@ -198,7 +207,7 @@ fn unused(mapping: &Mapping, report: &mut Report) {
         if !used.contains(&rule.secret) && told.insert(&rule.secret) {
             let message =
                 format!("Secret {} is never used: no rule that names it can hold", rule.secret);
-            report.error("unused-secret", line(rule), message);
+            report.error(Check::UnusedSecret, line(rule), message);
         }
     }
 }

@@ -3,20 +3,33 @@
 //! Findings are errors, warnings and notes. Only the first two make the command fail; what could not be looked at is a note.
 
 mod finding;
+mod live;
 mod mapping;
+mod name;
 
 use std::path::PathBuf;
 
 use self::finding::Report;
 use super::{Exit, Failure, Streams, load_mapping};
 
+pub use self::{live::Live, name::Check};
+
 /// What to check, and how to tell.
 #[derive(Debug)]
 pub struct Options {
-    /// The mapping.
-    pub config: PathBuf,
+    /// What to check.
+    pub checked: Checked,
     /// How findings are written.
     pub output: Output,
+}
+
+/// What to check.
+#[derive(Debug)]
+pub enum Checked {
+    /// A cluster, by this mapping or by its own.
+    Live(Live, Option<PathBuf>),
+    /// A mapping alone.
+    Mapping(PathBuf),
 }
 
 /// How findings are written.
@@ -34,9 +47,15 @@ pub enum Output {
 ///
 /// [`Failure`] where the mapping cannot be read, the cluster cannot be found, or the output cannot be written.
 pub fn run(options: &Options, streams: &mut Streams<'_>) -> Result<Exit, Failure> {
-    let mapping = load_mapping(&options.config)?;
     let mut report = Report::default();
-    mapping::check(&mapping, &mut report);
+    match &options.checked {
+        Checked::Live(cluster, config) => {
+            let mapping = config.as_deref().map(load_mapping).transpose()?;
+            live::check(cluster, mapping, &mut report, streams.stderr)?;
+            report.sort();
+        }
+        Checked::Mapping(config) => mapping::check(&load_mapping(config)?, &mut report),
+    }
     match options.output {
         Output::Json => report.write_json(streams.stdout)?,
         Output::Table => report.write_table(streams.stdout, streams.colour)?,

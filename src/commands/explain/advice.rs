@@ -6,7 +6,11 @@ use super::{
     facts::ImageFacts,
     pods::{AtHand, Subject},
 };
-use crate::core::{decide::Reason, image::ImageRef, pod::{INJECT_LABEL, OPTED_IN}};
+use crate::core::{
+    decide::Reason,
+    image::ImageRef,
+    pod::{INJECT_LABEL, OPTED_IN},
+};
 
 /// What to do about a Pod and its images, in the order in which to do it; nothing where all is well. Whether the Pod's
 /// namespace has `opted_in` may be unknown.

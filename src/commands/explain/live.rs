@@ -41,17 +41,16 @@ pub(super) fn run(
     block_on(async {
         let cluster = live.cluster.connect().await?;
         let namespace = explainer.options.namespace.as_deref().unwrap_or(&cluster.namespace);
-        let (only, whose) = match live.all_namespaces {
-            true => (None, "all namespaces"),
-            false => (Some(namespace), namespace),
+        let (only, whose) = if live.all_namespaces {
+            (None, "all namespaces")
+        } else {
+            (Some(namespace), namespace)
         };
         let mut pages = PodPages::new(cluster.client.clone(), only);
         let mut known = Known::new(cluster.client);
-        let mut progress = Progress::new();
-        let unlisted = |source| ClusterError::Request {
-            attempt: format!("list the Pods of {whose}"),
-            source,
-        };
+        let mut progress = Progress::of("Pods");
+        let unlisted =
+            |source| ClusterError::Request { attempt: format!("list the Pods of {whose}"), source };
         while let Some(items) = pages.next().await.map_err(unlisted)? {
             let subjects: Vec<Subject> =
                 items.into_iter().filter_map(|pod| subject(pod, explainer)).collect();
@@ -63,7 +62,7 @@ pub(super) fn run(
             }
             progress.add(subjects.len(), stderr)?;
         }
-        if progress.pods == 0 {
+        if progress.count() == 0 {
             writeln!(stderr, "no Pod found in {whose}")?;
         }
         Ok(())

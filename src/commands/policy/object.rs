@@ -122,11 +122,7 @@ pub(super) fn policy(name: &str, variables: Vec<Variable>) -> Object<PolicySpec>
             namespace_selector: Selector {
                 match_expressions: vec![
                     requirement(INJECT_LABEL, "In", vec![OPTED_IN]),
-                    requirement(
-                        NAMESPACE_NAME,
-                        "NotIn",
-                        EXCLUDED_NAMESPACES.to_vec(),
-                    ),
+                    requirement(NAMESPACE_NAME, "NotIn", EXCLUDED_NAMESPACES.to_vec()),
                 ],
             },
             object_selector: Selector {

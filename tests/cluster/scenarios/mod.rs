@@ -3,6 +3,7 @@
 
 mod api_server;
 mod availability;
+mod check;
 mod command_line;
 mod controller;
 mod images;
@@ -87,6 +88,15 @@ pub(crate) fn on_a_control_plane(slot: &Slot) -> Vec<Trial> {
         api_server::audit_log,
         secret::applied_and_shown,
         secret::another_type_is_in_the_way,
+        check::sound,
+        check::each_field_changed,
+        check::served_by_another_leaf,
+        check::behind_a_service,
+        check::secrets_of_every_kind,
+        check::pod_from_before,
+        check::unlabelled_and_mislabelled,
+        check::of_nobody,
+        check::of_the_documented_role,
         policy::golden_cases,
         policy::image_vectors,
         policy::largest_mapping,

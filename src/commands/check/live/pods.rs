@@ -1,0 +1,313 @@
+//! The Pods that there are: what they need, what they lack, and what they wait for.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::super::{Check, finding::Report};
+use crate::{
+    commands::scan::waiting,
+    core::{
+        decide::{Knowledge, Reason, decide},
+        image::ImageRef,
+        pod::{INJECT_LABEL, OPTED_IN, Pod},
+        review::Request,
+    },
+};
+
+/// The label of a Pod that tells which of a Deployment's templates it is of (apps/v1, `DefaultDeploymentUniqueLabelKey`).
+const TEMPLATE_HASH: &str = "pod-template-hash";
+
+/// What is known of the Pods of a cluster so far.
+#[derive(Debug, Default)]
+pub(super) struct Usage {
+    /// By namespace that has opted in and Secret: the names of the images for which it is. None are for `always`.
+    pub(super) needs: BTreeMap<String, BTreeMap<String, BTreeSet<String>>>,
+    /// Pods that run without a Secret that they would get if they were new.
+    lacking: BTreeMap<Owner, Lacking>,
+    /// By namespace without the label: Pods that wait for an image that a rule covers.
+    hanging: BTreeMap<String, Hanging>,
+}
+
+/// What made a Pod; itself, where nothing did.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Owner {
+    namespace: String,
+    kind: String,
+    name: String,
+}
+
+#[derive(Debug, Default)]
+struct Lacking {
+    pods: Vec<String>,
+    secrets: BTreeSet<String>,
+    hangs: bool,
+}
+
+#[derive(Debug, Default)]
+struct Hanging {
+    pods: usize,
+    /// One of the images, and the line of a rule that covers it.
+    example: Option<(String, u32)>,
+}
+
+// === impl Usage ===
+
+impl Usage {
+    /// Takes a Pod in. Its namespace is `covered` where the API server asks about its new Pods.
+    pub(super) fn add(&mut self, object: &Value, covered: bool, known: &Knowledge) {
+        let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str);
+        let (Some(namespace), Some(name)) = (text("/metadata/namespace"), text("/metadata/name"))
+        else {
+            return;
+        };
+        // What has ended or is about to needs nothing any more.
+        if matches!(text("/status/phase"), Some("Succeeded" | "Failed"))
+            || text("/metadata/deletionTimestamp").is_some()
+        {
+            return;
+        }
+        let Ok(pod) = Pod::deserialize(object) else { return };
+        if !covered {
+            self.hang(namespace, object, &pod, known);
+            return;
+        }
+        let request = Request::create(namespace, pod.clone());
+        let decision = decide(&request, known);
+        if !matches!(decision.reason(), None | Some(Reason::AlreadyPresent)) {
+            return;
+        }
+        self.need(namespace, &pod, known);
+        if !decision.injected().is_empty() {
+            let lacking = self.lacking.entry(Owner::of(namespace, name, object)).or_default();
+            lacking.pods.push(name.to_owned());
+            lacking.secrets.extend(decision.injected().iter().map(ToString::to_string));
+            lacking.hangs |= !waiting(object).is_empty();
+        }
+    }
+
+    fn need(&mut self, namespace: &str, pod: &Pod<'_>, known: &Knowledge) {
+        let needs = self.needs.entry(namespace.to_owned()).or_default();
+        for secret in known.mapping.always() {
+            needs.entry(secret.to_string()).or_default();
+        }
+        let mut found = Vec::new();
+        for image in pod.images().filter_map(|it| ImageRef::parse(it.reference).ok()) {
+            known.mapping.matches(&image, namespace, &mut found);
+            for found in found.drain(..) {
+                needs.entry(found.secret.to_string()).or_default().insert(image.name());
+            }
+        }
+    }
+
+    fn hang(&mut self, namespace: &str, object: &Value, pod: &Pod<'_>, known: &Knowledge) {
+        let waiting = waiting(object);
+        let mut found = Vec::new();
+        let covered = pod.images().find_map(|image| {
+            waiting.iter().find(|it| it.container == image.owner)?;
+            let reference = ImageRef::parse(image.reference).ok()?;
+            known.mapping.matches(&reference, namespace, &mut found);
+            Some((image.reference.to_owned(), found.first()?.rule.line))
+        });
+        if let Some(covered) = covered {
+            let hanging = self.hanging.entry(namespace.to_owned()).or_default();
+            hanging.pods += 1;
+            hanging.example.get_or_insert(covered);
+        }
+    }
+
+    /// Says which Pods lack what, and where a label would help, which is where a namespace `may_opt_in`.
+    pub(super) fn report(&self, may_opt_in: impl Fn(&str) -> bool, report: &mut Report) {
+        for (owner, lacking) in &self.lacking {
+            owner.report(lacking, report);
+        }
+        for (namespace, Hanging { pods, example }) in &self.hanging {
+            let Some((image, line)) = example.as_ref().filter(|_| may_opt_in(namespace)) else {
+                continue;
+            };
+            let message = format!(
+                "{} for images that the mapping has a rule for, such as {image} (line {line}): \
+                 kubectl label namespace {namespace} {INJECT_LABEL}={OPTED_IN}",
+                if *pods == 1 { "a Pod waits".to_owned() } else { format!("{pods} Pods wait") },
+            );
+            report.note(Check::NotOptedIn, format!("namespace {namespace}"), message);
+        }
+    }
+}
+
+// === impl Owner ===
+
+impl Owner {
+    fn of(namespace: &str, name: &str, pod: &Value) -> Self {
+        let owner = |kind: &str, name: &str| Self {
+            namespace: namespace.to_owned(),
+            kind: kind.to_owned(),
+            name: name.to_owned(),
+        };
+        let text = |value: &Value, field: &str| value.get(field)?.as_str().map(str::to_owned);
+        let references = pod.pointer("/metadata/ownerReferences").and_then(Value::as_array);
+        let mut references = references.into_iter().flatten();
+        let controller = references.find(|it| it.get("controller") == Some(&Value::Bool(true)));
+        let controller = controller.and_then(|it| Some((text(it, "kind")?, text(it, "name")?)));
+        let Some((kind, made_by)) = controller else { return owner("Pod", name) };
+        // A Deployment names its ReplicaSets after itself and this hash.
+        let hash = pod.pointer("/metadata/labels").and_then(|labels| text(labels, TEMPLATE_HASH));
+        let deployment =
+            hash.as_deref().and_then(|hash| made_by.strip_suffix(hash)?.strip_suffix('-'));
+        match deployment.filter(|_| kind == "ReplicaSet") {
+            Some(deployment) => owner("Deployment", deployment),
+            None => owner(&kind, &made_by),
+        }
+    }
+
+    fn report(&self, Lacking { pods, secrets, hangs }: &Lacking, report: &mut Report) {
+        let secrets = secrets.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+        let one = pods.len() == 1;
+        let which = match (self.kind.as_str(), pods.as_slice()) {
+            ("Pod", _) => "it".to_owned(),
+            (_, [pod]) => format!("Pod {pod}"),
+            (_, pods) => format!("{} Pods", pods.len()),
+        };
+        let message = format!(
+            "{which} {} Secret {secrets}, which a new Pod gets{}. {}",
+            if one { "lacks" } else { "lack" },
+            match (hangs, one) {
+                (true, true) => ", and waits for an image",
+                (true, false) => ", and not all of them have their images",
+                (false, _) => "",
+            },
+            self.remedy(pods),
+        );
+        let place = format!("{} {}/{}", self.kind.to_lowercase(), self.namespace, self.name);
+        if *hangs {
+            report.error(Check::PodWithoutSecret, place, message);
+        } else {
+            report.warning(Check::PodWithoutSecret, place, message);
+        }
+    }
+
+    /// How to make its Pods anew: their lists cannot change.
+    fn remedy(&self, pods: &[String]) -> String {
+        let Self { namespace, kind, name } = self;
+        match kind.as_str() {
+            "DaemonSet" | "Deployment" | "StatefulSet" => {
+                let kind = kind.to_lowercase();
+                format!("New ones: kubectl rollout restart {kind}/{name} -n {namespace}")
+            }
+            "Job" => "Let the Job end, or delete it and create it again".to_owned(),
+            "Pod" => "Delete it and create it again: nothing else does".to_owned(),
+            _ => format!("New ones: kubectl delete pod -n {namespace} {}", pods.join(" ")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::mapping;
+
+    const MAPPING: &str = "rules: [{registries: [quay.io/acme], secret: acme}]\nalways: [debug]\n";
+
+    fn report(pods: &[(Value, bool)]) -> String {
+        let known = Knowledge { mapping: mapping::parse(MAPPING).unwrap(), own_namespace: None };
+        let mut usage = Usage::default();
+        for (pod, covered) in pods {
+            usage.add(pod, *covered, &known);
+        }
+        let mut report = Report::default();
+        usage.report(|namespace| namespace == "shop", &mut report);
+        let mut out = Vec::new();
+        report.write_json(&mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    fn pod(name: &str, owner: Option<(&str, &str)>, extra: &Value) -> Value {
+        let mut pod = json!({
+            "metadata": {"namespace": "shop", "name": name, "labels": {TEMPLATE_HASH: "7d4b9c"}},
+            "spec": {"containers": [{"name": "app", "image": "quay.io/acme/web:1"}]},
+        });
+        if let Some((kind, name)) = owner {
+            let reference = json!([{"kind": kind, "name": name, "controller": true}]);
+            pod["metadata"]["ownerReferences"] = reference;
+        }
+        json_patch::merge(&mut pod, extra);
+        pod
+    }
+
+    fn waits() -> Value {
+        let state = json!({"waiting": {"reason": "ErrImagePull"}});
+        json!({"status": {"containerStatuses": [{"name": "app", "state": state}]}})
+    }
+
+    #[test]
+    fn pods_of_one_owner_are_told_together() {
+        let web = |name| (pod(name, Some(("ReplicaSet", "web-7d4b9c")), &json!({})), true);
+        let told = report(&[web("web-7d4b9c-a"), web("web-7d4b9c-b")]);
+        assert_eq!(told.lines().count(), 1, "{told}");
+        assert!(told.contains("2 Pods lack Secret acme, debug, which a new Pod gets."), "{told}");
+        assert!(told.contains("kubectl rollout restart deployment/web -n shop"), "{told}");
+        assert!(told.contains(r#""severity":"warning""#), "{told}");
+    }
+
+    #[test]
+    fn each_owner_has_its_own_way_to_make_pods_anew() {
+        for (owner, remedy) in [
+            (None, "Delete it and create it again"),
+            (Some(("StatefulSet", "db")), "kubectl rollout restart statefulset/db -n shop"),
+            (Some(("Job", "once")), "Let the Job end"),
+            (Some(("ReplicaSet", "bare")), "kubectl delete pod -n shop a"),
+            (Some(("Rollout", "web")), "kubectl delete pod -n shop a"),
+        ] {
+            let told = report(&[(pod("a", owner, &json!({})), true)]);
+            assert!(told.contains(remedy), "{owner:?}: {told}");
+        }
+    }
+
+    #[test]
+    fn a_pod_that_hangs_is_worse() {
+        let told = report(&[(pod("a", None, &waits()), true)]);
+        assert!(told.contains(r#""severity":"error""#), "{told}");
+        assert!(
+            told.contains("it lacks Secret acme, debug, which a new Pod gets, and waits"),
+            "{told}"
+        );
+    }
+
+    #[test]
+    fn pods_that_need_nothing_are_not_told() {
+        let with = |extra: Value| (pod("a", None, &extra), true);
+        let told = report(&[
+            with(json!({"status": {"phase": "Succeeded"}})),
+            with(json!({"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}})),
+            with(json!({"metadata": {"labels": {INJECT_LABEL: "disabled"}}})),
+            with(json!({"spec": {"imagePullSecrets": [{"name": "debug"}, {"name": "acme"}]}})),
+            (pod("a", None, &json!({})), false),
+        ]);
+        assert_eq!(told, "");
+    }
+
+    #[test]
+    fn who_waits_without_the_label_is_told_of_it() {
+        let told = report(&[
+            (pod("a", None, &waits()), false),
+            (pod("b", None, &waits()), false),
+            (
+                pod(
+                    "c",
+                    None,
+                    &json!({"metadata": {"namespace": "kube-system"}, "status": waits()["status"]}),
+                ),
+                false,
+            ),
+        ]);
+        assert_eq!(told.lines().count(), 1, "{told}");
+        assert!(told.contains("2 Pods wait for images"), "{told}");
+        assert!(
+            told.contains("kubectl label namespace shop pullcred.dev/inject=enabled"),
+            "{told}"
+        );
+    }
+}

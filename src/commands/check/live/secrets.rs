@@ -1,0 +1,235 @@
+//! The Secrets of one namespace, as the kubelet reads them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::super::{Check, finding::Report, mapping::image_of};
+use crate::{
+    commands::{manifests::SecretManifest, scan::Asked},
+    core::{
+        image::ImageRef,
+        keyring::{
+            Keyring,
+            secret::{Contents, Entry},
+        },
+        rules::{Mapping, RegistryPattern, Rule},
+    },
+};
+
+/// How many Secrets of a namespace are looked at beyond those that its Pods need.
+const CANDIDATE_MAX: usize = 100;
+/// How many names are told in one message.
+const TOLD: usize = 5;
+
+/// What the rules have for a namespace.
+#[derive(Debug)]
+pub(super) struct Shelf<'m> {
+    namespace: &'m str,
+    mapping: &'m Mapping,
+    /// By Secret: the images of the namespace's Pods for which it is.
+    needs: &'m BTreeMap<String, BTreeSet<String>>,
+    /// All Secrets that a Pod of the namespace may get.
+    names: BTreeSet<&'m str>,
+    /// How many more there are.
+    left_out: usize,
+}
+
+// === impl Shelf ===
+
+impl<'m> Shelf<'m> {
+    /// The Secrets that Pods of `namespace` need, and those that rules have for it.
+    pub(super) fn new(
+        namespace: &'m str,
+        mapping: &'m Mapping,
+        needs: &'m BTreeMap<String, BTreeSet<String>>,
+    ) -> Self {
+        let mut names: BTreeSet<&str> = needs.keys().map(String::as_str).collect();
+        let of_rules = mapping.rules().iter().filter(|rule| holds(rule, namespace));
+        let candidates: BTreeSet<&str> = of_rules
+            .map(|rule| rule.secret.as_str())
+            .filter(|name| !names.contains(name))
+            .collect();
+        let left_out = candidates.len().saturating_sub(CANDIDATE_MAX);
+        names.extend(candidates.into_iter().take(CANDIDATE_MAX));
+        Self { namespace, mapping, needs, names, left_out }
+    }
+
+    /// What to ask for: namespace and name.
+    pub(super) fn names(&self) -> Vec<(String, String)> {
+        self.names.iter().map(|name| (self.namespace.to_owned(), (*name).to_owned())).collect()
+    }
+
+    /// Judges what was found.
+    pub(super) fn judge(&self, found: Vec<Asked>, report: &mut Report) {
+        let found: BTreeMap<String, _> = found.into_iter().map(|it| (it.name, it.found)).collect();
+        let (mut unknown, mut spare) = (Vec::new(), Vec::new());
+        let mut why_unknown = None;
+        for (name, found) in &found {
+            match found {
+                Ok(Some(secret)) => self.judge_one(name, secret, report),
+                Ok(None) => match self.needs.get(name).and_then(BTreeSet::first) {
+                    Some(image) => self.missing(name, image, report),
+                    None => spare.push(name.as_str()),
+                },
+                Err(why) => {
+                    unknown.push(name.as_str());
+                    why_unknown.get_or_insert(why);
+                }
+            }
+        }
+        let place = || format!("namespace {}", self.namespace);
+        if !spare.is_empty() {
+            let message = format!(
+                "these Secrets of its rules are not there, and no Pod needs them yet: {}",
+                some(&spare)
+            );
+            report.note(Check::MissingSecret, place(), message);
+        }
+        if let Some(why) = why_unknown {
+            report.not_seen(place(), &format!("Secret {}: {why}", some(&unknown)));
+        }
+        if self.left_out > 0 {
+            let why =
+                format!("{} more Secrets are too many where no Pod needs them", self.left_out);
+            report.not_seen(place(), &why);
+        }
+    }
+
+    fn place(&self, secret: &str) -> String {
+        format!("secret {}/{secret}", self.namespace)
+    }
+
+    fn missing(&self, name: &str, image: &str, report: &mut Report) {
+        let image_ref = ImageRef::parse(image).ok();
+        let registry = image_ref.as_ref().map_or("HOST", ImageRef::registry);
+        let message = format!(
+            "it is not there, but Pods with {image} need it: pullcred secret --registry {registry} --name {name} -n {} \
+             --username USER --password-stdin --apply",
+            self.namespace
+        );
+        report.error(Check::MissingSecret, self.place(name), message);
+    }
+
+    fn judge_one(&self, name: &str, secret: &SecretManifest, report: &mut Report) {
+        let place = self.place(name);
+        match secret.contents() {
+            Err(error) => {
+                let message = format!(
+                    "the kubelet cannot read it, and pulls nothing for a Pod that lists it, not even public images: {error}"
+                );
+                report.error(Check::UnreadableSecret, place, message);
+            }
+            Ok(Contents::Ignored(why)) => {
+                let message = format!(
+                    "the kubelet passes it over: {why}. A type cannot be changed: delete it and make it anew by \
+                     pullcred secret"
+                );
+                report.error(Check::SecretType, place, message);
+            }
+            Ok(Contents::Entries(entries)) => {
+                let keys = entries.iter().map(|entry| entry.key.clone());
+                let keyring = Keyring::new([(name, keys)]);
+                match self.needs.get(name).filter(|images| !images.is_empty()) {
+                    Some(images) => images_open(&place, images, &entries, &keyring, report),
+                    None => self.patterns_open(name, &entries, &keyring, report),
+                }
+            }
+        }
+    }
+
+    /// Where no Pod tells what it must open: whether it opens what the rules say.
+    fn patterns_open(&self, name: &str, entries: &[Entry], keyring: &Keyring, report: &mut Report) {
+        let rules = self.mapping.rules().iter();
+        let rules =
+            rules.filter(|rule| rule.secret.as_str() == name && holds(rule, self.namespace));
+        for (rule, pattern) in rules.flat_map(|rule| rule.patterns.iter().map(move |it| (rule, it)))
+        {
+            let image = image_of(pattern);
+            let opens = |image: &ImageRef<'_>| !keyring.lookup(image).is_empty();
+            if pattern.is_glob()
+                || ImageRef::parse(&image).is_ok_and(|image| opens(&image))
+                || entries.iter().any(|entry| is_below(entry, pattern))
+            {
+                continue;
+            }
+            let message = format!(
+                "it has no login for {pattern} (line {}), but for {}",
+                rule.line,
+                keys(entries)
+            );
+            report.warning(Check::NoLogin, self.place(name), message);
+        }
+    }
+}
+
+/// Whether a Secret opens the images of Pods.
+fn images_open(
+    place: &str,
+    images: &BTreeSet<String>,
+    entries: &[Entry],
+    keyring: &Keyring,
+    report: &mut Report,
+) {
+    let mut closed = Vec::new();
+    let mut reason = None;
+    let mut tried = BTreeSet::new();
+    for name in images {
+        let Ok(image) = ImageRef::parse(name) else { continue };
+        let offers = keyring.lookup(&image);
+        if offers.is_empty() {
+            closed.push(name.as_str());
+            let missed = keyring.near_misses(&image);
+            reason = reason.or(missed
+                .first()
+                .map(|it| format!("its key {} does not match, since {}", it.key, it.reason)));
+        }
+        tried.extend(offers.into_iter().map(|offer| offer.key));
+    }
+    if !closed.is_empty() {
+        let only = reason.unwrap_or_else(|| format!("it has one for {}", keys(entries)));
+        let message = format!("it has no login for {}: {only}", some(&closed));
+        report.error(Check::NoLogin, place, message);
+    }
+    for entry in entries.iter().filter(|entry| tried.contains(&entry.key)) {
+        let lacks = match (entry.login.username().is_empty(), entry.login.has_password()) {
+            (true, true) => "no user",
+            (true, false) => "neither user nor password",
+            (false, false) => "no password",
+            (false, true) => continue,
+        };
+        let message =
+            format!("the entry {} has {lacks}: make the Secret anew by pullcred secret", entry.key);
+        report.warning(Check::IncompleteLogin, place, message);
+    }
+}
+
+/// Whether a rule holds in a namespace.
+fn holds(rule: &Rule, namespace: &str) -> bool {
+    rule.namespaces.is_empty() || rule.namespaces.iter().any(|it| it.covers(namespace))
+}
+
+/// Whether an entry is for a part of what a pattern covers.
+fn is_below(entry: &Entry, pattern: &RegistryPattern) -> bool {
+    let image = image_of(pattern);
+    let covered = image.strip_suffix("app").unwrap_or(&image);
+    entry.key.index_key().is_some_and(|key| key.as_str().starts_with(covered))
+}
+
+fn keys(entries: &[Entry]) -> String {
+    if entries.is_empty() {
+        return "nothing".to_owned();
+    }
+    let keys: Vec<String> = entries.iter().map(|entry| entry.key.to_string()).collect();
+    some(&keys.iter().map(String::as_str).collect::<Vec<_>>())
+}
+
+/// The first of some names, and how many more there are.
+fn some(names: &[&str]) -> String {
+    let told = names.iter().take(TOLD).copied().collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(TOLD) {
+        0 => told,
+        more => format!("{told} and {more} more"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

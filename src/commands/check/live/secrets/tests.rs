@@ -1,0 +1,99 @@
+use std::collections::BTreeMap;
+
+use serde_json::json;
+
+use super::*;
+use crate::mapping;
+
+const MAPPING: &str = r#"
+rules:
+  - registries: [quay.io/acme]
+    secret: acme
+  - registries: ["*.ecr.example.com"]
+    secret: ecr
+  - registries: [other.example.com]
+    secret: other
+    namespaces: [elsewhere]
+always: [debug]
+"#;
+
+const PULL: &str = "kubernetes.io/dockerconfigjson";
+const PASSWORD: &str = "hunter2";
+
+/// Finds of the Secret `name` in `shop`, whose Pods need it for `images`.
+fn judged(name: &str, found: Option<(&str, &str)>, images: &[&str]) -> String {
+    let mapping = mapping::parse(MAPPING).unwrap();
+    let images: BTreeSet<String> = images.iter().map(ToString::to_string).collect();
+    let needs = if images.is_empty() {
+        BTreeMap::new()
+    } else {
+        BTreeMap::from([(name.to_owned(), images)])
+    };
+    let shelf = Shelf::new("shop", &mapping, &needs);
+    let secret = found.map(|(type_, text)| {
+        let data = BTreeMap::from([(".dockerconfigjson".to_owned(), text.as_bytes().to_vec())]);
+        SecretManifest::new(name.to_owned(), None, Some(type_.to_owned()), data)
+    });
+    let asked = Asked { namespace: "shop".to_owned(), name: name.to_owned(), found: Ok(secret) };
+    let mut report = Report::default();
+    shelf.judge(vec![asked], &mut report);
+    let mut out = Vec::new();
+    report.write_json(&mut out).unwrap();
+    let told = String::from_utf8(out).unwrap();
+    assert!(!told.contains(PASSWORD), "{told}");
+    told
+}
+
+fn login(registry: &str) -> String {
+    json!({"auths": {registry: {"username": "robot", "password": PASSWORD}}}).to_string()
+}
+
+#[test]
+fn a_secret_that_pods_need_must_open_their_images() {
+    let image = &["quay.io/acme/web"][..];
+    let with = |text: &str| judged("acme", Some((PULL, text)), image);
+    assert_eq!(with(&login("quay.io")), "");
+    assert_eq!(with(&login("quay.io/acme/web")), "");
+    let no_user = json!({"auths": {"quay.io": {"password": PASSWORD}}}).to_string();
+    let in_the_key = login(&format!("https://robot:{PASSWORD}@ghcr.io"));
+    for (told, part) in [
+        (judged("acme", None, image), "missing-secret\",\"where\":\"secret shop/acme\""),
+        (judged("acme", Some(("Opaque", "{}")), image), "secret-type"),
+        (judged("acme", Some((PULL, "")), image), "secret-type"),
+        (with(PASSWORD), "unreadable-secret"),
+        (with("{}"), "no login for quay.io/acme/web: it has one for nothing"),
+        (with(&in_the_key), "it has one for https://…@ghcr.io"),
+        (with(&login("quay.io/Acme")), "its key quay.io/Acme does not match, since"),
+        (with(&no_user), "the entry quay.io has no user"),
+    ] {
+        assert_eq!(told.lines().count(), 1, "{told}");
+        assert!(told.contains(part), "{part}: {told}");
+    }
+}
+
+#[test]
+fn a_secret_that_no_pod_needs_yet_is_held_against_its_rule() {
+    let with = |text: &str| judged("acme", Some((PULL, text)), &[]);
+    for text in [login("quay.io"), login("quay.io/acme"), login("quay.io/acme/web")] {
+        assert_eq!(with(&text), "", "{text}");
+    }
+    for text in [login("ghcr.io"), login("quay.io/other"), login("quay.io/acmeevil")] {
+        let told = with(&text);
+        assert!(told.contains("warning") && told.contains("quay.io/acme (line 3)"), "{told}");
+    }
+    // Which of the registries of a glob there will be, nobody knows.
+    assert_eq!(judged("ecr", Some((PULL, &login("quay.io"))), &[]), "");
+    assert!(judged("acme", None, &[]).contains("note"));
+}
+
+#[test]
+fn only_what_the_rules_have_for_a_namespace_is_asked_for() {
+    let mapping = mapping::parse(MAPPING).unwrap();
+    let needs = BTreeMap::from([("debug".to_owned(), BTreeSet::new())]);
+    let names = |namespace, needs| {
+        let names = Shelf::new(namespace, &mapping, needs).names();
+        names.into_iter().map(|(_, name)| name).collect::<Vec<_>>()
+    };
+    assert_eq!(names("shop", &needs), ["acme", "debug", "ecr"]);
+    assert_eq!(names("elsewhere", &BTreeMap::new()), ["acme", "ecr", "other"]);
+}

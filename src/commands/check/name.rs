@@ -1,0 +1,173 @@
+//! The names of checks.
+
+use std::fmt;
+
+use serde::{Serialize, Serializer};
+
+/// What was checked: a name for programs, which stays the same from release to release.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Check {
+    /// The registration's `caBundle`.
+    CaBundle,
+    /// What the webhook's Pods serve with.
+    Certificate,
+    /// A pattern for Docker Hub that none of its images writes.
+    DockerHub,
+    /// What stands there twice.
+    Duplicate,
+    /// The addresses behind the webhook's Service.
+    Endpoints,
+    /// A namespace that never gets anything.
+    ExcludedNamespace,
+    /// What the API server does where the webhook does not answer.
+    FailurePolicy,
+    /// An entry of a Secret without a user or a password.
+    IncompleteLogin,
+    /// The label of a namespace.
+    Label,
+    /// The mapping as a whole.
+    Mapping,
+    /// The registration's further conditions.
+    MatchConditions,
+    /// A Secret that is not there.
+    MissingSecret,
+    /// The registration's selector of namespaces.
+    NamespaceSelector,
+    /// A Secret without a login for a registry.
+    NoLogin,
+    /// A registry on the node itself.
+    NodeItself,
+    /// Pods that hang in a namespace without the label.
+    NotOptedIn,
+    /// What could not be looked at.
+    NotSeen,
+    /// The registration's selector of Pods.
+    ObjectSelector,
+    /// Pods that run without a Secret that they would get now.
+    PodWithoutSecret,
+    /// The path that the API server posts to.
+    Path,
+    /// Whether there is a registration.
+    Registration,
+    /// Whether the API server asks again after other webhooks.
+    Reinvocation,
+    /// The version of reviews.
+    ReviewVersions,
+    /// The requests that the API server asks about.
+    Rules,
+    /// The type of a Secret, and whether there is anything in it.
+    SecretType,
+    /// The webhook's Service.
+    Service,
+    /// A rule that changes nothing.
+    Shadowed,
+    /// Whether the API server may ask in dry runs.
+    SideEffects,
+    /// How long the API server waits.
+    Timeout,
+    /// One pattern with several Secrets.
+    TwoSecrets,
+    /// A pattern that no Secret opens.
+    Unreachable,
+    /// A Secret that fails every pull.
+    UnreadableSecret,
+    /// A Secret that no Pod ever gets.
+    UnusedSecret,
+    /// A port that images leave out.
+    UsualPort,
+}
+
+// === impl Check ===
+
+impl Check {
+    /// Every check, in the order of their names.
+    pub const ALL: [Self; 34] = [
+        Self::CaBundle,
+        Self::Certificate,
+        Self::DockerHub,
+        Self::Duplicate,
+        Self::Endpoints,
+        Self::ExcludedNamespace,
+        Self::FailurePolicy,
+        Self::IncompleteLogin,
+        Self::Label,
+        Self::Mapping,
+        Self::MatchConditions,
+        Self::MissingSecret,
+        Self::NamespaceSelector,
+        Self::NoLogin,
+        Self::NodeItself,
+        Self::NotOptedIn,
+        Self::NotSeen,
+        Self::ObjectSelector,
+        Self::PodWithoutSecret,
+        Self::Path,
+        Self::Registration,
+        Self::Reinvocation,
+        Self::ReviewVersions,
+        Self::Rules,
+        Self::SecretType,
+        Self::Service,
+        Self::Shadowed,
+        Self::SideEffects,
+        Self::Timeout,
+        Self::TwoSecrets,
+        Self::Unreachable,
+        Self::UnreadableSecret,
+        Self::UnusedSecret,
+        Self::UsualPort,
+    ];
+
+    /// The name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::CaBundle => "ca-bundle",
+            Self::Certificate => "certificate",
+            Self::DockerHub => "docker-hub",
+            Self::Duplicate => "duplicate",
+            Self::Endpoints => "endpoints",
+            Self::ExcludedNamespace => "excluded-namespace",
+            Self::FailurePolicy => "failure-policy",
+            Self::IncompleteLogin => "incomplete-login",
+            Self::Label => "label",
+            Self::Mapping => "mapping",
+            Self::MatchConditions => "match-conditions",
+            Self::MissingSecret => "missing-secret",
+            Self::NamespaceSelector => "namespace-selector",
+            Self::NoLogin => "no-login",
+            Self::NodeItself => "node-itself",
+            Self::NotOptedIn => "not-opted-in",
+            Self::NotSeen => "not-seen",
+            Self::ObjectSelector => "object-selector",
+            Self::PodWithoutSecret => "pod-without-secret",
+            Self::Path => "path",
+            Self::Registration => "registration",
+            Self::Reinvocation => "reinvocation",
+            Self::ReviewVersions => "review-versions",
+            Self::Rules => "rules",
+            Self::SecretType => "secret-type",
+            Self::Service => "service",
+            Self::Shadowed => "shadowed",
+            Self::SideEffects => "side-effects",
+            Self::Timeout => "timeout",
+            Self::TwoSecrets => "two-secrets",
+            Self::Unreachable => "unreachable",
+            Self::UnreadableSecret => "unreadable-secret",
+            Self::UnusedSecret => "unused-secret",
+            Self::UsualPort => "usual-port",
+        }
+    }
+}
+
+impl fmt::Display for Check {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl Serialize for Check {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}

@@ -1,0 +1,14 @@
+//! `pullcred check --live`: what it says of a sound set-up, and of each thing that is broken in one.
+
+mod clinic;
+mod namespaces;
+mod registration;
+mod rights;
+mod service;
+
+pub(crate) use self::{
+    namespaces::{pod_from_before, secrets_of_every_kind, unlabelled_and_mislabelled},
+    registration::{each_field_changed, served_by_another_leaf, sound},
+    rights::{of_nobody, of_the_documented_role},
+    service::behind_a_service,
+};

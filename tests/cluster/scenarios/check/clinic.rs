@@ -1,0 +1,237 @@
+//! A sound set-up, to be broken: a webhook of the scenario's own, and one namespace that it covers.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::Stdio,
+    sync::Arc,
+};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+
+use crate::{
+    cluster::{Cluster, MAPPING, loopback},
+    fixtures::{Pod, pod},
+    namespace::{Namespace, PRIVATE_IMAGE},
+    pki::User,
+    pullcred::Pullcred,
+    registration::{COLLECTION, Registration, WEBHOOK},
+};
+
+/// In every password here: no output may have it.
+pub(super) const CANARY: &str = "canary-of-the-doctor";
+
+/// Where the patient lives.
+pub(super) struct Clinic {
+    pub(super) cluster: Arc<Cluster>,
+    pub(super) namespace: Namespace,
+    name: &'static str,
+    listen: SocketAddr,
+    mapping: PathBuf,
+    _webhook: Pullcred,
+}
+
+/// What the doctor said.
+#[derive(Debug)]
+pub(super) struct Diagnosis {
+    code: Option<i32>,
+    findings: Vec<Value>,
+    pub(super) summary: String,
+}
+
+// === impl Clinic ===
+
+impl Clinic {
+    /// A registration, its webhook, and a namespace, all of this name. No Pod is in it yet, and no Secret.
+    pub(super) async fn new(cluster: Arc<Cluster>, name: &'static str) -> Result<Self> {
+        let namespace = cluster.apart(name).await?;
+        let listen = loopback();
+        let webhook = cluster.start_webhook(name, listen, "127.0.0.1", MAPPING).await?;
+        Registration::url(name, listen, cluster.webhooks())
+            .only_in(&[name])
+            .create(cluster.api())
+            .await?;
+        let mapping = cluster.control_plane().folder().join(format!("{name}.yaml"));
+        Ok(Self { cluster, namespace, name, listen, mapping, _webhook: webhook })
+    }
+
+    /// Makes what a Pod with a private image needs, and the Pod.
+    pub(super) async fn with_a_pod(self) -> Result<Self> {
+        self.secret(PRIVATE_IMAGE.1, &docker_config(REGISTRY)).await?;
+        self.namespace.until_injected().await?;
+        self.namespace.create_pod(private_pod("app")).await?;
+        Ok(self)
+    }
+
+    /// Makes a pull Secret of this content.
+    pub(super) async fn secret(&self, name: &str, content: &str) -> Result<()> {
+        self.secret_of_type(name, "kubernetes.io/dockerconfigjson", content).await
+    }
+
+    pub(super) async fn secret_of_type(
+        &self,
+        name: &str,
+        type_: &str,
+        content: &str,
+    ) -> Result<()> {
+        let secret = json!({
+            "apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "type": type_,
+            "stringData": {".dockerconfigjson": content},
+        });
+        self.namespace.create_object("/api/v1", "secrets", &secret).await.map(drop)
+    }
+
+    /// Changes the one webhook of the registration; `null` removes a field.
+    pub(super) async fn change(&self, mut webhook: Value) -> Result<()> {
+        webhook["name"] = WEBHOOK.into();
+        let path = format!("{COLLECTION}/{}", self.name);
+        let change = json!({"webhooks": [webhook]});
+        self.cluster.api().patch(&path, &change).await?.ok().map(drop)
+    }
+
+    /// Makes the registration anew, as it was.
+    pub(super) async fn restore(&self) -> Result<()> {
+        self.delete_registration().await?;
+        Registration::url(self.name, self.listen, self.cluster.webhooks())
+            .only_in(&[self.name])
+            .create(self.cluster.api())
+            .await
+    }
+
+    pub(super) async fn delete_registration(&self) -> Result<()> {
+        self.cluster.api().delete(&format!("{COLLECTION}/{}", self.name)).await?.ok().map(drop)
+    }
+
+    /// Where the webhook answers.
+    pub(super) fn listen(&self) -> SocketAddr {
+        self.listen
+    }
+
+    /// The file with its mapping.
+    pub(super) fn mapping(&self) -> &Path {
+        &self.mapping
+    }
+
+    /// Examines the namespace, the registration and the mapping.
+    pub(super) async fn examine(&self) -> Result<Diagnosis> {
+        let mapping = self.mapping.display().to_string();
+        examine(
+            &self.cluster,
+            User::ADMIN,
+            &[
+                "--namespace",
+                self.namespace.name(),
+                "--webhook-config",
+                self.name,
+                "--config",
+                &mapping,
+            ],
+        )
+        .await
+    }
+
+    /// The same as a table, with the summary: for the report.
+    pub(super) async fn table(&self) -> Result<String> {
+        let mapping = self.mapping.display().to_string();
+        let (_, stdout, stderr) = run(
+            &self.cluster,
+            User::ADMIN,
+            &[
+                "--namespace",
+                self.namespace.name(),
+                "--webhook-config",
+                self.name,
+                "--config",
+                &mapping,
+            ],
+        )
+        .await?;
+        Ok(stdout + &stderr)
+    }
+}
+
+/// The registry of the private image.
+pub(super) const REGISTRY: &str = "registry.cn-shanghai.aliyuncs.com";
+
+/// A Docker config with one login.
+pub(super) fn docker_config(registry: &str) -> String {
+    json!({"auths": {registry: {"username": "robot", "password": CANARY}}}).to_string()
+}
+
+pub(super) fn private_pod(name: &str) -> Pod {
+    pod(name).image(PRIVATE_IMAGE.0)
+}
+
+/// Runs `pullcred check --live` with these arguments.
+pub(super) async fn examine(cluster: &Cluster, user: User, args: &[&str]) -> Result<Diagnosis> {
+    let (code, stdout, stderr) =
+        run(cluster, user, &[args, &["--output", "json"]].concat()).await?;
+    let findings = stdout.lines().map(serde_json::from_str).collect::<Result<Vec<Value>, _>>();
+    let findings = findings.with_context(|| format!("{stdout}{stderr}"))?;
+    let summary = stderr.lines().last().unwrap_or_default().to_owned();
+    Ok(Diagnosis { code, findings, summary })
+}
+
+async fn run(
+    cluster: &Cluster,
+    user: User,
+    args: &[&str],
+) -> Result<(Option<i32>, String, String)> {
+    let mut command = Pullcred::command();
+    command.args(["check", "--live"]).args(args);
+    command.arg("--kubeconfig").arg(cluster.control_plane().kubeconfig(user)?);
+    command.stdin(Stdio::null()).env_remove("PULLCRED_CONFIG");
+    let output = tokio::task::spawn_blocking(move || command.output()).await??;
+    let (stdout, stderr) = (String::from_utf8(output.stdout)?, String::from_utf8(output.stderr)?);
+    ensure!(!stdout.contains(CANARY) && !stderr.contains(CANARY), "a password is told");
+    Ok((output.status.code(), stdout, stderr))
+}
+
+// === impl Diagnosis ===
+
+impl Diagnosis {
+    /// Nothing worse than a note was found.
+    pub(super) fn is_sound(&self) -> Result<()> {
+        ensure!(
+            self.code == Some(0) && self.summary.starts_with("0 errors, 0 warnings"),
+            "{self:?}"
+        );
+        Ok(())
+    }
+
+    /// Just this was found, notes aside, and its text has `part` in it.
+    pub(super) fn is(&self, severity: &str, check: &str, place: &str, part: &str) -> Result<()> {
+        let serious = self.findings.iter().filter(|it| it["severity"] != "note").count();
+        ensure!(serious == 1 && self.code == Some(1), "not {check} alone: {self:#?}");
+        self.has(severity, check, place, part)
+    }
+
+    /// This was found among others.
+    pub(super) fn has(&self, severity: &str, check: &str, place: &str, part: &str) -> Result<()> {
+        let is_it = |it: &Value| {
+            it["severity"] == severity
+                && it["check"] == check
+                && it["where"] == place
+                && it["message"].as_str().is_some_and(|message| message.contains(part))
+        };
+        ensure!(
+            self.findings.iter().any(is_it),
+            "no {severity} {check} at {place} with {part:?}: {self:#?}"
+        );
+        Ok(())
+    }
+
+    /// What the API server refused to tell.
+    pub(super) fn forbidden(&self) -> Vec<&Value> {
+        let is_refused =
+            |it: &&Value| it["message"].as_str().is_some_and(|it| it.contains("forbidden"));
+        self.findings.iter().filter(is_refused).collect()
+    }
+
+    /// Where something could not be looked at.
+    pub(super) fn not_seen(&self) -> Vec<&str> {
+        let notes = self.findings.iter().filter(|it| it["check"] == "not-seen");
+        notes.filter_map(|it| it["where"].as_str()).collect()
+    }
+}
