@@ -1,11 +1,6 @@
 //! A sound set-up, to be broken: a webhook of the scenario's own, and one namespace that it covers.
 
-use std::{
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    process::Stdio,
-    sync::Arc,
-};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
@@ -15,7 +10,7 @@ use crate::{
     fixtures::{Pod, pod},
     namespace::{Namespace, PRIVATE_IMAGE},
     pki::User,
-    pullcred::Pullcred,
+    pullcred::{Pullcred, Said},
     registration::{COLLECTION, Registration, WEBHOOK},
 };
 
@@ -35,7 +30,7 @@ pub(super) struct Clinic {
 /// What the doctor said.
 #[derive(Debug)]
 pub(super) struct Diagnosis {
-    code: Option<i32>,
+    code: i32,
     findings: Vec<Value>,
     pub(super) summary: String,
 }
@@ -108,46 +103,30 @@ impl Clinic {
         self.listen
     }
 
-    /// The file with its mapping.
-    pub(super) fn mapping(&self) -> &Path {
-        &self.mapping
-    }
-
     /// Examines the namespace, the registration and the mapping.
     pub(super) async fn examine(&self) -> Result<Diagnosis> {
-        let mapping = self.mapping.display().to_string();
-        examine(
-            &self.cluster,
-            User::ADMIN,
-            &[
-                "--namespace",
-                self.namespace.name(),
-                "--webhook-config",
-                self.name,
-                "--config",
-                &mapping,
-            ],
-        )
-        .await
+        let args = self.args();
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        examine(&self.cluster, User::ADMIN, &args).await
     }
 
     /// The same as a table, with the summary: for the report.
     pub(super) async fn table(&self) -> Result<String> {
+        let args = self.args();
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        let Said { stdout, stderr, .. } = run(&self.cluster, User::ADMIN, &args).await?;
+        Ok((stdout + &stderr).trim().to_owned())
+    }
+
+    /// The namespace, the registration and the mapping.
+    pub(super) fn args(&self) -> Vec<String> {
+        let value = |flag: &str, value: &str| format!("--{flag}={value}");
         let mapping = self.mapping.display().to_string();
-        let (_, stdout, stderr) = run(
-            &self.cluster,
-            User::ADMIN,
-            &[
-                "--namespace",
-                self.namespace.name(),
-                "--webhook-config",
-                self.name,
-                "--config",
-                &mapping,
-            ],
-        )
-        .await?;
-        Ok(stdout + &stderr)
+        vec![
+            value("namespace", self.namespace.name()),
+            value("webhook-config", self.name),
+            value("config", &mapping),
+        ]
     }
 }
 
@@ -165,27 +144,23 @@ pub(super) fn private_pod(name: &str) -> Pod {
 
 /// Runs `pullcred check --live` with these arguments.
 pub(super) async fn examine(cluster: &Cluster, user: User, args: &[&str]) -> Result<Diagnosis> {
-    let (code, stdout, stderr) =
-        run(cluster, user, &[args, &["--output", "json"]].concat()).await?;
+    let args = [args, &["--output", "json"]].concat();
+    let Said { code, stdout, stderr } = run(cluster, user, &args).await?;
     let findings = stdout.lines().map(serde_json::from_str).collect::<Result<Vec<Value>, _>>();
     let findings = findings.with_context(|| format!("{stdout}{stderr}"))?;
     let summary = stderr.lines().last().unwrap_or_default().to_owned();
     Ok(Diagnosis { code, findings, summary })
 }
 
-async fn run(
-    cluster: &Cluster,
-    user: User,
-    args: &[&str],
-) -> Result<(Option<i32>, String, String)> {
+async fn run(cluster: &Cluster, user: User, args: &[&str]) -> Result<Said> {
     let mut command = Pullcred::command();
     command.args(["check", "--live"]).args(args);
     command.arg("--kubeconfig").arg(cluster.control_plane().kubeconfig(user)?);
-    command.stdin(Stdio::null()).env_remove("PULLCRED_CONFIG");
-    let output = tokio::task::spawn_blocking(move || command.output()).await??;
-    let (stdout, stderr) = (String::from_utf8(output.stdout)?, String::from_utf8(output.stderr)?);
-    ensure!(!stdout.contains(CANARY) && !stderr.contains(CANARY), "a password is told");
-    Ok((output.status.code(), stdout, stderr))
+    command.env_remove("PULLCRED_CONFIG");
+    let said = Said::by(command, "").await?;
+    let tells = said.stdout.contains(CANARY) || said.stderr.contains(CANARY);
+    ensure!(!tells, "a password is told");
+    Ok(said)
 }
 
 // === impl Diagnosis ===
@@ -193,17 +168,14 @@ async fn run(
 impl Diagnosis {
     /// Nothing worse than a note was found.
     pub(super) fn is_sound(&self) -> Result<()> {
-        ensure!(
-            self.code == Some(0) && self.summary.starts_with("0 errors, 0 warnings"),
-            "{self:?}"
-        );
+        ensure!(self.code == 0 && self.summary.starts_with("0 errors, 0 warnings"), "{self:?}");
         Ok(())
     }
 
     /// Just this was found, notes aside, and its text has `part` in it.
     pub(super) fn is(&self, severity: &str, check: &str, place: &str, part: &str) -> Result<()> {
         let serious = self.findings.iter().filter(|it| it["severity"] != "note").count();
-        ensure!(serious == 1 && self.code == Some(1), "not {check} alone: {self:#?}");
+        ensure!(serious == 1 && self.code == 1, "not {check} alone: {self:#?}");
         self.has(severity, check, place, part)
     }
 

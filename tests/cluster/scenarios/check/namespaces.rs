@@ -28,7 +28,7 @@ pub(crate) async fn secrets_of_every_kind(cluster: Arc<Cluster>) -> Result<Repor
         "--registry registry.cn-shanghai.aliyuncs.com",
     )?;
     let mut report =
-        Report::new().seen("`check --live`, the Secret is not there", clinic.table().await?.trim());
+        Report::new().seen("`check --live`, the Secret is not there", clinic.table().await?);
 
     let pull = "kubernetes.io/dockerconfigjson";
     let without_password = json!({"auths": {REGISTRY: {"username": "robot"}}}).to_string();
@@ -74,7 +74,7 @@ pub(crate) async fn pod_from_before(cluster: Arc<Cluster>) -> Result<Report> {
     let remedy = format!("kubectl rollout restart deployment/web -n {name}");
     late.is("warning", "pod-without-secret", &format!("deployment {name}/web"), &remedy)?;
     Ok(Report::new()
-        .seen("`check --live`, a Deployment from before the label", clinic.table().await?.trim()))
+        .seen("`check --live`, a Deployment from before the label", clinic.table().await?))
 }
 
 /// Labels that do not do what somebody may think.
@@ -104,5 +104,5 @@ pub(crate) async fn unlabelled_and_mislabelled(cluster: Arc<Cluster>) -> Result<
     let labelled = clinic.examine().await?;
     labelled.is("error", "pod-without-secret", &format!("pod {name}/app"), "waits for an image")?;
     Ok(Report::new()
-        .seen("`check --live`, a Pod that hangs and lacks a Secret", clinic.table().await?.trim()))
+        .seen("`check --live`, a Pod that hangs and lacks a Secret", clinic.table().await?))
 }

@@ -20,7 +20,7 @@ pub(crate) async fn sound(cluster: Arc<Cluster>) -> Result<Report> {
     let diagnosis = clinic.examine().await?;
     diagnosis.is_sound()?;
     assert!(diagnosis.not_seen().is_empty(), "{diagnosis:?}");
-    Ok(Report::new().seen("`pullcred check --live`, all is well", clinic.table().await?.trim()))
+    Ok(Report::new().seen("`pullcred check --live`, all is well", clinic.table().await?))
 }
 
 /// Each change gives its own finding, and no other.
@@ -94,7 +94,7 @@ pub(crate) async fn each_field_changed(cluster: Arc<Cluster>) -> Result<Report> 
     clinic.examine().await?.is("error", "certificate", &url, "signed by none")?;
     Ok(Report::new()
         .seen("`check --live`, a field of the registration changed each time", told.join("; "))
-        .seen("`check --live`, the caBundle of a stranger", clinic.table().await?.trim()))
+        .seen("`check --live`, the caBundle of a stranger", clinic.table().await?))
 }
 
 /// The registration is as it should be, but what answers has a certificate for another name.
@@ -117,5 +117,5 @@ pub(crate) async fn served_by_another_leaf(cluster: Arc<Cluster>) -> Result<Repo
     clinic.delete_registration().await?;
     let gone = clinic.examine().await?;
     gone.is("error", "registration", &format!("registration {name}"), "no Pod gets a Secret")?;
-    Ok(Report::new().seen("`check --live`, no registration", clinic.table().await?.trim()))
+    Ok(Report::new().seen("`check --live`, no registration", clinic.table().await?))
 }

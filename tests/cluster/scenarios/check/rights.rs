@@ -26,8 +26,8 @@ pub(crate) async fn of_the_documented_role(cluster: Arc<Cluster>) -> Result<Repo
     let name = "check-rights";
     let doctor = User::named("check-doctor");
     let clinic = Clinic::new(cluster, name).await?.with_a_pod().await?;
-    let config = clinic.mapping().display().to_string();
-    let args = ["--namespace", name, "--webhook-config", name, "--config", &config];
+    let args = clinic.args();
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
     let before = examine(&clinic.cluster, doctor, &args).await?;
     before.is_sound()?;
     assert_eq!(before.not_seen().len(), 2, "{before:?}");
@@ -51,7 +51,7 @@ pub(crate) async fn of_the_documented_role(cluster: Arc<Cluster>) -> Result<Repo
     let after = examine(&clinic.cluster, doctor, &args).await?;
     after.is_sound()?;
     // The whole cluster, where other scenarios do as they like: nothing of it is out of reach.
-    let whole = examine(&clinic.cluster, doctor, &["--config", &config]).await?;
+    let whole = examine(&clinic.cluster, doctor, &args[2..]).await?;
     let forbidden = whole.forbidden();
     assert!(forbidden.is_empty(), "{forbidden:?}");
     Ok(Report::new()
