@@ -31,9 +31,12 @@ type client struct {
 	endpoints []string // where a Service would lead; one is chosen for each connection
 	latencies []time.Duration
 	errors    map[string]int
+	failures  []span
 	ok        atomic.Int64
-	failed    atomic.Int64
 }
+
+// span is the time that a call took.
+type span struct{ began, ended time.Time }
 
 func newClient(folder string) (*client, error) {
 	review, err := os.ReadFile(filepath.Join(folder, "review.json"))
@@ -87,7 +90,7 @@ func (c *client) call() {
 	c.mutex.Lock()
 	defer c.mutex.Unlock()
 	if err != nil {
-		c.failed.Add(1)
+		c.failures = append(c.failures, span{start, start.Add(took)})
 		c.errors[kind(err)]++
 		return
 	}
@@ -159,9 +162,21 @@ func (c *client) summary() map[string]any {
 	c.mutex.Lock()
 	defer c.mutex.Unlock()
 	return map[string]any{
-		"ok": c.ok.Load(), "failed": c.failed.Load(), "errors": c.errors,
+		"ok": c.ok.Load(), "failed": len(c.failures), "errors": c.errors,
 		"p50_us": quantile(c.latencies, 0.50), "p99_us": quantile(c.latencies, 0.99),
 	}
+}
+
+// failedWithin is how many calls failed that both began and ended in this time.
+func (c *client) failedWithin(from, to time.Time) (count int) {
+	c.mutex.Lock()
+	defer c.mutex.Unlock()
+	for _, call := range c.failures {
+		if call.began.After(from) && call.ended.Before(to) {
+			count++
+		}
+	}
+	return count
 }
 
 // forget forgets the latencies so far.

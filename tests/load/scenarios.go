@@ -64,6 +64,7 @@ func rollouts(o options) (map[string]any, error) {
 		}
 	}
 	stop()
+	// In a cluster the calls go on, or the API server closes what it has not used for 90 seconds.
 	c.http.CloseIdleConnections()
 	leaving.Wait()
 	summary := c.summary()
@@ -97,15 +98,16 @@ func slow(o options) (map[string]any, error) {
 	for n := range o.slow {
 		group.Go(func() { slowly(w.address, n, done) })
 	}
-	most := 0
+	most, connections := 0, 0
 	for end := time.Now().Add(o.seconds); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
 		most = max(most, w.rss())
+		connections = max(connections, w.metric("pullcred_connections"))
 	}
 	summary := c.summary()
 	stop()
 	close(done)
 	group.Wait()
-	summary["slow_clients"] = o.slow
+	summary["slow_clients"], summary["connections_most"] = o.slow, connections
 	summary["p50_us_before"], summary["p99_us_before"] = before["p50_us"], before["p99_us"]
 	summary["rss_kib_before"], summary["rss_kib_most"] = rssBefore, most
 	return summary, nil
@@ -166,6 +168,11 @@ func drip(connection net.Conn, text string, done chan struct{}) bool {
 	}
 }
 
+const (
+	certificateLoads = `pullcred_certificate_reloads_total{result="success"}`
+	mappingLoads     = `pullcred_config_reloads_total{result="success"}`
+)
+
 // swaps replaces certificate and mapping under load, as the kubelet replaces mounted files.
 func swaps(o options) (map[string]any, error) {
 	c, err := newClient(o.folder)
@@ -179,13 +186,23 @@ func swaps(o options) (map[string]any, error) {
 	defer w.kill()
 	c.lead(w.address)
 	stop := c.load(o.callers)
-	pause := o.seconds / time.Duration(2*o.rounds)
+	begin := time.Now()
+	leaves := map[string]bool{}
 	for n := range o.rounds {
-		// The next of the two pairs, and a mapping that differs by a comment.
+		// The next of the two pairs. Callers then need new connections, and so is the one that tells which pair is served.
 		if err := swap(o.folder, "data-"+strconv.Itoa((n+1)%2)); err != nil {
 			return nil, err
 		}
-		time.Sleep(pause)
+		if err := w.until(certificateLoads, n+2); err != nil {
+			return nil, err
+		}
+		c.http.CloseIdleConnections()
+		leaf, err := w.leaf()
+		if err != nil {
+			return nil, err
+		}
+		leaves[leaf] = true
+		// A mapping that differs by a comment.
 		mapping := fmt.Sprintf("# version %d\nalways: [pull]\n", n)
 		staged := filepath.Join(o.folder, "mapping.new")
 		if err := os.WriteFile(staged, []byte(mapping), 0o600); err != nil {
@@ -194,12 +211,14 @@ func swaps(o options) (map[string]any, error) {
 		if err := os.Rename(staged, filepath.Join(o.folder, "mapping.yaml")); err != nil {
 			return nil, err
 		}
-		time.Sleep(pause)
+		if err := w.until(mappingLoads, n+2); err != nil {
+			return nil, err
+		}
+		time.Sleep(time.Until(begin.Add(o.seconds * time.Duration(n+1) / time.Duration(o.rounds))))
 	}
 	stop()
 	summary := c.summary()
-	summary["certificate_loads"] = w.metric(`pullcred_certificate_reloads_total{result="success"}`)
-	summary["mapping_loads"] = w.metric(`pullcred_config_reloads_total{result="success"}`)
+	summary["certificate_loads"], summary["mapping_loads"], summary["leaves"] = w.metric(certificateLoads), w.metric(mappingLoads), len(leaves)
 	summary["bad_loads"] = w.metric(`pullcred_certificate_reloads_total{result="failure"}`) + w.metric(`pullcred_config_reloads_total{result="failure"}`)
 	return summary, nil
 }
@@ -259,29 +278,27 @@ func kill(o options) (map[string]any, error) {
 		defer stop()
 	}
 	mortal, other := clients[0], clients[1]
-	var lost, afterwards int64
+	var alive int // how many failed though the webhook lived all the time that they took
 	var away time.Duration
+	from := time.Now()
 	for range o.rounds {
 		time.Sleep(o.seconds / time.Duration(2*o.rounds))
-		before := mortal.failed.Load()
-		webhooks[0].kill()
 		killed := time.Now()
+		alive += mortal.failedWithin(from, killed)
+		webhooks[0].kill()
 		again, err := startAt(o, webhooks[0].address)
 		if err != nil {
 			return nil, err
 		}
 		webhooks[0] = again
-		away = max(away, time.Since(killed))
-		// Calls from before may take a moment to fail.
-		time.Sleep(100 * time.Millisecond)
-		back := mortal.failed.Load()
-		lost += back - before
-		time.Sleep(o.seconds / time.Duration(2*o.rounds))
-		afterwards += mortal.failed.Load() - back
+		from = time.Now()
+		away = max(away, from.Sub(killed))
 	}
-	summary := other.summary()
-	summary["failed"] = other.failed.Load() + afterwards
-	summary["kills"], summary["lost_with_the_killed"], summary["away_us_most"] = o.rounds, lost, away.Microseconds()
-	summary["ok_of_the_killed"] = mortal.ok.Load()
+	time.Sleep(o.seconds / time.Duration(2*o.rounds))
+	alive += mortal.failedWithin(from, time.Now())
+	summary, ofMortal := other.summary(), mortal.summary()
+	summary["failed"] = summary["failed"].(int) + alive
+	summary["kills"], summary["lost_with_the_killed"], summary["away_us_most"] = o.rounds, ofMortal["failed"].(int)-alive, away.Microseconds()
+	summary["ok_of_the_killed"] = ofMortal["ok"]
 	return summary, nil
 }

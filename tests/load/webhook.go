@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -124,4 +125,28 @@ func (w *webhook) metric(sample string) int {
 		}
 	}
 	return 0
+}
+
+// until waits for a sample to reach a value, and no more than that.
+func (w *webhook) until(sample string, value int) error {
+	for range 500 {
+		if w.metric(sample) >= value {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	if is := w.metric(sample); is != value {
+		return fmt.Errorf("%s is %d and not %d", sample, is, value)
+	}
+	return nil
+}
+
+// leaf is the serial number of the certificate with which a new connection is served.
+func (w *webhook) leaf() (string, error) {
+	connection, err := tls.Dial("tcp", w.address, &tls.Config{InsecureSkipVerify: true})
+	if err != nil {
+		return "", err
+	}
+	defer connection.Close()
+	return connection.ConnectionState().PeerCertificates[0].SerialNumber.String(), nil
 }
