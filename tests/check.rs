@@ -58,11 +58,20 @@ fn mistakes_are_a_matter_of_usage() {
     for args in [
         vec!["check"],
         vec!["check", "--config", "no-such-file.yaml"],
+        vec!["check", "--config", "check/clean.yaml", "--namespace", "shop"],
+        vec!["check", "--live", "--config", "no-such-file.yaml"],
         vec!["check", "--config", path.to_str().unwrap()],
     ] {
         let run = run(&args, "");
         assert_eq!((run.code, run.stdout.as_str()), (Some(2), ""), "{}", run.shown());
     }
+}
+
+#[test]
+fn without_a_cluster_there_is_nothing_to_report() {
+    let run = run(&["check", "--live", "--kubeconfig", "no-such-file"], "");
+    assert_eq!((run.code, run.stdout.as_str()), (Some(1), ""), "{}", run.shown());
+    assert!(run.stderr.contains("the kubeconfig cannot be used"), "{}", run.stderr);
 }
 
 #[test]

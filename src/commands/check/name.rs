@@ -43,10 +43,10 @@ pub enum Check {
     NotSeen,
     /// The registration's selector of Pods.
     ObjectSelector,
-    /// Pods that run without a Secret that they would get now.
-    PodWithoutSecret,
     /// The path that the API server posts to.
     Path,
+    /// Pods that run without a Secret that they would get now.
+    PodWithoutSecret,
     /// Whether there is a registration.
     Registration,
     /// Whether the API server asks again after other webhooks.
@@ -100,8 +100,8 @@ impl Check {
         Self::NotOptedIn,
         Self::NotSeen,
         Self::ObjectSelector,
-        Self::PodWithoutSecret,
         Self::Path,
+        Self::PodWithoutSecret,
         Self::Registration,
         Self::Reinvocation,
         Self::ReviewVersions,
@@ -140,8 +140,8 @@ impl Check {
             Self::NotOptedIn => "not-opted-in",
             Self::NotSeen => "not-seen",
             Self::ObjectSelector => "object-selector",
-            Self::PodWithoutSecret => "pod-without-secret",
             Self::Path => "path",
+            Self::PodWithoutSecret => "pod-without-secret",
             Self::Registration => "registration",
             Self::Reinvocation => "reinvocation",
             Self::ReviewVersions => "review-versions",

@@ -213,6 +213,9 @@ impl Doctor<'_> {
         let only = self.live.namespace.as_deref();
         let labels = match namespaces::read(&self.client, only).await {
             Ok(labels) => labels,
+            Err(kube::Error::Api(status)) if status.is_not_found() => {
+                return Err(Failure::trouble(status.message.clone()));
+            }
             Err(error) => {
                 let place =
                     only.map_or("namespaces".to_owned(), |name| format!("namespace {name}"));

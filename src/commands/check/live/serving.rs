@@ -23,6 +23,8 @@ use crate::commands::{cluster::told, scan::PAGE};
 
 /// How long a hand-shake may take, with all that is on the way.
 const HANDSHAKE: Duration = Duration::from_secs(10);
+/// How long to wait for the reason of a stream that has ended.
+const REFUSAL: Duration = Duration::from_secs(1);
 /// How many Pods of the webhook shake hands: more have the same Secret.
 const POD_MAX: usize = 8;
 /// The port of a Service that a registration names none of (admissionregistration.k8s.io/v1).
@@ -171,6 +173,10 @@ impl Serving<'_> {
         let Ok(name) = ServerName::try_from(format!("{service}.{namespace}.svc")) else { return };
         let pods = Api::<Pod>::namespaced(self.client.clone(), namespace);
         let mut first_failure = None;
+        if !ready.is_empty() && ready.iter().all(|endpoint| endpoint.pod.is_none()) {
+            let place = format!("service {namespace}/{service}");
+            report.not_seen(place, "no Pods are behind it, so there is no port to forward");
+        }
         for Endpoint { pod, port } in ready.iter().take(POD_MAX) {
             let Some(pod) = pod else { continue };
             match forwarded(&pods, pod, *port, &name).await {
@@ -247,11 +253,12 @@ async fn forwarded(
         let stream = forwarder.take_stream(port).ok_or("the stream is gone")?;
         let chain = match handshake::chain(stream, name.to_owned()).await {
             Ok(chain) => Ok(chain),
-            // A stream that just ends has its reason in the other one.
-            Err(error) => match refusal {
-                Some(refusal) => Err(refusal.await.unwrap_or_else(|| error.to_string())),
-                None => Err(error.to_string()),
-            },
+            // A stream that just ends may have its reason in the other one.
+            Err(error) => {
+                let refusal = async { refusal?.await };
+                let refusal = timeout(REFUSAL, refusal).await.ok().flatten();
+                Err(refusal.unwrap_or_else(|| error.to_string()))
+            }
         };
         forwarder.abort();
         chain

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::{
     cluster::{Cluster, MAPPING, loopback},
+    control_plane::ControlPlane,
     fixtures::{Pod, pod},
     namespace::{Namespace, PRIVATE_IMAGE},
     pki::User,
@@ -107,14 +108,15 @@ impl Clinic {
     pub(super) async fn examine(&self) -> Result<Diagnosis> {
         let args = self.args();
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
-        examine(&self.cluster, User::ADMIN, &args).await
+        examine(self.cluster.control_plane(), User::ADMIN, &args).await
     }
 
     /// The same as a table, with the summary: for the report.
     pub(super) async fn table(&self) -> Result<String> {
         let args = self.args();
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
-        let Said { stdout, stderr, .. } = run(&self.cluster, User::ADMIN, &args).await?;
+        let Said { stdout, stderr, .. } =
+            run(self.cluster.control_plane(), User::ADMIN, &args).await?;
         Ok((stdout + &stderr).trim().to_owned())
     }
 
@@ -143,19 +145,23 @@ pub(super) fn private_pod(name: &str) -> Pod {
 }
 
 /// Runs `pullcred check --live` with these arguments.
-pub(super) async fn examine(cluster: &Cluster, user: User, args: &[&str]) -> Result<Diagnosis> {
+pub(super) async fn examine(
+    control_plane: &ControlPlane,
+    user: User,
+    args: &[&str],
+) -> Result<Diagnosis> {
     let args = [args, &["--output", "json"]].concat();
-    let Said { code, stdout, stderr } = run(cluster, user, &args).await?;
+    let Said { code, stdout, stderr } = run(control_plane, user, &args).await?;
     let findings = stdout.lines().map(serde_json::from_str).collect::<Result<Vec<Value>, _>>();
     let findings = findings.with_context(|| format!("{stdout}{stderr}"))?;
     let summary = stderr.lines().last().unwrap_or_default().to_owned();
     Ok(Diagnosis { code, findings, summary })
 }
 
-async fn run(cluster: &Cluster, user: User, args: &[&str]) -> Result<Said> {
+pub(super) async fn run(control_plane: &ControlPlane, user: User, args: &[&str]) -> Result<Said> {
     let mut command = Pullcred::command();
     command.args(["check", "--live"]).args(args);
-    command.arg("--kubeconfig").arg(cluster.control_plane().kubeconfig(user)?);
+    command.arg("--kubeconfig").arg(control_plane.kubeconfig(user)?);
     command.env_remove("PULLCRED_CONFIG");
     let said = Said::by(command, "").await?;
     let tells = said.stdout.contains(CANARY) || said.stderr.contains(CANARY);

@@ -6,10 +6,10 @@ use anyhow::Result;
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
 
-use super::clinic::Clinic;
+use super::clinic::{Clinic, run};
 use crate::{
     cluster::{Cluster, MAPPING, loopback},
-    pki::Authority,
+    pki::{Authority, User},
     registration::INJECT,
     report::Report,
 };
@@ -117,5 +117,11 @@ pub(crate) async fn served_by_another_leaf(cluster: Arc<Cluster>) -> Result<Repo
     clinic.delete_registration().await?;
     let gone = clinic.examine().await?;
     gone.is("error", "registration", &format!("registration {name}"), "no Pod gets a Secret")?;
-    Ok(Report::new().seen("`check --live`, no registration", clinic.table().await?))
+    let table = clinic.table().await?;
+
+    let args = ["--namespace=no-such-namespace"];
+    let typo = run(clinic.cluster.control_plane(), User::ADMIN, &args).await?;
+    assert_eq!((typo.code, typo.stdout.as_str()), (1, ""), "{}", typo.stderr);
+    assert!(typo.stderr.contains("\"no-such-namespace\" not found"), "{}", typo.stderr);
+    Ok(Report::new().seen("`check --live`, no registration", table))
 }

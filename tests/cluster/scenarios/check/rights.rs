@@ -14,7 +14,7 @@ const ROLE: &str = include_str!("../../../../examples/check-rights.yaml");
 /// Without any right, each thing is a note, and there is nothing to fail for.
 pub(crate) async fn of_nobody(cluster: Arc<Cluster>) -> Result<Report> {
     let nobody = User::named("check-nobody");
-    let diagnosis = examine(&cluster, nobody, &[]).await?;
+    let diagnosis = examine(cluster.control_plane(), nobody, &[]).await?;
     diagnosis.is_sound()?;
     assert_eq!(diagnosis.not_seen(), ["registration", "mapping", "namespaces"]);
     diagnosis.has("note", "not-seen", "registration", "is forbidden")?;
@@ -28,7 +28,7 @@ pub(crate) async fn of_the_documented_role(cluster: Arc<Cluster>) -> Result<Repo
     let clinic = Clinic::new(cluster, name).await?.with_a_pod().await?;
     let args = clinic.args();
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
-    let before = examine(&clinic.cluster, doctor, &args).await?;
+    let before = examine(clinic.cluster.control_plane(), doctor, &args).await?;
     before.is_sound()?;
     assert_eq!(before.not_seen().len(), 2, "{before:?}");
 
@@ -45,13 +45,13 @@ pub(crate) async fn of_the_documented_role(cluster: Arc<Cluster>) -> Result<Repo
     let bindings = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings";
     clinic.cluster.api().post(bindings, &binding).await?.ok()?;
     crate::wait::until("the rights of the documented role", async || {
-        Ok(examine(&clinic.cluster, doctor, &args).await?.not_seen().is_empty())
+        Ok(examine(clinic.cluster.control_plane(), doctor, &args).await?.not_seen().is_empty())
     })
     .await?;
-    let after = examine(&clinic.cluster, doctor, &args).await?;
+    let after = examine(clinic.cluster.control_plane(), doctor, &args).await?;
     after.is_sound()?;
     // The whole cluster, where other scenarios do as they like: nothing of it is out of reach.
-    let whole = examine(&clinic.cluster, doctor, &args[2..]).await?;
+    let whole = examine(clinic.cluster.control_plane(), doctor, &args[2..]).await?;
     let forbidden = whole.forbidden();
     assert!(forbidden.is_empty(), "{forbidden:?}");
     Ok(Report::new()

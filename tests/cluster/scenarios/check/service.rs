@@ -98,7 +98,7 @@ pub(crate) async fn behind_a_service(cluster: Arc<Cluster>) -> Result<Report> {
 /// Without `--config`: the mapping is that of the webhook's Pod.
 async fn look(cluster: &Cluster, patient: &Namespace) -> Result<Diagnosis> {
     let args = ["--namespace", patient.name(), "--webhook-config", patient.name()];
-    examine(cluster, User::ADMIN, &args).await
+    examine(cluster.control_plane(), User::ADMIN, &args).await
 }
 
 /// A Service, a Pod that it selects, with mapping and certificate mounted, and an `EndpointSlice` by hand: no kubelet says
