@@ -19,6 +19,9 @@ use crate::{
 /// The label of a Pod that tells which of a Deployment's templates it is of (apps/v1, `DefaultDeploymentUniqueLabelKey`).
 const TEMPLATE_HASH: &str = "pod-template-hash";
 
+/// How many Pods are named in a command to delete them.
+const NAMED: usize = 5;
+
 /// What is known of the Pods of a cluster so far.
 #[derive(Debug, Default)]
 pub(super) struct Usage {
@@ -197,6 +200,9 @@ impl Owner {
             }
             "Job" => "Let the Job end, or delete it and create it again".to_owned(),
             "Pod" => "Delete it and create it again: nothing else does".to_owned(),
+            _ if pods.len() > NAMED => {
+                format!("New ones: delete them, and {kind} {name} makes others")
+            }
             _ => format!("New ones: kubectl delete pod -n {namespace} {}", pods.join(" ")),
         }
     }
@@ -264,6 +270,17 @@ mod tests {
             let told = report(&[(pod("a", owner, &json!({})), true)]);
             assert!(told.contains(remedy), "{owner:?}: {told}");
         }
+    }
+
+    #[test]
+    fn many_pods_are_not_named_one_by_one() {
+        let pods: Vec<_> = (0..300)
+            .map(|n| (pod(&format!("web-{n}"), Some(("ReplicaSet", "bare")), &json!({})), true))
+            .collect();
+        let told = report(&pods);
+        assert!(told.contains("300 Pods lack Secret acme, debug"), "{told}");
+        assert!(told.contains("delete them, and ReplicaSet bare makes others"), "{told}");
+        assert!(told.len() < 400, "{told}");
     }
 
     #[test]

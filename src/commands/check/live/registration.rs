@@ -2,7 +2,7 @@
 //!
 //! Selectors are judged by what they select, not by how they are written: clouds add terms of their own.
 
-use std::{collections::BTreeMap, fmt};
+use std::collections::BTreeMap;
 
 use k8s_openapi::{
     api::admissionregistration::v1::{MutatingWebhook, RuleWithOperations},
@@ -248,15 +248,6 @@ impl FailurePolicy {
             Some("Ignore") => Self::Ignore,
             Some(_) | None => Self::Fail,
         }
-    }
-}
-
-impl fmt::Display for FailurePolicy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Fail => "Fail",
-            Self::Ignore => "Ignore",
-        })
     }
 }
 
