@@ -7,7 +7,9 @@ mod rights;
 mod service;
 
 pub(crate) use self::{
-    namespaces::{pod_from_before, secrets_of_every_kind, unlabelled_and_mislabelled},
+    namespaces::{
+        more_pods_than_a_page, pod_from_before, secrets_of_every_kind, unlabelled_and_mislabelled,
+    },
     registration::{each_field_changed, served_by_another_leaf, sound},
     rights::{of_nobody, of_the_documented_role},
     service::behind_a_service,

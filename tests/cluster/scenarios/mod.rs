@@ -94,6 +94,7 @@ pub(crate) fn on_a_control_plane(slot: &Slot) -> Vec<Trial> {
         check::behind_a_service,
         check::secrets_of_every_kind,
         check::pod_from_before,
+        check::more_pods_than_a_page,
         check::unlabelled_and_mislabelled,
         check::of_nobody,
         check::of_the_documented_role,

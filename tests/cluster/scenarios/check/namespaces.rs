@@ -8,7 +8,7 @@ use serde_json::json;
 use super::clinic::{CANARY, Clinic, REGISTRY, docker_config, private_pod};
 use crate::{
     cluster::Cluster, fixtures::workload, namespace::PRIVATE_IMAGE, registration::INJECT,
-    report::Report,
+    report::Report, wait::until,
 };
 
 /// The one Secret that a Pod needs, in every way in which it does not open the image.
@@ -75,6 +75,31 @@ pub(crate) async fn pod_from_before(cluster: Arc<Cluster>) -> Result<Report> {
     late.is("warning", "pod-without-secret", &format!("deployment {name}/web"), &remedy)?;
     Ok(Report::new()
         .seen("`check --live`, a Deployment from before the label", clinic.table().await?))
+}
+
+/// More Pods than the API server gives at a time, told in one line.
+pub(crate) async fn more_pods_than_a_page(cluster: Arc<Cluster>) -> Result<Report> {
+    const PODS: usize = 260;
+    let name = "check-pages";
+    let clinic = Clinic::new(cluster, name).await?;
+    clinic.namespace.label(INJECT, None).await?;
+    clinic.namespace.until_left_alone(PRIVATE_IMAGE.0).await?;
+    clinic.secret(PRIVATE_IMAGE.1, &docker_config(REGISTRY)).await?;
+    let mut set = workload("ReplicaSet", private_pod("many"));
+    set["spec"]["replicas"] = PODS.into();
+    clinic.namespace.create_object("/apis/apps/v1", "replicasets", &set).await?;
+    until("all Pods of the ReplicaSet", async || {
+        let set = clinic.namespace.object("/apis/apps/v1", "replicasets/many").await?;
+        Ok(set["status"]["replicas"] == PODS)
+    })
+    .await?;
+
+    clinic.namespace.label(INJECT, "enabled").await?;
+    let told = format!("{PODS} Pods lack Secret {}", PRIVATE_IMAGE.1);
+    let diagnosis = clinic.examine().await?;
+    diagnosis.is("warning", "pod-without-secret", &format!("replicaset {name}/many"), &told)?;
+    clinic.namespace.delete_object("/apis/apps/v1", "replicasets/many").await?;
+    Ok(Report::new().seen(format!("`check --live`, {PODS} Pods"), diagnosis.summary))
 }
 
 /// Labels that do not do what somebody may think.
