@@ -29,10 +29,12 @@ impl<'t> Lines<'t> {
         self.prefix(at).chars().count()
     }
 
-    /// The spaces before `at`, if there is nothing else before it on its line.
+    /// The spaces before `at`, if there is nothing else before it on its line. Looks no further back than these, since all of
+    /// a document may stand on one line.
     pub(super) fn indent(self, at: usize) -> Option<&'t str> {
-        let prefix = self.prefix(at);
-        prefix.bytes().all(|byte| matches!(byte, b' ' | b'\t')).then_some(prefix)
+        let before = self.before(at);
+        let rest = before.trim_end_matches([' ', '\t']);
+        (rest.is_empty() || rest.ends_with('\n')).then(|| self.0.get(rest.len()..at)).flatten()
     }
 
     /// How the line of `at` ends; a last line without an end is like the first.
