@@ -6,10 +6,13 @@ use super::{
     facts::ImageFacts,
     pods::{AtHand, Subject},
 };
-use crate::core::{
-    decide::Reason,
-    image::ImageRef,
-    pod::{INJECT_LABEL, OPTED_IN},
+use crate::{
+    commands::secret::how_to_make,
+    core::{
+        decide::Reason,
+        image::ImageRef,
+        pod::{INJECT_LABEL, OPTED_IN},
+    },
 };
 
 /// What to do about a Pod and its images, in the order in which to do it; nothing where all is well. Whether the Pod's
@@ -90,9 +93,5 @@ fn for_image(subject: &Subject, facts: &ImageFacts<'_>, at_hand: &AtHand) -> Opt
 fn make(secret: &str, namespace: &str, images: &[ImageFacts<'_>]) -> String {
     let for_secret = images.iter().filter(|it| it.rules.iter().any(|rule| rule.secret == secret));
     let hosts: BTreeSet<&str> = for_secret.map(|facts| facts.registry.as_str()).collect();
-    let hosts = hosts.into_iter().collect::<Vec<_>>().join(" ");
-    let hosts = if hosts.is_empty() { "HOST" } else { &hosts };
-    format!(
-        "docker login, then pullcred secret --registry {hosts} --name {secret} -n {namespace} --apply"
-    )
+    how_to_make(secret, namespace, &hosts)
 }

@@ -8,7 +8,7 @@ mod registry;
 mod show;
 mod verify;
 
-use std::{io::Write, path::PathBuf};
+use std::{collections::BTreeSet, io::Write, path::PathBuf};
 
 use self::{
     docker_config::DockerConfig,
@@ -25,6 +25,15 @@ use crate::core::image::ImageRef;
 pub use self::registry::{Registry, RegistryError};
 pub use self::show::Shown;
 pub use crate::core::rules::SecretName;
+
+/// What a person types to make a Secret for these registries, in a cluster.
+pub(super) fn how_to_make(name: &str, namespace: &str, registries: &BTreeSet<&str>) -> String {
+    let registries = registries.iter().copied().collect::<Vec<_>>().join(" ");
+    let registries = if registries.is_empty() { "HOST" } else { &registries };
+    format!(
+        "docker login, then pullcred secret --registry {registries} --name {name} -n {namespace} --apply"
+    )
+}
 
 /// What to do.
 #[derive(Debug)]

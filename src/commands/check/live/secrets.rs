@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::{Check, finding::Report, mapping::image_of};
 use crate::{
-    commands::{manifests::SecretManifest, scan::Asked},
+    commands::{manifests::SecretManifest, scan::Asked, secret::how_to_make},
     core::{
         image::ImageRef,
         keyring::{
@@ -67,7 +67,12 @@ impl<'m> Shelf<'m> {
             match found {
                 Ok(Some(secret)) => self.judge_one(name, secret, report),
                 Ok(None) => match self.needs.get(name).and_then(BTreeSet::first) {
-                    Some(image) => self.missing(name, image, report),
+                    Some(image) => {
+                        let make = self.how_to_make(name);
+                        let message =
+                            format!("it is not there, but Pods with {image} need it: {make}");
+                        report.error(Check::MissingSecret, self.place(name), message);
+                    }
                     None => spare.push(name.as_str()),
                 },
                 Err(why) => {
@@ -79,7 +84,7 @@ impl<'m> Shelf<'m> {
         let place = || format!("namespace {}", self.namespace);
         if !spare.is_empty() {
             let message = format!(
-                "these Secrets of its rules are not there, and no Pod needs them yet: {}",
+                "these Secrets of the mapping are not there, and no image of a Pod needs them yet: {}",
                 some(&spare)
             );
             report.note(Check::MissingSecret, place(), message);
@@ -98,15 +103,22 @@ impl<'m> Shelf<'m> {
         format!("secret {}/{secret}", self.namespace)
     }
 
-    fn missing(&self, name: &str, image: &str, report: &mut Report) {
-        let image_ref = ImageRef::parse(image).ok();
-        let registry = image_ref.as_ref().map_or("HOST", ImageRef::registry);
-        let message = format!(
-            "it is not there, but Pods with {image} need it: pullcred secret --registry {registry} --name {name} -n {} \
-             --username USER --password-stdin --apply",
-            self.namespace
-        );
-        report.error(Check::MissingSecret, self.place(name), message);
+    /// What a person types to make the Secret.
+    fn how_to_make(&self, name: &str) -> String {
+        let images = self.needs.get(name).into_iter().flatten();
+        let images: Vec<_> = images.filter_map(|image| ImageRef::parse(image).ok()).collect();
+        let mut registries: BTreeSet<&str> = images.iter().map(ImageRef::registry).collect();
+        if registries.is_empty() {
+            let rules = self.rules_of(name).flat_map(|rule| &rule.patterns);
+            registries.extend(rules.filter(|it| !it.is_glob()).map(RegistryPattern::host));
+        }
+        how_to_make(name, self.namespace, &registries)
+    }
+
+    /// The rules of the namespace that name a Secret.
+    fn rules_of(&self, name: &str) -> impl Iterator<Item = &'m Rule> {
+        let rules = self.mapping.rules().iter();
+        rules.filter(move |rule| rule.secret.as_str() == name && holds(rule, self.namespace))
     }
 
     fn judge_one(&self, name: &str, secret: &SecretManifest, report: &mut Report) {
@@ -114,14 +126,16 @@ impl<'m> Shelf<'m> {
         match secret.contents() {
             Err(error) => {
                 let message = format!(
-                    "the kubelet cannot read it, and pulls nothing for a Pod that lists it, not even public images: {error}"
+                    "the kubelet cannot read it, and pulls nothing for a Pod that lists it, not even public images: {error}. \
+                     Make it anew: {}",
+                    self.how_to_make(name)
                 );
                 report.error(Check::UnreadableSecret, place, message);
             }
             Ok(Contents::Ignored(why)) => {
                 let message = format!(
-                    "the kubelet passes it over: {why}. A type cannot be changed: delete it and make it anew by \
-                     pullcred secret"
+                    "the kubelet passes it over: {why}. Delete it, since a type cannot be changed, and make it anew: {}",
+                    self.how_to_make(name)
                 );
                 report.error(Check::SecretType, place, message);
             }
@@ -138,11 +152,8 @@ impl<'m> Shelf<'m> {
 
     /// Where no Pod tells what it must open: whether it opens what the rules say.
     fn patterns_open(&self, name: &str, entries: &[Entry], keyring: &Keyring, report: &mut Report) {
-        let rules = self.mapping.rules().iter();
-        let rules =
-            rules.filter(|rule| rule.secret.as_str() == name && holds(rule, self.namespace));
-        for (rule, pattern) in rules.flat_map(|rule| rule.patterns.iter().map(move |it| (rule, it)))
-        {
+        let patterns = |rule: &'m Rule| rule.patterns.iter().map(move |it| (rule, it));
+        for (rule, pattern) in self.rules_of(name).flat_map(patterns) {
             let image = image_of(pattern);
             let opens = |image: &ImageRef<'_>| !keyring.lookup(image).is_empty();
             if pattern.is_glob()
@@ -196,8 +207,7 @@ fn images_open(
             (false, false) => "no password",
             (false, true) => continue,
         };
-        let message =
-            format!("the entry {} has {lacks}: make the Secret anew by pullcred secret", entry.key);
+        let message = format!("the entry {} has {lacks}: make the Secret anew", entry.key);
         report.warning(Check::IncompleteLogin, place, message);
     }
 }

@@ -25,7 +25,7 @@ pub(crate) async fn secrets_of_every_kind(cluster: Arc<Cluster>) -> Result<Repor
         "error",
         "missing-secret",
         &place,
-        "--registry registry.cn-shanghai.aliyuncs.com",
+        "docker login, then pullcred secret --registry registry.cn-shanghai.aliyuncs.com --name aliyun",
     )?;
     let mut report =
         Report::new().seen("`check --live`, the Secret is not there", clinic.table().await?);
