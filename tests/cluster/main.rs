@@ -13,7 +13,7 @@
 //! | [`node`] | the control plane that scenarios share with a node, which runs containers |
 //! | [`setting`], [`stage`] | where they play, and what is torn down |
 //! | [`api`], [`namespace`], [`fixtures`], [`wait`], [`audit`] | the words that scenarios are written in |
-//! | [`sidecar`] | a second webhook, of somebody else |
+//! | [`sidecar`], [`handshake`] | a second webhook, of somebody else; a caller of webhooks |
 //! | [`scenarios`], [`report`] | the tests, and the table of what they read back |
 //!
 //! `cargo test --test cluster` runs them, `-- --list` names them, `-- NAME` runs some. The table of
@@ -26,6 +26,7 @@ mod audit;
 mod cluster;
 mod control_plane;
 mod fixtures;
+mod handshake;
 mod namespace;
 mod node;
 mod pki;

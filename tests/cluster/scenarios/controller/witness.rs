@@ -9,18 +9,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, bail, ensure};
-use rustls::{
-    ClientConfig, RootCertStore,
-    crypto::ring,
-    pki_types::{CertificateDer, ServerName, pem::PemObject},
-};
+use anyhow::{Result, bail, ensure};
 use serde_json::json;
-use tokio::{
-    net::TcpStream,
-    time::{sleep, timeout},
-};
-use tokio_rustls::TlsConnector;
+use tokio::time::sleep;
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use super::{
@@ -30,6 +21,7 @@ use super::{
 use crate::{
     cluster::MAPPING,
     fixtures::pod,
+    handshake::handshake,
     namespace::{Namespace, PRIVATE_IMAGE},
     pullcred::Pullcred,
     sandbox::{NODE_ADDRESS, next_port},
@@ -190,24 +182,6 @@ async fn handshakes(
         sleep(Duration::from_millis(50)).await;
     }
     Ok(seen)
-}
-
-async fn handshake(replica: SocketAddr, host: &str, bundle: &str) -> Result<()> {
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(bundle.as_bytes()) {
-        roots.add(certificate?)?;
-    }
-    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    let connector = TlsConnector::from(Arc::new(config));
-    let name = ServerName::try_from(host.to_owned())?;
-    let connect = async {
-        let stream = TcpStream::connect(replica).await.context("cannot connect")?;
-        connector.connect(name, stream).await.map(drop).context("hand-shake")
-    };
-    timeout(Duration::from_secs(5), connect).await.context("no answer")?
 }
 
 /// One after the other, each of which must be there with its Secret.
