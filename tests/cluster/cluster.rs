@@ -44,6 +44,9 @@ impl Setting for Cluster {
         let policy = folder.join("audit-policy.yaml");
         fs::write(&policy, audit::POLICY)?;
         let control_plane = Options::default()
+            // Without kube-proxy a Service has no address that answers; with this the API server
+            // resolves a webhook's Service to its EndpointSlices itself.
+            .api_server("--enable-aggregator-routing", "true")
             .api_server("--audit-policy-file", policy)
             .api_server("--audit-log-path", folder.join(AUDIT_LOG))
             .start(sandbox, folder)

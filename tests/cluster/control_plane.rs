@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use kube::Client;
 use rcgen::KeyPair;
 use tokio::net::TcpStream;
@@ -24,6 +24,10 @@ use crate::{
 
 /// For the slowest start on a busy machine; the usual one takes seconds.
 const START: Duration = Duration::from_secs(120);
+
+/// The addresses of Services, and the first of them, which is the API server's own.
+const SERVICES: &str = "10.0.0.0/24";
+const SERVICE: &str = "10.0.0.1";
 
 /// For one command of kubectl.
 const KUBECTL: Duration = Duration::from_secs(60);
@@ -135,6 +139,13 @@ impl ControlPlane {
         Process::run("kubectl", &mut command, &self.folder, KUBECTL).await
     }
 
+    /// The last line in the API server's log that has `words` in it.
+    pub(crate) fn logged(&self, words: &str) -> Result<String> {
+        let log = fs::read_to_string(self.folder.join("kube-apiserver.log"))?;
+        let line = log.lines().rfind(|line| line.contains(words));
+        line.map(str::to_owned).with_context(|| format!("nothing about {words}"))
+    }
+
     /// The ends of all logs, for the message of a wait that took too long.
     pub(crate) fn log_tails(&self) -> String {
         [&self.api_server, &self.controller_manager, &self.scheduler]
@@ -173,8 +184,13 @@ impl Start<'_> {
         let authority = self.access.authority();
         let address = self.access.address();
         let ip = address.ip().to_string();
-        let serving =
-            authority.server(&[&ip, "127.0.0.1", "localhost", "kubernetes.default.svc"])?;
+        let serving = authority.server(&[
+            &ip,
+            SERVICE,
+            "127.0.0.1",
+            "localhost",
+            "kubernetes.default.svc",
+        ])?;
         let (certificate, key) = serving.write(self.folder, "kube-apiserver")?;
         let (kubelet_certificate, kubelet_key) =
             authority.client(User::ADMIN)?.write(self.folder, "kube-apiserver-kubelet-client")?;
@@ -197,13 +213,10 @@ impl Start<'_> {
                 self.file("service-accounts.key", &accounts.serialize_pem())?,
             ),
             "--service-account-issuer=https://kubernetes.default.svc".into(),
-            "--service-cluster-ip-range=10.0.0.0/24".into(),
+            flag("--service-cluster-ip-range", SERVICES),
             "--authorization-mode=Node,RBAC".into(),
             "--enable-admission-plugins=NodeRestriction".into(),
             "--allow-privileged=true".into(),
-            // Without kube-proxy a Service has no address that answers; with this the API server
-            // resolves a webhook's Service to its EndpointSlices itself.
-            "--enable-aggregator-routing=true".into(),
             "--kubelet-preferred-address-types=InternalIP".into(),
             flag("--kubelet-client-certificate", kubelet_certificate),
             flag("--kubelet-client-key", kubelet_key),

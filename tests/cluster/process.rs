@@ -107,14 +107,7 @@ impl Process {
 
     /// The last lines of its log, indented, under a heading.
     pub(crate) fn log_tail(&self) -> String {
-        let log = fs::read(&self.log).unwrap_or_default();
-        let log = String::from_utf8_lossy(&log);
-        let lines: Vec<&str> = log.lines().collect();
-        let mut tail = format!("--- the end of {}", self.log.display());
-        for line in &lines[lines.len().saturating_sub(TAIL)..] {
-            let _ = write!(tail, "\n    {line}");
-        }
-        tail
+        tail_of(&self.log)
     }
 
     fn end(&mut self) {
@@ -128,4 +121,16 @@ impl Drop for Process {
     fn drop(&mut self) {
         self.end();
     }
+}
+
+/// The last lines of a log, indented, under a heading.
+pub(crate) fn tail_of(path: &Path) -> String {
+    let log = fs::read(path).unwrap_or_default();
+    let log = String::from_utf8_lossy(&log);
+    let lines: Vec<&str> = log.lines().collect();
+    let mut tail = format!("--- the end of {}", path.display());
+    for line in &lines[lines.len().saturating_sub(TAIL)..] {
+        let _ = write!(tail, "\n    {line}");
+    }
+    tail
 }

@@ -2,6 +2,7 @@
 //! is entered, where there still is a network.
 
 use std::{
+    env,
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
@@ -26,12 +27,15 @@ pub(crate) struct Programs {
 }
 
 /// What a node and its surroundings take beside Kubernetes.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct NodePrograms {
     /// The folder with containerd, its shim, ctr and the network plugins.
     pub(crate) containerd: PathBuf,
     /// The registry.
     pub(crate) registry: PathBuf,
+    pub(crate) helm: PathBuf,
+    /// pullcred as it goes into its image: the release build, static.
+    pub(crate) pullcred: PathBuf,
 }
 
 impl Programs {
@@ -56,6 +60,8 @@ impl NodePrograms {
         Ok(Self {
             containerd: script("tests/cluster/containerd/binaries.sh")?,
             registry: script("tests/cluster/registry/binary.sh")?,
+            helm: script("tests/cluster/helm/binary.sh")?,
+            pullcred: script("image/binary.sh")?,
         })
     }
 }
@@ -63,10 +69,21 @@ impl NodePrograms {
 /// Runs a script of the repository that builds something and prints where that is.
 fn script(path: &str) -> Result<PathBuf> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
-    let output = Command::new(&script)
-        .stderr(Stdio::inherit())
-        .output()
-        .with_context(|| format!("cannot run {path}"))?;
+    let mut command = Command::new(&script);
+    for (name, _) in env::vars_os() {
+        // What cargo says of this test's package. Build scripts of libraries look at such variables and
+        // would run anew each time, here and then where somebody builds the image by hand.
+        if ["CARGO_PKG_", "CARGO_MANIFEST_"]
+            .iter()
+            .any(|prefix| name.to_string_lossy().starts_with(prefix))
+        {
+            command.env_remove(name);
+        }
+    }
+    let output =
+        command.stderr(Stdio::inherit()).output().with_context(|| format!("cannot run {path}"))?;
     ensure!(output.status.success(), "{path} could not provide its programs: {}", output.status);
-    Ok(PathBuf::from(String::from_utf8(output.stdout)?.trim()))
+    let printed = String::from_utf8(output.stdout)?;
+    // One of them prints a path from the repository's root.
+    Ok(Path::new(env!("CARGO_MANIFEST_DIR")).join(printed.trim()))
 }

@@ -22,11 +22,14 @@ use crate::{
     node::NodeCluster,
     report::{Report, Table},
     sandbox::Sandbox,
-    setting::{Scene, Setting, describe},
+    setting::{Company, Scene, Setting, describe},
 };
 
-/// A scenario is given no more, unless it says so; the start of its cluster does not count.
+/// A scenario is given no more; neither the start of its cluster counts nor the wait for its turn.
 const LIMIT: Duration = Duration::from_secs(180);
+
+/// The same for one that plays alone: such scenarios are about what takes its time.
+const LIMIT_ALONE: Duration = Duration::from_secs(600);
 
 type Play<S> = Box<dyn FnOnce(Arc<S>) -> Pin<Box<dyn Future<Output = Result<Report>>>> + Send>;
 
@@ -34,6 +37,7 @@ type Play<S> = Box<dyn FnOnce(Arc<S>) -> Pin<Box<dyn Future<Output = Result<Repo
 pub(crate) struct Scenario<S> {
     name: &'static str,
     play: Play<S>,
+    company: Company,
     limit: Duration,
 }
 
@@ -60,7 +64,13 @@ impl<S: Setting> Scenario<S> {
     where
         F: Future<Output = Result<Report>> + 'static,
     {
-        Self { name, play: Box::new(move |cluster| Box::pin(play(cluster))), limit: LIMIT }
+        let play: Play<S> = Box::new(move |cluster| Box::pin(play(cluster)));
+        Self { name, play, company: Company::WithOthers, limit: LIMIT }
+    }
+
+    /// The scenario, to be played while no other plays in its setting.
+    pub(crate) fn alone(self) -> Self {
+        Self { company: Company::Alone, limit: LIMIT_ALONE, ..self }
     }
 
     /// The trial that plays on the stage that is set by then.
@@ -131,7 +141,9 @@ impl Stage {
     }
 
     async fn act<S: Setting>(&self, scenario: Scenario<S>) -> Result<(), String> {
-        let cluster = S::scene(self).open(&self.sandbox, self.folder.path()).await?;
+        let scene = S::scene(self);
+        let cluster = scene.open(&self.sandbox, self.folder.path()).await?;
+        let _turn = scene.turn(scenario.company).await;
         let play = (scenario.play)(Arc::clone(&cluster));
         let report = tokio::time::timeout(scenario.limit, play)
             .await

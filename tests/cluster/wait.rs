@@ -12,27 +12,48 @@ const POLL: Duration = Duration::from_millis(100);
 
 /// What was waited for did not come. Whoever reports it adds the logs of the control plane.
 #[derive(Debug, thiserror::Error)]
-#[error("after {LIMIT:?} there is still no {0}")]
-pub(crate) struct StillNone(String);
+#[error("after {limit:?} there is still no {what}")]
+pub(crate) struct StillNone {
+    what: String,
+    limit: Duration,
+}
 
 /// Looks until there is something to see. `what` completes the sentence "there is still no …".
 pub(crate) async fn until_some<T>(
     what: &str,
+    look: impl AsyncFnMut() -> Result<Option<T>>,
+) -> Result<T> {
+    until_some_within(LIMIT, what, look).await
+}
+
+/// Looks until a condition holds. `what` completes the sentence "there is still no …".
+pub(crate) async fn until(what: &str, look: impl AsyncFnMut() -> Result<bool>) -> Result<()> {
+    until_within(LIMIT, what, look).await
+}
+
+/// The same for what may take longer.
+pub(crate) async fn until_within(
+    limit: Duration,
+    what: &str,
+    mut look: impl AsyncFnMut() -> Result<bool>,
+) -> Result<()> {
+    until_some_within(limit, what, async || Ok(look().await?.then_some(()))).await
+}
+
+async fn until_some_within<T>(
+    limit: Duration,
+    what: &str,
     mut look: impl AsyncFnMut() -> Result<Option<T>>,
 ) -> Result<T> {
-    let deadline = Instant::now() + LIMIT;
+    let deadline = Instant::now() + limit;
     loop {
         if let Some(seen) = look().await? {
             return Ok(seen);
         }
         if Instant::now() >= deadline {
-            return Err(StillNone(what.to_owned()).into());
+            let what = what.to_owned();
+            return Err(StillNone { what, limit }.into());
         }
         tokio::time::sleep(POLL).await;
     }
-}
-
-/// Looks until a condition holds. `what` completes the sentence "there is still no …".
-pub(crate) async fn until(what: &str, mut look: impl AsyncFnMut() -> Result<bool>) -> Result<()> {
-    until_some(what, async || Ok(look().await?.then_some(()))).await
 }

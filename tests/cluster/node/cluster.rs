@@ -5,41 +5,39 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use serde_json::json;
 use tokio::sync::OnceCell;
 
 use super::{
     Node,
     containerd::{Containerd, PAUSE_IMAGE},
-    events::Events,
+    events::{Events, until_phase},
     images, machine,
     registry::{Account, FIRST, Registry, SECOND},
+    release::Tag,
 };
 use crate::{
     api::Api,
-    cluster::loopback,
     control_plane::{ControlPlane, Options},
     fixtures::pod,
     namespace::{Namespace, StoredPod},
     pki::{Authority, User},
-    pullcred::{Pullcred, Webhook},
-    registration::{INJECT, Registration},
+    programs::NodePrograms,
+    registration::INJECT,
     sandbox::Sandbox,
     setting::{Scene, Setting},
     stage::Stage,
 };
 
-/// The mapping of pullcred there.
-const MAPPING: &str = include_str!("mapping.yaml");
-
 /// A control plane, a node, and registries that want a password.
 pub(crate) struct NodeCluster {
     node: Node,
     registries: [Registry; 2],
-    pullcred: OnceCell<Installed>,
-    /// What every image runs.
-    program: PathBuf,
+    pullcred: OnceCell<Option<Installed>>,
+    /// What every image runs except pullcred's.
+    idle: PathBuf,
+    programs: NodePrograms,
     api: Api,
     control_plane: ControlPlane,
 }
@@ -47,7 +45,12 @@ pub(crate) struct NodeCluster {
 /// pullcred in the cluster, and how it was there before.
 pub(crate) struct Installed {
     pub(crate) before: Before,
-    _webhook: Pullcred,
+    /// The namespace of the release.
+    pub(crate) home: Namespace,
+    /// What Helm printed.
+    pub(crate) printed: String,
+    /// The components of its Pods, and what the kubelet said until they were ready.
+    pub(crate) started: Vec<(&'static str, Events)>,
 }
 
 /// What a private image came to without pullcred.
@@ -66,8 +69,8 @@ impl Setting for NodeCluster {
     }
 
     async fn start(sandbox: &Sandbox, folder: &Path) -> Result<Self> {
-        let programs =
-            sandbox.programs().node.as_ref().context("the node's programs are not built")?;
+        let programs = sandbox.programs().node.clone();
+        let programs = programs.context("the node's programs are not built")?;
         let hosts = [FIRST, SECOND].map(|account| account.hosts_entry()).concat();
         machine::prepare(folder, &hosts)?;
 
@@ -75,18 +78,19 @@ impl Setting for NodeCluster {
         let trusted = folder.join("registries.crt");
         fs::write(&trusted, authority.certificate())?;
         let registry = |account| Registry::start(&programs.registry, account, &authority, folder);
-        let (control_plane, containerd, first, second, program) = tokio::try_join!(
+        let (control_plane, containerd, first, second, idle) = tokio::try_join!(
             Options::default().start(sandbox, folder),
             Containerd::start(&programs.containerd, &trusted, folder),
             registry(FIRST),
             registry(SECOND),
             images::idle_program(folder),
         )?;
-        containerd.preload(&images::pack(&program, PAUSE_IMAGE, folder).await?).await?;
+        containerd.preload(&images::pack(&idle, PAUSE_IMAGE, folder).await?).await?;
         let api = Api::new(control_plane.client(User::ADMIN).await?);
         let node = Node::start(containerd, &control_plane, &api, folder).await?;
         let registries = [first, second];
-        Ok(Self { node, registries, pullcred: OnceCell::new(), program, api, control_plane })
+        let pullcred = OnceCell::new();
+        Ok(Self { node, registries, pullcred, idle, programs, api, control_plane })
     }
 
     async fn end(self) -> Result<()> {
@@ -103,13 +107,23 @@ impl Setting for NodeCluster {
 
     fn log_tails(&self) -> String {
         let registries = self.registries.each_ref().map(Registry::log_tail).join("\n");
-        [self.control_plane.log_tails(), self.node.log_tails(), registries].join("\n")
+        let release = self.log_tails_of_release();
+        [self.control_plane.log_tails(), self.node.log_tails(), registries, release].join("\n")
     }
 }
 
 impl NodeCluster {
+    /// The API as its administrator.
+    pub(crate) fn api(&self) -> &Api {
+        &self.api
+    }
+
     pub(crate) fn control_plane(&self) -> &ControlPlane {
         &self.control_plane
+    }
+
+    pub(crate) fn programs(&self) -> &NodePrograms {
+        &self.programs
     }
 
     /// Holds all files of the cluster.
@@ -129,24 +143,62 @@ impl NodeCluster {
         Namespace::create(&self.api, name, &json!({})).await
     }
 
+    /// A new namespace in which a Pod with `image` would get its Secret by now.
+    pub(crate) async fn covered(&self, name: &str, image: &str) -> Result<Namespace> {
+        let namespace = self.opted_in(name).await?;
+        namespace.until_injected_for(image).await?;
+        Ok(namespace)
+    }
+
+    /// A namespace that is there already.
+    pub(crate) fn existing(&self, name: &str) -> Namespace {
+        Namespace::existing(&self.api, name)
+    }
+
     /// Pushes a small image to a registry and answers its full name.
     pub(crate) async fn push(&self, account: Account, name: &str) -> Result<String> {
         let image = account.image(name);
-        let archive = images::pack(&self.program, &image, self.folder()).await?;
-        self.node.containerd.push(&archive, &image, account).await?;
+        self.push_program(&self.idle, &image, account).await?;
         Ok(image)
     }
 
-    /// pullcred in this cluster, installed when the first asks for it.
+    /// Pushes an image that runs `program`, whose full name is `image`.
+    pub(crate) async fn push_program(
+        &self,
+        program: &Path,
+        image: &str,
+        account: Account,
+    ) -> Result<()> {
+        let archive = images::pack(program, image, self.folder()).await?;
+        self.node.containerd.push(&archive, image, account).await
+    }
+
+    /// pullcred in this cluster, installed when the first asks for it; of several that ask, one is told
+    /// why it is not.
     pub(crate) async fn pullcred(&self) -> Result<&Installed> {
-        self.pullcred.get_or_try_init(async || self.install().await).await
+        let mut failure = anyhow!("pullcred is not installed: see the test that says why");
+        let install = async || match self.install().await {
+            Ok(installed) => Some(installed),
+            Err(error) => {
+                failure = error;
+                None
+            }
+        };
+        self.pullcred.get_or_init(install).await.as_ref().ok_or(failure)
     }
 
     async fn install(&self) -> Result<Installed> {
-        let before = self.before().await?;
-        let webhook = self.start_webhook().await?;
+        let (before, home, ()) =
+            tokio::try_join!(self.before(), self.make_home(), self.push_pullcred(Tag::USUAL))?;
+        let printed = self.helm_install().await?;
+        let mut started = Vec::new();
+        for component in ["webhook", "controller"] {
+            for pod in self.pods_of(component).await? {
+                started.push((component, until_phase(&home, &pod, "Running").await?));
+            }
+        }
         before.namespace.until_injected_for(&FIRST.image("any")).await?;
-        Ok(Installed { before, _webhook: webhook })
+        Ok(Installed { before, home, printed, started })
     }
 
     /// A namespace with everything in place except pullcred.
@@ -157,16 +209,5 @@ impl NodeCluster {
         let pod = namespace.create_pod(pod("app").image(&image)).await?;
         let events = Events::until(&namespace, &pod, "Failed", "ErrImagePull").await?;
         Ok(Before { namespace, pod, events })
-    }
-
-    async fn start_webhook(&self) -> Result<Pullcred> {
-        let authority = Authority::new("webhooks")?;
-        let identity = authority.server(&["127.0.0.1"])?;
-        let listen = loopback();
-        let webhook =
-            Webhook { name: "pullcred", mapping: MAPPING, listen, identity: &identity, flags: &[] };
-        let webhook = webhook.start(self.folder()).await?;
-        Registration::url("pullcred", listen, &authority).create(&self.api).await?;
-        Ok(webhook)
     }
 }

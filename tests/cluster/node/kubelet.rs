@@ -17,6 +17,9 @@ use crate::{
 /// For the slowest start on a busy machine; the usual one takes ten seconds.
 const READY: Duration = Duration::from_secs(120);
 
+/// What containers print, in the cluster's folder.
+pub(crate) const POD_LOGS: &str = "pods";
+
 /// The node's name.
 const NODE: &str = "node1";
 
@@ -104,7 +107,7 @@ fn configuration(control_plane: &ControlPlane, groups: &str, folder: &Path) -> V
         // Nobody answers names here, but the kubelet warns of Pods without somebody who could.
         "clusterDNS": ["10.0.0.10"],
         "resolvConf": "",
-        "podLogsDir": "/var/log/pods",
+        "podLogsDir": folder.join(POD_LOGS),
         "volumePluginDir": folder.join("volume-plugins"),
         // Many small Pods at once, and nobody else on the node.
         "serializeImagePulls": false,
@@ -112,6 +115,6 @@ fn configuration(control_plane: &ControlPlane, groups: &str, folder: &Path) -> V
         "eventRecordQPS": 0,
         "kubeAPIQPS": 200,
         "kubeAPIBurst": 400,
-        "syncFrequency": "2s",
+        "syncFrequency": "1s",
     })
 }

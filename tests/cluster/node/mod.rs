@@ -6,16 +6,19 @@
 //! | [`containerd`], [`kubelet`] | what runs containers |
 //! | [`images`], [`registry`] | what containers run, and where it is pulled from |
 //! | [`cluster`] | all of it together, as the scenarios share it |
+//! | [`release`], [`creations`] | pullcred, installed by Helm; Pods created all the while |
 //! | [`secrets`], [`events`] | the words of the scenarios: what people do, and what the kubelet says |
 
 mod cgroups;
 mod cluster;
 mod containerd;
+mod creations;
 mod events;
 mod images;
 mod kubelet;
 mod machine;
 mod registry;
+mod release;
 mod secrets;
 
 use std::{
@@ -32,8 +35,10 @@ pub(crate) use self::{
     cgroups::Groups,
     cluster::NodeCluster,
     containerd::PAUSE_IMAGE as PRELOADED_IMAGE,
+    creations::{Creations, UNSCHEDULED_IMAGE},
     events::{Events, until_phase},
     registry::{FIRST, SECOND},
+    release::{HOME, RELEASE, Tag, lines_of},
 };
 use crate::{api::Api, control_plane::ControlPlane, process::Process};
 
@@ -76,7 +81,7 @@ impl Node {
         self.groups.end().await?;
         let shim = self.containerd.shim();
         self.containerd.end(END).await?;
-        kill_all(&shim)?;
+        kill_all(&[&shim.to_string_lossy()])?;
         machine::unmount_below(&self.folder)?;
         kubelet.map(drop)
     }
@@ -88,18 +93,21 @@ impl Node {
     }
 }
 
-/// Kills every process of the sandbox that executes `program`.
-fn kill_all(program: &Path) -> Result<()> {
+/// Kills every process of the sandbox whose command line begins with `words`, and answers how many.
+pub(crate) fn kill_all(words: &[&str]) -> Result<usize> {
+    let mut killed = 0;
     // `/proc` is the sandbox's own.
     for process in fs::read_dir("/proc")? {
         let process = process?;
         let pid = process.file_name().to_str().and_then(|name| name.parse().ok());
-        // One that ended meanwhile has no `exe`.
-        if let Some(pid) = pid.and_then(Pid::from_raw)
-            && fs::read_link(process.path().join("exe")).is_ok_and(|exe| exe == program)
-        {
+        let Some(pid) = pid.and_then(Pid::from_raw) else { continue };
+        // One that ended meanwhile has no command line.
+        let line = fs::read_to_string(process.path().join("cmdline")).unwrap_or_default();
+        let mut found = line.split('\0');
+        if words.iter().all(|&word| found.next() == Some(word)) {
             kill_process(pid, Signal::KILL)?;
+            killed += 1;
         }
     }
-    Ok(())
+    Ok(killed)
 }

@@ -3,6 +3,9 @@
 
 mod api_server;
 mod availability;
+mod chart_certificates;
+mod chart_install;
+mod chart_life;
 mod check;
 mod command_line;
 mod controller;
@@ -20,25 +23,28 @@ use std::sync::{Arc, OnceLock};
 
 use libtest_mimic::Trial;
 
-use crate::stage::{Scenario, Stage};
+use crate::{
+    setting::Setting,
+    stage::{Scenario, Stage},
+};
 
 /// Where trials find the stage, once it is set.
 type Slot = Arc<OnceLock<Stage>>;
 
-/// Names a scenario by its path, and lists it.
+/// Names scenarios by their paths, and lists them.
 macro_rules! scenarios {
-    ($slot:ident: $($module:ident::$name:ident),* $(,)?) => {
-        vec![$(Scenario::new(
+    ($($module:ident::$name:ident),* $(,)?) => {
+        [$(Scenario::new(
             concat!(stringify!($module), "::", stringify!($name)),
             $module::$name,
-        ).into_trial($slot)),*]
+        )),*]
     };
 }
 
 /// Those that need a control plane only. Those that wait for controllers come first, so that the
 /// others play meanwhile.
 pub(crate) fn on_a_control_plane(slot: &Slot) -> Vec<Trial> {
-    scenarios![slot:
+    let all = scenarios![
         controller::rotations,
         controller::killed_in_a_rotation,
         controller::secrets_deleted,
@@ -102,12 +108,13 @@ pub(crate) fn on_a_control_plane(slot: &Slot) -> Vec<Trial> {
         policy::image_vectors,
         policy::largest_mapping,
         policy::latency,
-    ]
+    ];
+    trials(slot, all)
 }
 
-/// Those that need a node.
+/// Those that need a node. Those that play alone come last: each waits for all before it.
 pub(crate) fn on_a_node(slot: &Slot) -> Vec<Trial> {
-    scenarios![slot:
+    let together = scenarios![
         node_story::before_and_after,
         node_story::secret_made_later,
         node_story::cron_job,
@@ -120,5 +127,23 @@ pub(crate) fn on_a_node(slot: &Slot) -> Vec<Trial> {
         node_story::wrong_password,
         node_story::opaque_secret,
         node_story::unlabelled_namespace,
-    ]
+        chart_install::image_from_the_private_registry,
+        chart_install::helm_test,
+        chart_install::rights,
+        chart_install::opt_in_policy,
+    ];
+    let alone = scenarios![
+        chart_life::upgrade_and_rollback,
+        chart_life::webhooks_killed,
+        chart_life::uninstall,
+        chart_certificates::rotations,
+        chart_certificates::controller_killed_in_a_rotation,
+    ];
+    let mut trials = trials(slot, together);
+    trials.extend(alone.map(|scenario| scenario.alone().into_trial(slot)));
+    trials
+}
+
+fn trials<S: Setting, const N: usize>(slot: &Slot, scenarios: [Scenario<S>; N]) -> Vec<Trial> {
+    scenarios.into_iter().map(|scenario| scenario.into_trial(slot)).collect()
 }

@@ -1,0 +1,140 @@
+//! pullcred as people install it: the chart, by Helm, with its image in the private registry.
+
+use std::{
+    fs, mem,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+use anyhow::{Result, anyhow};
+use serde_json::json;
+
+use super::{FIRST, NodeCluster, kubelet::POD_LOGS};
+use crate::{
+    namespace::{Namespace, StoredPod},
+    pki::User,
+    process::{Process, tail_of},
+};
+
+/// The chart of this repository.
+const CHART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/charts/pullcred");
+
+/// The values that the tests install it with.
+const VALUES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cluster/node/values.yaml");
+
+/// The name of the release, and so the prefix of everything in it.
+pub(crate) const RELEASE: &str = "pullcred";
+
+/// The namespace of the release.
+pub(crate) const HOME: &str = "pullcred-system";
+
+/// The pull Secret for pullcred's own image.
+const REGISTRY_SECRET: &str = "registry";
+
+/// How long Helm waits for what it installs.
+const TIMEOUT: &str = "--timeout=150s";
+
+/// For Helm itself.
+const HELM: Duration = Duration::from_secs(180);
+
+/// A version of pullcred's image.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Tag(pub(crate) &'static str);
+
+impl Tag {
+    /// The one of the tests' values.
+    pub(crate) const USUAL: Self = Self("0.1.0");
+
+    /// Another one.
+    pub(crate) const NEXT: Self = Self("0.1.1");
+
+    /// The full name of pullcred's image with this tag.
+    pub(crate) fn image(self) -> String {
+        FIRST.image(&format!("pullcred/pullcred:{}", self.0))
+    }
+}
+
+impl NodeCluster {
+    /// Makes the namespace of the release, in which only Pods of level `restricted` are admitted, with
+    /// the Secret for pullcred's own image.
+    pub(crate) async fn make_home(&self) -> Result<Namespace> {
+        let labels = json!({"pod-security.kubernetes.io/enforce": "restricted"});
+        let home = Namespace::create(self.api(), HOME, &labels).await?;
+        self.secret_by_login(&home, REGISTRY_SECRET, FIRST, FIRST.password).await?;
+        Ok(home)
+    }
+
+    /// Pushes pullcred's own image as another version.
+    pub(crate) async fn push_pullcred(&self, tag: Tag) -> Result<()> {
+        self.push_program(&self.programs().pullcred, &tag.image(), FIRST).await
+    }
+
+    /// Installs the chart with the tests' values, and waits until its Pods are ready.
+    pub(crate) async fn helm_install(&self) -> Result<String> {
+        self.helm(&["install", RELEASE, CHART, "--values", VALUES, "--wait", TIMEOUT]).await
+    }
+
+    /// Upgrades the release by `--set` for each setting, and waits until the new Pods are ready.
+    pub(crate) async fn helm_upgrade(&self, settings: &[&str]) -> Result<String> {
+        let upgrade = ["upgrade", RELEASE, CHART, "--reuse-values", "--wait", TIMEOUT];
+        let settings = settings.iter().flat_map(|&setting| ["--set", setting]);
+        self.helm(&upgrade.into_iter().chain(settings).collect::<Vec<_>>()).await
+    }
+
+    /// Goes back to the revision before, and waits until its Pods are ready.
+    pub(crate) async fn helm_rollback(&self) -> Result<String> {
+        self.helm(&["rollback", RELEASE, "--wait", TIMEOUT]).await
+    }
+
+    /// Uninstalls the release, and waits until its objects are gone.
+    pub(crate) async fn helm_uninstall(&self) -> Result<String> {
+        self.helm(&["uninstall", RELEASE, "--wait", TIMEOUT]).await
+    }
+
+    /// Runs Helm as the administrator, in the namespace of the release, and answers what it printed.
+    pub(crate) async fn helm(&self, arguments: &[&str]) -> Result<String> {
+        let mut command = Command::new(&self.programs().helm);
+        command
+            .arg("--kubeconfig")
+            .arg(self.control_plane().kubeconfig(User::ADMIN)?)
+            .args(["--namespace", HOME])
+            .args(arguments)
+            .env("HOME", self.folder());
+        let run = Process::run("helm", &mut command, self.folder(), HELM).await;
+        run.map_err(|error| anyhow!("{error:#}\n{}", self.log_tails_of_release()))
+    }
+
+    /// The Pods of a component that are not on their way out.
+    pub(crate) async fn pods_of(&self, component: &str) -> Result<Vec<StoredPod>> {
+        let selector = format!("pods?labelSelector=app.kubernetes.io/component%3D{component}");
+        let mut list = self.existing(HOME).object("/api/v1", &selector).await?;
+        let items = list["items"].as_array_mut().map(mem::take).unwrap_or_default();
+        let pods = items.into_iter().map(StoredPod::from);
+        Ok(pods.filter(|pod| pod.at("/metadata/deletionTimestamp").is_none()).collect())
+    }
+
+    /// The ends of what pullcred's own Pods printed.
+    pub(crate) fn log_tails_of_release(&self) -> String {
+        // NAMESPACE_POD_UID/CONTAINER/RESTART.log
+        let pods = entries(&self.folder().join(POD_LOGS)).into_iter();
+        let ours = pods.filter(|pod| {
+            pod.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(HOME.as_bytes()))
+        });
+        let containers = ours.flat_map(|pod| entries(&pod));
+        let logs = containers.flat_map(|container| entries(&container));
+        logs.map(|log| tail_of(&log)).collect::<Vec<_>>().join("\n")
+    }
+}
+
+/// The lines of what Helm printed that begin so, blanks made one.
+pub(crate) fn lines_of(printed: &str, beginnings: &[&str]) -> String {
+    let wanted = |line: &&str| beginnings.iter().any(|beginning| line.starts_with(beginning));
+    let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+    printed.lines().filter(wanted).map(words).collect::<Vec<_>>().join(", ")
+}
+
+/// What is in a folder, if there is one.
+fn entries(folder: &Path) -> Vec<PathBuf> {
+    fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
+}

@@ -1,0 +1,132 @@
+//! The life of a release while Pods are created: upgrade, rollback, death, and its end.
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::{Context, Result, ensure};
+use axum::http::StatusCode;
+use serde_json::Value;
+
+use crate::{
+    fixtures::pod,
+    namespace::{Namespace, StoredPod},
+    node::{Creations, HOME, NodeCluster, RELEASE, Tag, UNSCHEDULED_IMAGE, kill_all, lines_of},
+    registration::WEBHOOK,
+    report::Report,
+    wait::{until, until_within},
+};
+
+/// A webhook leaves when the API server has no connection to it, after 95 s at the latest.
+const LEAVE: Duration = Duration::from_secs(110);
+
+/// Another version of the image, and back, while Pods are created: each gets its Secret, also from those
+/// that leave.
+pub(crate) async fn upgrade_and_rollback(cluster: Arc<NodeCluster>) -> Result<Report> {
+    let namespace = cluster.covered("upgrade", UNSCHEDULED_IMAGE).await?;
+    cluster.push_pullcred(Tag::NEXT).await?;
+    let mut old = cluster.pods_of("webhook").await?;
+
+    let creations = Creations::start(&namespace);
+    let upgrade = cluster.helm_upgrade(&[&format!("image.tag={}", Tag::NEXT.0)]).await?;
+    let new = running(&cluster, Tag::NEXT).await?;
+    let upgraded = creations.end().await?;
+
+    old.extend(new);
+    let creations = Creations::start(&namespace);
+    let rollback = cluster.helm_rollback().await?;
+    running(&cluster, Tag::USUAL).await?;
+    until_gone(&cluster.existing(HOME), &old).await?;
+    let rolled_back = creations.end().await?;
+
+    Ok(Report::new()
+        .seen("`helm upgrade` to another image", lines_of(&upgrade, &["STATUS:", "DESCRIPTION:"]))
+        .seen("meanwhile", upgraded)
+        .seen("`helm rollback`", rollback.trim())
+        .seen("meanwhile, and until all Pods of before had left", rolled_back))
+}
+
+/// Both webhooks die at once: Pods are admitted without their Secret, and soon with it again.
+pub(crate) async fn webhooks_killed(cluster: Arc<NodeCluster>) -> Result<Report> {
+    let namespace = cluster.covered("webhooks-killed", UNSCHEDULED_IMAGE).await?;
+    let killed = kill_all(&["/pullcred", "webhook"])?;
+    // Those of a release before may still be leaving.
+    ensure!(killed >= 2, "{killed} processes of the webhook");
+    let stored = namespace.create_pod(pod("meanwhile").image(UNSCHEDULED_IMAGE)).await?;
+    assert_eq!(stored.pull_secrets(), []);
+    let metrics = cluster.api().get("/metrics").await?.ok()?;
+    let series = format!("webhook_fail_open_count{{name=\"{WEBHOOK}\",type=\"admit\"}}");
+    let counted = metrics.lines().find(|line| line.contains(&series));
+    let counted = counted.context("the API server does not count it")?;
+    namespace.until_injected_for(UNSCHEDULED_IMAGE).await?;
+    let after = namespace.create_pod(pod("after").image(UNSCHEDULED_IMAGE)).await?;
+    assert_eq!(after.pull_secrets(), ["first"]);
+    Ok(Report::new()
+        .stored("Pod created when both webhooks were killed, `failurePolicy: Ignore`", &stored)
+        .seen("what the API server logs", cluster.control_plane().logged("failing open")?)
+        .seen("what it counts", format!("`{counted}`"))
+        .stored("Pod created when the kubelet had started them again", &after))
+}
+
+/// After `helm uninstall` nothing is left that could be in anybody's way, and it can be installed anew.
+pub(crate) async fn uninstall(cluster: Arc<NodeCluster>) -> Result<Report> {
+    let namespace = cluster.covered("uninstall", UNSCHEDULED_IMAGE).await?;
+    let printed = cluster.helm_uninstall().await?;
+    let looked = look_at_the_rest(&cluster, &namespace).await;
+    // Others want to play with it.
+    let again = cluster.helm_install().await?;
+    let report = looked?;
+    namespace.until_injected_for(UNSCHEDULED_IMAGE).await?;
+    let stored = namespace.create_pod(pod("again").image(UNSCHEDULED_IMAGE)).await?;
+    assert_eq!(stored.pull_secrets(), ["first"]);
+    Ok(report
+        .seen("`helm uninstall`", printed.trim())
+        .seen("`helm install` again", lines_of(&again, &["STATUS:", "DESCRIPTION:"]))
+        .stored("then a Pod", &stored))
+}
+
+async fn look_at_the_rest(cluster: &NodeCluster, namespace: &Namespace) -> Result<Report> {
+    let stored = namespace.create_pod(pod("afterwards").image(UNSCHEDULED_IMAGE)).await?;
+    ensure!(stored.pull_secrets() == [], "{} from nobody", stored.pull_secrets());
+    let kubectl = async |arguments: &[&str]| cluster.control_plane().kubectl(arguments).await;
+    let kinds = kubectl(&["api-resources", "--verbs=list", "--output=name"]).await?;
+    let kinds = kinds.lines().collect::<Vec<_>>().join(",");
+    let label = format!("app.kubernetes.io/instance={RELEASE}");
+    let ours = ["get", &kinds, "--all-namespaces", "--output=name", "--selector", &label];
+    let ours = [ours.as_slice(), &["--ignore-not-found"]].concat();
+    // Webhooks serve on for a while, so that a Pod is no remainder; the namespace for `helm test` takes
+    // a moment.
+    let nothing = async || {
+        let printed = kubectl(&ours).await?;
+        let names = printed.lines().filter(|line| !line.starts_with("Warning: "));
+        Ok(names.filter(|name| !name.starts_with("pod/")).all(str::is_empty))
+    };
+    until("end of what Helm installed", nothing).await?;
+    let secrets = kubectl(&["get", "secrets", "--namespace", HOME, "--output=name"]).await?;
+    let left = secrets.split_whitespace().collect::<Vec<_>>().join(", ");
+    // As the notes of the chart have it.
+    let certificates = ["pullcred-ca", "pullcred-tls"];
+    kubectl(&[["delete", "secret", "--namespace", HOME].as_slice(), &certificates].concat())
+        .await?;
+    Ok(Report::new()
+        .stored("Pod in a labelled namespace after `helm uninstall`", &stored)
+        .seen("objects of any kind with the release's label, but for Pods that leave", "none")
+        .seen("Secrets left in the release's namespace, of which the chart's notes speak", left))
+}
+
+/// The Pods of the webhook, which run the image with this tag.
+async fn running(cluster: &NodeCluster, tag: Tag) -> Result<Vec<StoredPod>> {
+    let pods = cluster.pods_of("webhook").await?;
+    for pod in &pods {
+        let runs = pod.at("/spec/containers/0/image").and_then(Value::as_str);
+        ensure!(runs == Some(&tag.image()), "{} runs {runs:?}", pod.name());
+    }
+    Ok(pods)
+}
+
+async fn until_gone(home: &Namespace, pods: &[StoredPod]) -> Result<()> {
+    for pod in pods {
+        let is_gone =
+            async || Ok(home.answer_to_get(pod.name()).await?.status() == StatusCode::NOT_FOUND);
+        until_within(LEAVE, &format!("end of Pod {}", pod.name()), is_gone).await?;
+    }
+    Ok(())
+}
