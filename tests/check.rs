@@ -68,6 +68,13 @@ fn mistakes_are_a_matter_of_usage() {
 }
 
 #[test]
+fn a_message_that_nobody_can_get_is_no_reason_to_panic() {
+    let mut command = cli::command(&["check", "--config", "no-such-file.yaml"]);
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    assert_eq!(command.stderr(full).status().unwrap().code(), Some(2));
+}
+
+#[test]
 fn without_a_cluster_there_is_nothing_to_report() {
     let run = run(&["check", "--live", "--kubeconfig", "no-such-file"], "");
     assert_eq!((run.code, run.stdout.as_str()), (Some(1), ""), "{}", run.shown());
