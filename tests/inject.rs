@@ -210,6 +210,30 @@ fn mistakes_are_explained() {
     });
 }
 
+/// What stands in a manifest may be a credential in the wrong place, or reach for the reader's terminal.
+#[test]
+fn messages_repeat_nothing_but_names_and_those_in_one_line() {
+    for (pod, message) in [
+        (
+            r"{metadata: {name: a}, spec: {imagePullSecrets: canary}}",
+            "Pod a: its Pod cannot be read: spec.imagePullSecrets: expected a sequence",
+        ),
+        (
+            r"{metadata: {name: a}, spec: {imagePullSecrets: [canary]}}",
+            "Pod a: its Pod cannot be read: spec.imagePullSecrets[0]: expected an object",
+        ),
+        (
+            r#"{metadata: {name: "a\e[31m\nb"}, spec: {containers: [{image: 1}]}}"#,
+            r"Pod a\u{1b}[31m\nb: its Pod cannot be read: spec.containers[0].image: expected a string: write `y`, `on` and numbers that are text in quotes",
+        ),
+    ] {
+        let manifest = format!("{{apiVersion: v1, kind: Pod, {}", &pod[1..]);
+        let run = run(&with(&CONFIG, &["-f", "-"]), &manifest);
+        assert_eq!(run.code, Some(1), "{}", run.shown());
+        assert_eq!(run.stderr, format!("pullcred: standard input: line 1: {message}\n"));
+    }
+}
+
 /// What the command makes of a text, in this process.
 fn injected(text: &str) -> Result<String, Failure> {
     let options = Options {

@@ -17,11 +17,14 @@ mod hosts;
 pub mod inject;
 pub mod manifests;
 pub mod policy;
+mod printable;
 mod scan;
 pub mod secret;
 pub mod shell;
 
 pub use config::{ConfigError, load_mapping};
+
+pub use crate::core::rules::NamespacePattern;
 
 /// The namespace of objects that name none, as `kubectl` has it.
 const DEFAULT_NAMESPACE: &str = "default";

@@ -12,3 +12,4 @@ pub mod rules;
 mod warnings;
 
 pub use json::Text;
+pub(crate) use json::describe;

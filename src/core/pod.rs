@@ -19,6 +19,7 @@ pub const MIRROR_ANNOTATION: &str = "kubernetes.io/config.mirror";
 
 /// The fields of a Pod, or of a Pod template, that the decision reads.
 #[derive(Debug, Clone, Default, Deserialize)]
+#[serde(expecting = "an object")]
 pub struct Pod<'a> {
     #[serde(borrow, default)]
     metadata: Nullable<Metadata<'a>>,
@@ -51,7 +52,7 @@ pub enum ImageField {
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", expecting = "an object")]
 struct Metadata<'a> {
     #[serde(borrow, default)]
     name: Text<'a>,
@@ -64,12 +65,14 @@ struct Metadata<'a> {
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
+#[serde(expecting = "an object")]
 struct Labels<'a> {
     #[serde(borrow, rename = "pullcred.dev/inject")]
     inject: Option<Text<'a>>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
+#[serde(expecting = "an object")]
 struct Annotations {
     // Serde takes no constant here: this is MIRROR_ANNOTATION.
     #[serde(rename = "kubernetes.io/config.mirror")]
@@ -77,7 +80,7 @@ struct Annotations {
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", expecting = "an object")]
 struct Spec<'a> {
     #[serde(borrow, default)]
     init_containers: Nullable<Vec<Container<'a>>>,
@@ -92,6 +95,7 @@ struct Spec<'a> {
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
+#[serde(expecting = "an object")]
 struct Container<'a> {
     #[serde(borrow, default)]
     name: Text<'a>,
@@ -100,6 +104,7 @@ struct Container<'a> {
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
+#[serde(expecting = "an object")]
 struct Volume<'a> {
     #[serde(borrow, default)]
     name: Text<'a>,
@@ -108,12 +113,14 @@ struct Volume<'a> {
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
+#[serde(expecting = "an object")]
 struct ImageVolumeSource<'a> {
     #[serde(borrow, default)]
     reference: Text<'a>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
+#[serde(expecting = "an object")]
 struct LocalObjectReference<'a> {
     #[serde(borrow, default)]
     name: Text<'a>,

@@ -9,6 +9,7 @@ use anstyle::{AnsiColor, Style};
 use serde::Serialize;
 
 use super::Check;
+use crate::commands::printable::Printable;
 
 /// How bad a finding is. The worst comes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -121,13 +122,12 @@ impl Report {
         for finding in &self.findings {
             let style = if colour { finding.severity.style() } else { Style::new() };
             let severity = finding.severity.to_string();
-            // Names of a cluster's objects were written by others, and must not reach into the reader's terminal.
             writeln!(
                 out,
                 "{style}{severity:8}{style:#} {:check$} {:place$} {}",
                 finding.check.as_str(),
-                printable(&finding.place),
-                printable(&finding.message),
+                Printable(&finding.place).to_string(),
+                Printable(&finding.message),
             )?;
         }
         Ok(())
@@ -141,10 +141,6 @@ impl Report {
         };
         [Severity::Error, Severity::Warning, Severity::Note].map(count).join(", ")
     }
-}
-
-fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
 // === impl Severity ===

@@ -231,7 +231,7 @@ impl Explainer<'_> {
                 let pod = template.pod().map_err(|fault| Problem::Template {
                     line,
                     object: object.to_string(),
-                    fault: fault.to_string(),
+                    fault,
                 })?;
                 let namespace = self.options.namespace.as_deref().or(object.namespace());
                 let namespace = namespace.unwrap_or(DEFAULT_NAMESPACE);

@@ -1,8 +1,10 @@
 //! Colours, where they are wanted.
 
-use std::fmt::{self, Display, Write};
+use std::fmt::{self, Display};
 
 use anstyle::{AnsiColor, Style};
+
+use crate::commands::printable::Printable;
 
 /// What a text is to the reader.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,8 +27,7 @@ pub(super) enum Role {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Paint(pub(super) bool);
 
-/// A text with its colour. Where the text has control characters, it shows them as escapes: much of what is told was
-/// written by others, and must not reach into the reader's terminal.
+/// A text with its colour, and printable: much of what is told was written by others.
 #[derive(Debug)]
 pub(super) struct Painted<T>(Style, T);
 
@@ -50,24 +51,7 @@ impl Paint {
 impl<T: Display> Display for Painted<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(style, text) = self;
-        write!(f, "{style}")?;
-        write!(Escaped(f), "{text}")?;
-        write!(f, "{style:#}")
-    }
-}
-
-/// Writes control characters as escapes.
-struct Escaped<'a, 'f>(&'a mut fmt::Formatter<'f>);
-
-impl fmt::Write for Escaped<'_, '_> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        text.chars().try_for_each(|char| {
-            if char.is_control() {
-                write!(self.0, "{}", char.escape_default())
-            } else {
-                self.0.write_char(char)
-            }
-        })
+        write!(f, "{style}{}{style:#}", Printable(text))
     }
 }
 

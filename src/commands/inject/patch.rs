@@ -7,7 +7,9 @@ use super::edit::{EditError, Refused};
 use crate::{
     commands::{
         DEFAULT_NAMESPACE,
-        manifests::{Document, Object, PodTemplate, Problem, TemplatePath, objects, pod_templates},
+        manifests::{
+            Document, Object, PodError, PodTemplate, Problem, TemplatePath, objects, pod_templates,
+        },
     },
     core::{
         decide::{Knowledge, decide},
@@ -54,11 +56,11 @@ impl Lens<'_> {
         for object in objects(value, document.content_line())? {
             for template in pod_templates(&object, self.paths) {
                 findings.templates += 1;
-                self.decide(&object, &template, &mut findings).map_err(|error| {
+                self.decide(&object, &template, &mut findings).map_err(|fault| {
                     Problem::Template {
                         line: document.content_line(),
                         object: object.to_string(),
-                        fault: error.to_string(),
+                        fault,
                     }
                 })?;
             }
@@ -71,7 +73,7 @@ impl Lens<'_> {
         object: &Object<'_>,
         template: &PodTemplate<'_>,
         findings: &mut Findings,
-    ) -> serde_json::Result<()> {
+    ) -> Result<(), PodError> {
         let namespace = self.namespace.or(object.namespace()).unwrap_or(DEFAULT_NAMESPACE);
         let request = Request::create(namespace, template.pod()?);
         let decision = decide(&request, self.known);

@@ -134,6 +134,8 @@ fn not_yaml(message: &str) -> String {
         ": indent with spaces"
     } else if message.contains("block") || message.contains("indent") {
         ": compare the indentation with the lines above"
+    } else if message.contains("<document start>") {
+        ": write a line with `---` between documents, and each one in JSON on lines of its own"
     } else if message.contains("illegal placement") {
         ": a bracket or quote above may still be open"
     } else {
@@ -230,6 +232,10 @@ mod tests {
             (
                 "a:\n  b: 1\n c: 2\n",
                 "line 12, column 2: not valid YAML, while parsing a block mapping, did not find expected key: compare the indentation with the lines above",
+            ),
+            (
+                "{\"a\": 1}{\"a\": 2}\n",
+                "line 10, column 9: not valid YAML, did not find expected <document start>: write a line with `---` between documents, and each one in JSON on lines of its own",
             ),
             (
                 "a: [1, 2\nb: 1\n",

@@ -2,7 +2,8 @@
 
 use std::{fmt, io};
 
-use super::Source;
+use super::{PodError, Source};
+use crate::commands::printable::Printable;
 
 /// What is wrong with a manifest, and where.
 #[derive(Debug)]
@@ -50,8 +51,8 @@ pub enum Problem {
         line: usize,
         /// The object, such as `Deployment team-a/web`.
         object: String,
-        /// What the reader of JSON says.
-        fault: String,
+        /// Where in the Pod, and what belongs there.
+        fault: PodError,
     },
     /// The text is not UTF-8.
     Utf8 {
@@ -119,17 +120,17 @@ impl fmt::Display for Problem {
             ),
             Self::Read(error) => error.fmt(f),
             Self::SecretData { line, secret, key: None, fault } => {
-                write!(f, "line {line}: Secret {secret}: {fault}")
+                write!(f, "line {line}: Secret {}: {fault}", Printable(secret))
             }
             Self::SecretData { line, secret, key: Some(key), fault } => {
-                write!(f, "line {line}: Secret {secret}, key {key:?}: {fault}")
+                write!(f, "line {line}: Secret {}, key {key:?}: {fault}", Printable(secret))
             }
             Self::SecretName { line } => {
                 write!(f, "line {line}: the Secret has no name: write it as `metadata.name`")
             }
             Self::Template { line, object, fault } => {
                 write!(f, "line {line}: {object}: its Pod cannot be read: {fault}")?;
-                if fault.ends_with("expected a string") {
+                if fault.wants_text() {
                     f.write_str(": write `y`, `on` and numbers that are text in quotes")?;
                 }
                 Ok(())

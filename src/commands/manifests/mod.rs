@@ -23,4 +23,4 @@ pub use error::{ManifestError, Problem};
 pub use object::{Object, objects};
 pub use secret::SecretManifest;
 pub use source::Source;
-pub use template::{PodTemplate, TemplatePath, TemplatePathError, pod_templates};
+pub use template::{PodError, PodTemplate, TemplatePath, TemplatePathError, pod_templates};

@@ -6,6 +6,7 @@ use json_patch::jsonptr::{PointerBuf, Token};
 use serde_json::Value;
 
 use super::Problem;
+use crate::commands::printable::Printable;
 
 /// The deepest List in a List. `kubectl` flattens any depth, but nobody nests them on purpose.
 const NESTED_MAX: usize = 8;
@@ -130,13 +131,15 @@ impl<'v> Object<'v> {
     }
 }
 
-/// Kind, namespace where it is written, and name: `Deployment team-a/web`.
+/// Kind, namespace where it is written, and name, all printable: `Deployment team-a/web`.
 impl fmt::Display for Object<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = if self.name().is_empty() { "(no name)" } else { self.name() };
         match self.namespace() {
-            Some(namespace) => write!(f, "{} {namespace}/{name}", self.kind),
-            None => write!(f, "{} {name}", self.kind),
+            Some(namespace) => {
+                write!(f, "{} {}/{}", Printable(self.kind), Printable(namespace), Printable(name))
+            }
+            None => write!(f, "{} {}", Printable(self.kind), Printable(name)),
         }
     }
 }

@@ -3,11 +3,10 @@
 use std::{collections::HashSet, fmt, str::FromStr};
 
 use json_patch::jsonptr::{Pointer, PointerBuf, Token};
-use serde::Deserialize;
 use serde_json::Value;
 
 use super::Object;
-use crate::core::pod::Pod;
+use crate::core::{describe, pod::Pod};
 
 /// The kinds of Kubernetes that hold a Pod or a Pod template: API group, kind, and where it is.
 ///
@@ -53,6 +52,14 @@ pub struct TemplatePath {
      such as `Rollout=/spec/template`"
 )]
 pub struct TemplatePathError;
+
+/// A field of a Pod has the wrong type. What stands there is not repeated.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{field}: {fault}")]
+pub struct PodError {
+    field: String,
+    fault: String,
+}
 
 /// The Pods and Pod templates of an object: those of Kubernetes' own kinds, or else those that `paths` lead to.
 #[must_use]
@@ -121,8 +128,21 @@ impl<'v> PodTemplate<'v> {
     /// # Errors
     ///
     /// Where a field that the decision reads has the wrong type.
-    pub fn pod(&self) -> serde_json::Result<Pod<'v>> {
-        Pod::deserialize(self.value)
+    pub fn pod(&self) -> Result<Pod<'v>, PodError> {
+        serde_path_to_error::deserialize(self.value).map_err(|error| PodError {
+            field: error.path().to_string(),
+            fault: describe(error.inner()),
+        })
+    }
+}
+
+// === impl PodError ===
+
+impl PodError {
+    /// Whether a text belongs there, which much of YAML looks like and is not.
+    #[must_use]
+    pub fn wants_text(&self) -> bool {
+        self.fault.ends_with("expected a string")
     }
 }
 

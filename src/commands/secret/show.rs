@@ -16,6 +16,7 @@ use crate::{
         cluster::{ClusterError, ClusterOptions, block_on},
         hosts::is_beside_docker_hub,
         manifests::{ManifestError, Problem, SecretManifest, Source, objects},
+        printable::Printable,
     },
     core::keyring::{
         RegistryKey,
@@ -55,9 +56,6 @@ pub(super) fn run(options: &ShowOptions, streams: &mut Streams<'_>) -> Result<Ex
         Shown::Manifest(source) => manifest(source, streams)?,
         Shown::Live { cluster, name } => vec![live(cluster, options.namespace.as_deref(), name)?],
     };
-    if secrets.is_empty() {
-        return Err(Failure::trouble("there is no Secret in it"));
-    }
     for (index, secret) in secrets.iter().enumerate() {
         if index > 0 {
             writeln!(streams.stdout)?;
@@ -80,6 +78,9 @@ fn manifest(source: &Source, streams: &mut Streams<'_>) -> Result<Vec<SecretMani
             Ok::<_, Problem>(())
         };
         read().map_err(|problem| ManifestError::new(source, problem))?;
+    }
+    if secrets.is_empty() {
+        return Err(Failure::trouble(format!("there is no Secret in {source}")));
     }
     Ok(secrets)
 }
@@ -106,9 +107,9 @@ fn show(secret: &SecretManifest, out: &mut dyn Write) -> io::Result<()> {
     writeln!(
         out,
         "Secret {}{slash}{} ({})",
-        clean(namespace),
-        clean(&secret.name),
-        clean(&secret.type_)
+        Printable(namespace),
+        Printable(&secret.name),
+        Printable(&secret.type_)
     )?;
     let mut warnings = Vec::new();
     match secret.contents() {
@@ -128,7 +129,7 @@ fn show(secret: &SecretManifest, out: &mut dyn Write) -> io::Result<()> {
     }
     warnings.extend(unread(secret));
     for warning in warnings {
-        writeln!(out, "  warning: {}", clean(&warning))?;
+        writeln!(out, "  warning: {}", Printable(warning))?;
     }
     Ok(())
 }
@@ -141,7 +142,7 @@ fn table(entries: &[Entry], out: &mut dyn Write) -> io::Result<()> {
     for Entry { key, login } in entries {
         let index = key.index_key().map_or_else(|| "nothing".to_owned(), |key| key.to_string());
         let user = login.username();
-        let user = if user.is_empty() { "none".to_owned() } else { clean(&user) };
+        let user = if user.is_empty() { "none".to_owned() } else { Printable(user).to_string() };
         let password = if login.has_password() { MASK } else { "none" };
         rows.push([key.to_string(), index, user, password.to_owned()]);
     }
@@ -210,9 +211,4 @@ fn unread(secret: &SecretManifest) -> Vec<String> {
         }
     }
     warnings
-}
-
-/// Text of somebody else's, which must not reach into the reader's terminal.
-fn clean(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
