@@ -25,7 +25,7 @@ pub use self::{
     shell::{CompletionsArgs, ManArgs},
     webhook::{TlsArgs, WebhookArgs},
 };
-use crate::telemetry::LogFormat;
+use crate::{commands::NamespacePattern, telemetry::LogFormat};
 
 /// Gives every new Pod of an opted-in namespace the imagePullSecrets that its images need.
 #[derive(Debug, Parser)]
@@ -108,6 +108,14 @@ impl Cli {
     }
 }
 
+/// Reads the name of one namespace.
+fn namespace(text: &str) -> Result<String, &'static str> {
+    let name = text.parse::<NamespacePattern>().ok().filter(|name| !name.is_glob());
+    name.map(|name| name.to_string()).ok_or(
+        "write the name of one namespace: lower-case letters, digits and `-`, with a letter or digit at each end",
+    )
+}
+
 /// Reads a positive number of seconds, such as `10` or `0.5`.
 fn seconds(text: &str) -> Result<Duration, String> {
     text.parse()
@@ -120,6 +128,14 @@ fn seconds(text: &str) -> Result<Duration, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_namespace_is_one() {
+        assert_eq!(namespace("team-a"), Ok("team-a".to_owned()));
+        for text in ["", "Team_A", "a.b", "batch-*", "a\nb", &"a".repeat(64)] {
+            assert!(namespace(text).is_err(), "{text:?}");
+        }
+    }
 
     #[test]
     fn the_command_line_is_sound() {

@@ -37,7 +37,7 @@ pub struct CheckArgs {
     #[arg(long)]
     pub live: bool,
     /// The one namespace whose Pods and Secrets to look at [default: all]
-    #[arg(short, long, value_name = "NAMESPACE", requires = "live")]
+    #[arg(short, long, value_name = "NAMESPACE", value_parser = super::namespace, requires = "live")]
     pub namespace: Option<String>,
     /// The MutatingWebhookConfiguration to look at [default: each that has the webhook inject.pullcred.dev]
     #[arg(long, value_name = "NAME", requires = "live")]

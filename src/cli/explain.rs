@@ -37,7 +37,7 @@ pub struct ExplainArgs {
     #[arg(short, long, value_name = "FORMAT", value_enum, default_value_t)]
     pub output: ExplainOutput,
     /// The namespace [default: what a manifest names, the context's with --live, or `default`]
-    #[arg(short, long, value_name = "NAMESPACE")]
+    #[arg(short, long, value_name = "NAMESPACE", value_parser = super::namespace)]
     pub namespace: Option<String>,
     /// Manifests of the Secrets that a Pod lists, in this order: a file, or `-`; may be repeated
     #[arg(long, value_name = "FILE", conflicts_with = "live")]

@@ -37,7 +37,7 @@ pub struct InjectArgs {
     #[arg(short, long, value_name = "FORMAT", value_enum)]
     pub output: Option<InjectOutput>,
     /// The namespace of all objects [default: what each names, or `default`]
-    #[arg(short, long, value_name = "NAMESPACE")]
+    #[arg(short, long, value_name = "NAMESPACE", value_parser = super::namespace)]
     pub namespace: Option<String>,
     /// Exit with 1 if something would change
     #[arg(long)]

@@ -66,7 +66,7 @@ pub struct MakeSecretArgs {
     #[arg(long, value_name = "NAME", value_parser = Discreet::<SecretName>::NEW)]
     pub name: SecretName,
     /// The namespace of the Secret [default: none is written; with --apply, the context's]
-    #[arg(short, long, value_name = "NAMESPACE")]
+    #[arg(short, long, value_name = "NAMESPACE", value_parser = super::namespace)]
     pub namespace: Option<String>,
     /// How to write the Secret
     #[arg(short, long, value_name = "FORMAT", value_enum, default_value_t)]
@@ -112,7 +112,7 @@ pub struct ShowSecretArgs {
     #[arg(long, value_name = "NAME")]
     pub live: Option<String>,
     /// The namespace of the Secret [default: the context's]
-    #[arg(short, long, value_name = "NAMESPACE", requires = "live", conflicts_with = "file")]
+    #[arg(short, long, value_name = "NAMESPACE", value_parser = super::namespace, requires = "live", conflicts_with = "file")]
     pub namespace: Option<String>,
     /// The context of the kubeconfig [default: the current one]
     #[arg(long, value_name = "NAME", requires = "live", conflicts_with = "file")]
