@@ -148,16 +148,48 @@ fn a_store_has_the_logins_that_the_file_has_not() {
     assert_eq!((run.code, run.stdout.as_str()), (Some(1), ""), "{}", run.shown());
 }
 
+/// To Docker, an empty text and `null` are the same as nothing, and a host is one in any case.
+#[test]
+fn what_docker_takes_for_nothing_is_nothing() {
+    let helpers = helpers();
+    let config = helpers.path().join("config.json");
+    let made = |text: &str| {
+        fs::write(&config, text).unwrap();
+        let config = config.to_str().unwrap();
+        let args = ["--from-docker-config", config, "--registry", "quay.io", "--name", "pull"];
+        output(secret(helpers.path(), &args).args(["-o", "json"]), "")
+    };
+    let auth = BASE64_STANDARD.encode("robot:canary");
+    let robot = [("quay.io".to_owned(), "robot:canary".to_owned())];
+    for text in [
+        format!(
+            r#"{{"auths": {{"quay.io": {{"auth": "{auth}"}}, "other.io": null}}, "credsStore": ""}}"#
+        ),
+        format!(r#"{{"auths": {{"quay.io": {{"auth": "{auth}", "identitytoken": ""}}}}}}"#),
+        format!(r#"{{"auths": {{"Quay.IO": {{"auth": "{auth}"}}}}, "credHelpers": null}}"#),
+    ] {
+        assert_eq!(logins(&made(&text)), robot, "{text}");
+    }
+    let stored = made(r#"{"auths": {"quay.io": {"auth": ""}}, "credsStore": "good"}"#);
+    assert_eq!(logins(&stored), [("quay.io".into(), "user-of-quay.io:canary-helper".into())]);
+    let none = made(r#"{"auths": null, "credsStore": ""}"#);
+    assert!(none.stderr.contains("quay.io: there is no login for it"), "{}", none.shown());
+    let number = made(r#"{"auths": {"quay.io": {"auth": 1}}}"#);
+    assert_eq!(number.code, Some(1));
+    assert!(number.stderr.contains("is not a Docker config: line 1"), "{}", number.shown());
+}
+
 #[test]
 fn what_works_but_not_everywhere_is_said() {
     let run = from_config(&[
         "--registry",
         "localhost:5000",
         "111122223333.dkr.ecr.eu-west-1.amazonaws.com",
+        "registry-1.docker.io",
         "-o",
         "json",
     ]);
-    assert_eq!(logins(&run).len(), 2);
+    assert_eq!(logins(&run).len(), 3);
     snapshot("warnings", &run.stderr);
     has_no_canary(&run.stderr);
 }
@@ -233,6 +265,8 @@ fn mistakes() {
             "--from-docker-config",
             "secret/config.json",
         ],
+        &["--registry", "quay.io", "--name", "pull", "--namespace", "Team_A"],
+        &["--registry", "quay.io", "--name", "pull", "--verify", "quay.io/Acme/app"],
         &["--registry", "quay.io", "--name", "pull", "--from-docker-config", "no-such-file"],
         &["--registry", "quay.io", "--name", "pull", "--from-docker-config", "secret/broken.json"],
         &["--registry", "[fd00::1]", "--name", "pull", "--username", "robot", "--password-stdin"],
@@ -266,7 +300,8 @@ fn what_a_secret_holds_is_shown_without_passwords() {
     let shown = run(&["secret", "show", "-"], &made.stdout);
     snapshot("shown-own", &shown.shown());
     let none = run(&["secret", "show", "-"], "{apiVersion: v1, kind: ConfigMap}");
-    assert_eq!((none.code, none.stdout.as_str()), (Some(1), ""), "{}", none.shown());
+    assert_eq!((none.code, none.stdout.as_str()), (Some(1), ""));
+    assert_eq!(none.stderr, "pullcred: there is no Secret in standard input\n");
     for args in [&["secret", "show"][..], &["secret", "show", "-", "--live", "x"], &["secret"]] {
         let run = run(args, "");
         assert_eq!((run.code, run.stdout.as_str()), (Some(2), ""), "{}", run.shown());

@@ -9,7 +9,7 @@ use std::{
 use docker_credential::{
     CredentialRetrievalError as Trouble, DockerCredential, get_credential_from_reader,
 };
-use serde::{Deserialize, de::IgnoredAny};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{
     login::{Login, LoginError},
@@ -27,27 +27,50 @@ const NOT_FOUND: &str = "credentials not found";
 /// A file that `docker login` or `podman login` has written.
 pub(super) struct DockerConfig {
     path: PathBuf,
+    /// The outline, for the library.
     text: Vec<u8>,
     outline: Outline,
 }
 
-/// What a config says beside the logins that the library reads.
-#[derive(Deserialize)]
+/// What a config says, as the library can read it: to Docker an empty text and `null` are the same as nothing, to the
+/// library they are a login or a mistake. Hosts are in lower case, as those that are asked for.
+#[derive(Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Outline {
-    #[serde(default)]
-    auths: Option<BTreeMap<String, Option<Entry>>>,
+    #[serde(default, deserialize_with = "entries")]
+    auths: BTreeMap<String, Entry>,
     #[serde(default)]
     cred_helpers: Option<BTreeMap<String, String>>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "filled")]
     creds_store: Option<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize, Serialize)]
+#[serde(default)]
 struct Entry {
-    auth: Option<IgnoredAny>,
-    username: Option<IgnoredAny>,
-    registrytoken: Option<IgnoredAny>,
+    #[serde(deserialize_with = "filled")]
+    auth: Option<String>,
+    #[serde(deserialize_with = "filled")]
+    username: Option<String>,
+    #[serde(deserialize_with = "filled")]
+    password: Option<String>,
+    #[serde(deserialize_with = "filled")]
+    identitytoken: Option<String>,
+    #[serde(deserialize_with = "filled")]
+    registrytoken: Option<String>,
+}
+
+fn filled<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    Ok(Option::<String>::deserialize(deserializer)?.filter(|text| !text.is_empty()))
+}
+
+fn entries<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<BTreeMap<String, Entry>, D::Error> {
+    let entries = Option::<BTreeMap<String, Option<Entry>>>::deserialize(deserializer)?;
+    let entries = entries.into_iter().flatten();
+    // Of two that differ by case alone, the one in lower case sorts last, and so is kept.
+    Ok(entries.map(|(key, entry)| (key.to_ascii_lowercase(), entry.unwrap_or_default())).collect())
 }
 
 /// Why a Docker config cannot be used.
@@ -59,6 +82,13 @@ pub(super) enum ConfigError {
         "there is no Docker config to read: name one with --from-docker-config, or set DOCKER_CONFIG or HOME"
     )]
     NoHome,
+    /// It is not there.
+    #[error(
+        "there is no Docker config {}: run `docker login` first, name another one with --from-docker-config, \
+         or give a login with --username and --password-stdin",
+        path.display()
+    )]
+    Absent { path: PathBuf },
     /// It cannot be read.
     #[error("cannot read the Docker config {}: {source}", path.display())]
     Read { path: PathBuf, source: io::Error },
@@ -128,13 +158,17 @@ impl DockerConfig {
     }
 
     pub(super) fn read(path: &Path) -> Result<Self, ConfigError> {
-        let text =
-            fs::read(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
-        let outline = serde_json::from_slice(&text).map_err(|error| ConfigError::Syntax {
+        let text = fs::read(path).map_err(|source| match source.kind() {
+            io::ErrorKind::NotFound => ConfigError::Absent { path: path.to_owned() },
+            _ => ConfigError::Read { path: path.to_owned(), source },
+        })?;
+        let syntax = |error: serde_json::Error| ConfigError::Syntax {
             path: path.to_owned(),
             line: error.line(),
             column: error.column(),
-        })?;
+        };
+        let outline: Outline = serde_json::from_slice(&text).map_err(syntax)?;
+        let text = serde_json::to_vec(&outline).map_err(syntax)?;
         Ok(Self { path: path.to_owned(), text, outline })
     }
 
@@ -162,9 +196,8 @@ impl DockerConfig {
                 return Err(NoLogin::RegistryToken);
             }
         }
-        let auths = self.outline.auths.iter().flatten();
         let has_login = |entry: &Entry| entry.auth.is_some() || entry.username.is_some();
-        let auths = auths.filter(|(_, entry)| entry.as_ref().is_some_and(has_login));
+        let auths = self.outline.auths.iter().filter(|(_, entry)| has_login(entry));
         let auths = auths.map(|(key, _)| key);
         let helpers = self.outline.cred_helpers.iter().flat_map(BTreeMap::keys);
         let found = auths.chain(helpers).map(|key| RegistryKey::from(key.as_str())).collect();
@@ -188,7 +221,7 @@ impl DockerConfig {
             Trouble::MalformedHelperResponse => Some(NoLogin::HelperSyntax(helper())),
             Trouble::CredentialMismatchError => Some(NoLogin::Ambiguous),
             Trouble::CredentialDecodingError => Some(NoLogin::Undecodable),
-            // The file is at hand, so the last two do not come.
+            // The text is at hand, and written from what was read, so the last two do not come.
             Trouble::NoCredentialConfigured
             | Trouble::ConfigNotFound
             | Trouble::ConfigReadError => None,
@@ -196,8 +229,6 @@ impl DockerConfig {
     }
 
     fn has_registry_token(&self, spelling: &str) -> bool {
-        let auths = self.outline.auths.as_ref();
-        let entry = auths.and_then(|auths| auths.get(spelling)).and_then(Option::as_ref);
-        entry.is_some_and(|entry| entry.registrytoken.is_some())
+        self.outline.auths.get(spelling).is_some_and(|entry| entry.registrytoken.is_some())
     }
 }

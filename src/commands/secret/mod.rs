@@ -18,7 +18,7 @@ use self::{
 use super::{
     Exit, Failure, Streams,
     cluster::{ClusterOptions, block_on},
-    hosts::is_loopback,
+    hosts::{is_beside_docker_hub, is_loopback},
 };
 use crate::core::image::ImageRef;
 
@@ -122,9 +122,11 @@ fn make(options: &MakeOptions, streams: &mut Streams<'_>) -> Result<Exit, Failur
         }
     }
     let images = verify.iter().map(|image| ImageRef::parse(image).map(|it| (image, it)));
-    let images: Vec<_> = images.collect::<Result<_, _>>().map_err(Failure::usage)?;
+    let images = images.collect::<Result<_, _>>();
+    let images: Vec<_> = images.map_err(|error| Failure::usage(format!("--verify: {error}")))?;
+    warn_of_hosts(&wanted, streams.stderr)?;
     let logins = collect(logins, wanted, streams)?;
-    warn(&logins, streams.stderr)?;
+    warn_of_logins(&logins, streams.stderr)?;
     let secret =
         PullSecret::new(name, namespace.clone(), &logins).map_err(|error| unwritten(&error))?;
     let text = match target {
@@ -192,15 +194,29 @@ fn collect(
     )))
 }
 
-/// Says what works now, but not everywhere or not for long.
-fn warn(logins: &[(Registry, Login)], stderr: &mut dyn Write) -> Result<(), Failure> {
-    for (registry, login) in logins {
+/// Says what works, but hardly where it is meant to.
+fn warn_of_hosts(registries: &[Registry], stderr: &mut dyn Write) -> Result<(), Failure> {
+    for registry in registries {
         if is_loopback(registry.host()) {
             writeln!(
                 stderr,
                 "warning: {registry} is on each node another registry: the one on the node itself"
             )?;
         }
+        if is_beside_docker_hub(registry.host()) {
+            writeln!(
+                stderr,
+                "warning: images on Docker Hub do not name {}: write docker.io",
+                registry.host()
+            )?;
+        }
+    }
+    Ok(())
+}
+
+/// Says what works now, but not for long.
+fn warn_of_logins(logins: &[(Registry, Login)], stderr: &mut dyn Write) -> Result<(), Failure> {
+    for (registry, login) in logins {
         if let Some(time) = login.lives(registry.host()) {
             writeln!(
                 stderr,
