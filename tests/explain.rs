@@ -224,6 +224,12 @@ fn the_story_of_images() {
 }
 
 #[test]
+fn that_there_are_no_secrets_is_said() {
+    let run = explain(&["--secrets", "-", "nginx"], "{apiVersion: v1, kind: ConfigMap}");
+    assert!(run.stdout.starts_with("Secrets at hand: none\n"), "{}", run.shown());
+}
+
+#[test]
 fn the_story_of_pods() {
     let run = explain(&["-f", "explain/pods.yaml", "--secrets", "explain/secrets.yaml"], "");
     snapshot("pods", &run.shown());

@@ -2,10 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use crate::core::{
-    image::ImageRef,
-    keyring::{NearMiss, RegistryKey, near_miss},
-    rules::{Mapping, NamespacePattern, RegistryPattern, Rule},
+use crate::{
+    commands::hosts::is_beside_docker_hub,
+    core::{
+        image::ImageRef,
+        keyring::{NearMiss, RegistryKey, near_miss},
+        rules::{Mapping, NamespacePattern, RegistryPattern, Rule},
+    },
 };
 
 /// How many are told.
@@ -43,6 +46,13 @@ pub(super) fn near_rules<'m>(
 
 /// What keeps a pattern from covering an image that it looks to be meant for.
 fn why_not(pattern: &RegistryPattern, image: &ImageRef<'_>) -> Option<String> {
+    if pattern.host() == "docker.io" && is_beside_docker_hub(&image.registry().to_ascii_lowercase())
+    {
+        return Some(format!(
+            "{} is another host: write the image without it, or with docker.io",
+            image.registry()
+        ));
+    }
     let same_host = pattern.host().eq_ignore_ascii_case(image.registry());
     // A kubelet would take it: the one thing in which rules are stricter.
     if same_host && image.repository().starts_with(pattern.path()) {
@@ -117,7 +127,7 @@ mod tests {
             near("registry.example.com/app"),
             [
                 (3, "the rule holds only in the namespaces shop, batch-*".to_owned()),
-                (2, "ports are compared as text, and none is not the same as 443".to_owned()),
+                (2, "ports are compared as text, and one that is left out equals no other, not even 443".to_owned()),
             ]
         );
         assert_eq!(
@@ -125,6 +135,14 @@ mod tests {
             [(4, "its path must be the start of the image's path".to_owned())]
         );
         assert_eq!(near("nginx"), [(5, NearMiss::Library.to_string())]);
+        assert_eq!(
+            near("registry-1.docker.io/library/nginx"),
+            [(
+                5,
+                "registry-1.docker.io is another host: write the image without it, or with docker.io"
+                    .to_owned()
+            )]
+        );
         assert_eq!(
             near("quay.io/acmeevil/app"),
             [(4, "the path of a rule covers whole parts between slashes".to_owned())]

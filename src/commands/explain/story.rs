@@ -133,8 +133,11 @@ impl Story<'_> {
         image: &ImageRef<'_>,
         namespace: &str,
     ) -> io::Result<()> {
-        let registry = if facts.registry.is_empty() { "no registry" } else { &facts.registry };
-        let mut what = format!("registry {registry}, repository {}", facts.repository);
+        let mut what = match facts.registry.as_str() {
+            "" => "no registry".to_owned(),
+            registry => format!("registry {registry}"),
+        };
+        what.extend([", repository ", &facts.repository]);
         for (name, text) in [("tag", &facts.tag), ("digest", &facts.digest)] {
             if !text.is_empty() {
                 what.extend([", ", name, " ", text]);
@@ -148,6 +151,11 @@ impl Story<'_> {
         if !facts.rules.is_empty() {
             return Ok(());
         }
+        if facts.registry.is_empty() {
+            // distribution/reference takes an underscore for part of a repository, never of a host.
+            let text = "no rule can cover it: to the kubelet a host with an underscore is none";
+            return self.point(Role::Unsure, text.to_owned());
+        }
         self.point(Role::Unsure, "no rule of the mapping covers it".to_owned())?;
         for near in near_rules(self.mapping, image, namespace) {
             let text = format!("line {}, {}, does not: {}", near.line, near.pattern, near.why);
@@ -158,7 +166,8 @@ impl Story<'_> {
 
     /// Tells of the Secrets at hand.
     pub(super) fn at_hand(&mut self, pull: &PullSecrets) -> io::Result<()> {
-        let title = format!("Secrets at hand: {}", pull.names.join(", "));
+        let names = if pull.names.is_empty() { "none".to_owned() } else { pull.names.join(", ") };
+        let title = format!("Secrets at hand: {names}");
         writeln!(self.out, "{}", self.paint.as_(Role::Title, title))?;
         self.secrets(pull)?;
         writeln!(self.out)

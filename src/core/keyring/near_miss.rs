@@ -165,7 +165,7 @@ impl fmt::Display for NearMiss {
             Self::Library => "the path of an official image starts with `library/`",
             Self::Path => "the key's path must be the start of the image's path",
             Self::PathWildcard => "a `*` means nothing in a path: the start of the path is enough",
-            Self::Port => "ports are compared as text, and none is not the same as 443",
+            Self::Port => "ports are compared as text, and one that is left out equals no other, not even 443",
             Self::QuestionMark => "a `?` starts a URL's query: the only wildcard is `*`",
             Self::Scheme => "only `https://` and `http://` in lower case may stand in front",
             Self::TagOrDigest => "a key names a repository, without tag or digest",
