@@ -53,6 +53,9 @@ fn why_not(pattern: &RegistryPattern, image: &ImageRef<'_>) -> Option<String> {
             image.registry()
         ));
     }
+    if !may_be_near(pattern, image) {
+        return None;
+    }
     let same_host = pattern.host().eq_ignore_ascii_case(image.registry());
     // A kubelet would take it: the one thing in which rules are stricter.
     if same_host && image.repository().starts_with(pattern.path()) {
@@ -68,12 +71,22 @@ fn why_not(pattern: &RegistryPattern, image: &ImageRef<'_>) -> Option<String> {
     }
 }
 
+/// Whether the labels of both hosts agree from the right, as far as both have some. Nothing else is near, and to find out
+/// what is wrong takes twenty times as long.
+fn may_be_near(pattern: &RegistryPattern, image: &ImageRef<'_>) -> bool {
+    let without_port = |host| str::split(host, ':').next().unwrap_or_default();
+    let (pattern, host) = (without_port(pattern.host()), without_port(image.registry()));
+    let mut pairs = pattern.rsplit('.').zip(host.rsplit('.'));
+    pairs.all(|(glob, label)| glob.contains('*') || glob.eq_ignore_ascii_case(label))
+}
+
 /// The rules that cover `image`, but only in other namespaces.
 fn elsewhere<'m>(mapping: &'m Mapping, image: &ImageRef<'_>, namespace: &str) -> Vec<NearRule<'m>> {
     // A namespace that each pattern covers: what it says without its `*`.
     let others: BTreeSet<String> = mapping
         .rules()
         .iter()
+        .filter(|rule| rule.patterns.iter().any(|pattern| may_be_near(pattern, image)))
         .flat_map(|rule| &rule.namespaces)
         .map(|pattern| pattern.as_str().replace('*', ""))
         .filter(|other| other != namespace)
@@ -148,5 +161,51 @@ mod tests {
             [(4, "the path of a rule covers whole parts between slashes".to_owned())]
         );
         assert_eq!(near("ghcr.io/acme/app"), []);
+    }
+
+    /// What is left out beforehand is nothing that would be told.
+    #[test]
+    fn only_hosts_with_the_same_end_are_near() {
+        let patterns = [
+            "quay.io",
+            "quay.io:5000",
+            "*.quay.io",
+            "a.quay.io/x",
+            "q*y.io",
+            "[fd00::1]:5000",
+            "localhost:5000",
+            "registry:5000",
+            "docker.io/nginx",
+            "*.dkr.ecr.*.amazonaws.com",
+            "hub.docker.com",
+        ];
+        let images = [
+            "quay.io/x/y",
+            "QUAY.io/x/y",
+            "quay.io:443/x",
+            "b.a.quay.io/x",
+            "[fd00::1]/x",
+            "[fd00::1]:1/x",
+            "[fd00::2]/x",
+            "localhost/x",
+            "registry:1/x",
+            "nginx",
+            "1.dkr.ecr.eu.amazonaws.com:1/x",
+            "x.io/quay.io",
+            "dkr.ecr.eu.amazonaws.com/x",
+            "registry.hub.docker.com/x",
+        ];
+        let mut near = 0;
+        for (pattern, image) in patterns.iter().flat_map(|it| images.map(|image| (it, image))) {
+            let image = ImageRef::parse(image).unwrap();
+            let pattern: RegistryPattern = pattern.parse().unwrap();
+            let reason = near_miss(&RegistryKey::from(pattern.as_str()), &image);
+            // Of Docker Hub's hosts more is said by name.
+            if reason.is_some_and(|reason| reason != NearMiss::DockerHub) {
+                near += 1;
+                assert!(may_be_near(&pattern, &image), "{pattern} and {image}");
+            }
+        }
+        assert!(near > 10, "{near}");
     }
 }
