@@ -11,9 +11,13 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 const PASSWORD_MAX: u64 = 64 * 1024;
 
 /// Users whose password is a token that somebody made for a while, how long it lives, and where they are known.
-const SHORT_LIVED: [(&str, &str, &str); 3] = [
+const SHORT_LIVED: [(&str, &str, &str); 7] = [
+    ("00000000-0000-0000-0000-000000000000", ".azurecr.cn", "a few hours"),
     ("00000000-0000-0000-0000-000000000000", ".azurecr.io", "a few hours"),
+    ("00000000-0000-0000-0000-000000000000", ".azurecr.us", "a few hours"),
     ("AWS", ".amazonaws.com", "12 hours"),
+    ("AWS", ".amazonaws.com.cn", "12 hours"),
+    ("AWS", "public.ecr.aws", "12 hours"),
     ("oauth2accesstoken", "", "an hour"),
 ];
 
@@ -136,6 +140,7 @@ mod tests {
         let login = |user: &str| Login::new(user.to_owned(), "p".to_owned()).unwrap();
         let host = "1.dkr.ecr.eu-west-1.amazonaws.com";
         assert_eq!(login("AWS").lives(host), Some("12 hours"));
+        assert_eq!(login("AWS").lives("1.dkr.ecr.cn-north-1.amazonaws.com.cn"), Some("12 hours"));
         assert_eq!(login("AWS").lives("quay.io"), None);
         assert_eq!(login("robot").lives(host), None);
     }
