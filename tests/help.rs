@@ -54,6 +54,13 @@ fn no_arguments_are_a_question_for_help() {
 }
 
 #[test]
+fn a_filter_of_the_log_that_is_none_is_explained_once() {
+    let run = run(&["--log", "a=b=c", "man"], "");
+    assert_eq!((run.code, run.stdout.as_str()), (Some(2), ""));
+    assert_eq!(run.stderr.matches("expected one of").count(), 1, "{}", run.stderr);
+}
+
+#[test]
 fn a_link_makes_a_plugin_of_kubectl() {
     let folder = tempfile::tempdir().unwrap();
     let link = folder.path().join("kubectl-pullcred");

@@ -35,7 +35,7 @@ pub struct Cluster {
 pub enum ClusterError {
     /// There is neither a kubeconfig nor a Pod around us.
     #[error(
-        "no cluster to ask: there is no kubeconfig (--kubeconfig, KUBECONFIG, ~/.kube/config): {0}"
+        "no cluster to ask: no kubeconfig can be read (--kubeconfig, KUBECONFIG, ~/.kube/config): {0}"
     )]
     Infer(#[source] InferConfigError),
     /// The kubeconfig cannot be read, or has no such context.

@@ -28,7 +28,7 @@ pub enum ConfigError {
         source: io::Error,
     },
     /// The file is not UTF-8.
-    #[error("{}: the mapping is not UTF-8 text: {source}", path.display())]
+    #[error("{}: the mapping is not UTF-8 text, save the file as UTF-8: {source}", path.display())]
     Utf8 {
         /// The file.
         path: PathBuf,
