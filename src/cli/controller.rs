@@ -5,7 +5,10 @@ use std::{net::SocketAddr, time::Duration};
 use clap::{ArgMatches, Args, Command, FromArgMatches};
 
 use super::seconds;
-use crate::controller::{Names, Options};
+use crate::{
+    commands::secret::SecretName,
+    controller::{Names, Options},
+};
 
 /// `pullcred controller`, and what else its image is good for.
 #[derive(Debug)]
@@ -20,7 +23,7 @@ pub enum ControllerArgs {
 #[derive(Debug, Args)]
 pub struct RunArgs {
     /// The namespace of the Secrets and of the webhook's Service
-    #[arg(long, env = "PULLCRED_NAMESPACE", value_name = "NAMESPACE", value_parser = name)]
+    #[arg(long, env = "PULLCRED_NAMESPACE", value_name = "NAMESPACE", value_parser = super::namespace)]
     pub namespace: String,
     /// The MutatingWebhookConfiguration whose caBundle to write
     #[arg(long, env = "PULLCRED_WEBHOOK_CONFIG", value_name = "NAME", value_parser = name)]
@@ -139,19 +142,10 @@ impl RunArgs {
 }
 
 /// Takes a name that a Kubernetes object can have: a DNS-1123 subdomain.
-fn name(text: &str) -> Result<String, String> {
-    let alphanumeric = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-    let is_label = |label: &str| {
-        let bytes = label.as_bytes();
-        bytes.first().is_some_and(alphanumeric)
-            && bytes.last().is_some_and(alphanumeric)
-            && bytes.iter().all(|byte| alphanumeric(byte) || *byte == b'-')
-    };
-    if text.len() <= 253 && text.split('.').all(is_label) {
-        Ok(text.to_owned())
-    } else {
-        Err("no object has such a name: write lower-case letters, digits, `-` and `.`".to_owned())
-    }
+fn name(text: &str) -> Result<String, &'static str> {
+    // The names of all these kinds follow the rule for those of Secrets.
+    let name = text.parse::<SecretName>().map(|name| name.to_string());
+    name.map_err(|_| "no object has such a name: write lower-case letters, digits, `-` and `.`")
 }
 
 #[cfg(test)]
@@ -189,7 +183,11 @@ mod tests {
             arguments.remove(missing);
             parse(&arguments).unwrap_err();
         }
-        parse(&[&RUN[..], &["--webhook-name=a,metadata.name=b"]].concat()).unwrap_err();
+        for wrong in ["--webhook-name=a,metadata.name=b", "--namespace=a.b"] {
+            let mut arguments = RUN.to_vec();
+            arguments.retain(|argument| argument.split('=').next() != wrong.split('=').next());
+            parse(&[&arguments[..], &[wrong]].concat()).unwrap_err();
+        }
     }
 
     #[test]

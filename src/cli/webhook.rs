@@ -33,7 +33,7 @@ pub struct WebhookArgs {
     #[command(flatten)]
     pub tls: TlsArgs,
     /// The namespace that this webhook runs in: its Pods are left alone
-    #[arg(long, env = "PULLCRED_OWN_NAMESPACE", value_name = "NAMESPACE")]
+    #[arg(long, env = "PULLCRED_OWN_NAMESPACE", value_name = "NAMESPACE", value_parser = super::namespace)]
     pub own_namespace: Option<String>,
     /// How many connections to hold; the rest wait to be accepted
     #[arg(long, env = "PULLCRED_MAX_CONNECTIONS", value_name = "N", default_value = "2048")]
