@@ -11,7 +11,7 @@ use anyhow::Context;
 use clap::CommandFactory;
 use pullcred::{
     cli::{Cli, Command, ControllerArgs, WebhookArgs},
-    commands::{self, Exit, Failure, Streams},
+    commands::{self, Exit, Failure, Streams, with_causes},
     controller::{self, Controller},
     server::{StartError, Webhook},
     shutdown::Signals,
@@ -116,6 +116,6 @@ fn controller(args: ControllerArgs, telemetry: &Telemetry) -> anyhow::Result<()>
 
 fn fail(code: u8, error: &anyhow::Error) -> ExitCode {
     // Who cannot read it has the exit code: no reason to panic, as `eprintln!` would.
-    let _ = writeln!(io::stderr(), "pullcred: {error:#}");
+    let _ = writeln!(io::stderr(), "pullcred: {}", with_causes(error.as_ref()));
     ExitCode::from(code)
 }

@@ -38,12 +38,11 @@ pub struct Telemetry {
 /// The filter cannot be read.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "--log {filter:?}: {cause}: write a level, such as info, or levels by module, such as info,pullcred::server=debug"
+    "--log {filter:?}: {source}: write a level, such as info, or levels by module, such as info,pullcred::server=debug"
 )]
 pub struct FilterError {
     filter: String,
-    // Not the source: the text has it, and it repeats its own.
-    cause: tracing_subscriber::filter::ParseError,
+    source: tracing_subscriber::filter::ParseError,
 }
 
 /// Installs the process's logger.
@@ -54,7 +53,7 @@ pub struct FilterError {
 pub fn init(filter: &str, format: LogFormat) -> Result<Telemetry, FilterError> {
     let levels = EnvFilter::builder()
         .parse(filter)
-        .map_err(|cause| FilterError { filter: filter.to_owned(), cause })?;
+        .map_err(|source| FilterError { filter: filter.to_owned(), source })?;
     // A sink that blocks (a full pipe, a stuck terminal) must not stop admissions: lines are dropped instead.
     let (writer, guard) = NonBlockingBuilder::default()
         .lossy(true)

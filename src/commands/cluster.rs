@@ -7,6 +7,8 @@ use kube::{
     config::{InferConfigError, KubeConfigOptions, Kubeconfig, KubeconfigError},
 };
 
+use super::with_causes;
+
 /// How long a connection may take to come about.
 const CONNECT: Duration = Duration::from_secs(10);
 /// How long an answer may take. A page of Pods is a megabyte or two.
@@ -104,20 +106,11 @@ impl std::fmt::Debug for Cluster {
     }
 }
 
-/// An error of the client with its causes, which its own text leaves out where they matter: a refused connection, say.
+/// An error of the client with its causes, or the API server's own words.
 #[must_use]
 pub fn told(error: &kube::Error) -> String {
     if let kube::Error::Api(status) = error {
         return status.message.clone();
     }
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        let next = error.to_string();
-        if !text.contains(&next) {
-            text = format!("{text}: {next}");
-        }
-        cause = error.source();
-    }
-    text
+    with_causes(error)
 }

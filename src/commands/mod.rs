@@ -71,6 +71,21 @@ enum Fault {
     Usage,
 }
 
+/// An error with its causes, which some libraries leave out of their text where they matter, and some tell again.
+#[must_use]
+pub fn with_causes(error: &(dyn Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let next = error.to_string();
+        if !text.contains(&next) {
+            text = format!("{text}: {next}");
+        }
+        cause = error.source();
+    }
+    text
+}
+
 // === impl Streams ===
 
 impl fmt::Debug for Streams<'_> {
