@@ -1,12 +1,14 @@
 //! `pullcred check --live`: what it says of a sound set-up, and of each thing that is broken in one.
 
 mod clinic;
+mod installed;
 mod namespaces;
 mod registration;
 mod rights;
 mod service;
 
 pub(crate) use self::{
+    installed::a_real_installation,
     namespaces::{
         more_pods_than_a_page, pod_from_before, secrets_of_every_kind, unlabelled_and_mislabelled,
     },

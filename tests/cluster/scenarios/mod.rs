@@ -131,6 +131,7 @@ pub(crate) fn on_a_node(slot: &Slot) -> Vec<Trial> {
         chart_install::helm_test,
         chart_install::rights,
         chart_install::opt_in_policy,
+        check::a_real_installation,
     ];
     let alone = scenarios![
         chart_life::upgrade_and_rollback,
