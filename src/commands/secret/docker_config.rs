@@ -109,7 +109,10 @@ pub(super) enum NoLogin {
         "the helper docker-credential-{0} has failed: `docker-credential-{0} get` says why, with the registry on its standard input"
     )]
     HelperFailed(String),
-    #[error("the helper docker-credential-{0} cannot be run: it must be in the PATH")]
+    // The library does not tell one from the other.
+    #[error(
+        "the helper docker-credential-{0} cannot be run, or does not read what it is asked: it must be in the PATH"
+    )]
     HelperMissing(String),
     #[error("the helper docker-credential-{0} has answered something else than a login")]
     HelperSyntax(String),
