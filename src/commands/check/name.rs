@@ -171,3 +171,17 @@ impl Serialize for Check {
         serializer.serialize_str(self.as_str())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_are_in_the_order_of_their_names() {
+        assert!(Check::ALL.map(Check::as_str).is_sorted());
+        // Where one is missing, those behind it have another number.
+        for (at, check) in Check::ALL.into_iter().enumerate() {
+            assert_eq!(check as usize, at, "{check}");
+        }
+    }
+}

@@ -12,6 +12,7 @@ use super::{
 use crate::core::{
     decide::{EXCLUDED_NAMESPACES, Reason},
     image::ImageRef,
+    pod::{INJECT_LABEL, OPTED_OUT},
     rules::Mapping,
 };
 
@@ -249,7 +250,7 @@ fn why(reason: Reason) -> String {
         }
         Reason::MirrorPod => "it mirrors a static Pod, which can use no Secret".to_owned(),
         Reason::NothingMatches => "no rule covers its images".to_owned(),
-        Reason::OptedOut => "its label pullcred.dev/inject is `disabled`".to_owned(),
+        Reason::OptedOut => format!("its label {INJECT_LABEL} is `{OPTED_OUT}`"),
         Reason::NotAPod | Reason::NotCreate | Reason::Subresource | Reason::Unreadable => {
             format!("it is no Pod that can be read ({})", reason.as_str())
         }
