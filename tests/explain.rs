@@ -227,6 +227,7 @@ fn the_story_of_images() {
 fn that_there_are_no_secrets_is_said() {
     let run = explain(&["--secrets", "-", "nginx"], "{apiVersion: v1, kind: ConfigMap}");
     assert!(run.stdout.starts_with("Secrets at hand: none\n"), "{}", run.shown());
+    assert_eq!(run.stderr, "no Secret found in what --secrets names\n");
 }
 
 #[test]

@@ -1,13 +1,13 @@
 //! What the kubelet does with a Pod's pull Secrets.
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::{
     commands::manifests::SecretManifest,
     core::{
         image::ImageRef,
         keyring::{
-            Keyring, Missed, Offer,
+            Keyring, Missed, Offer, RegistryKey,
             secret::{Contents, Ignored, SecretError},
         },
     },
@@ -40,8 +40,9 @@ pub(super) struct KubeletAnswer {
 #[derive(Debug, PartialEq, Eq, Serialize)]
 struct MatchedKey {
     secret: String,
-    /// As it is written in the Secret.
-    key: String,
+    /// In JSON as it is written in the Secret; elsewhere without the login that may be in it.
+    #[serde(serialize_with = "whole")]
+    key: RegistryKey,
     /// When it is tried, from 1; the order among equal ranks is open.
     rank: usize,
 }
@@ -105,6 +106,24 @@ impl PullSecrets {
 
 impl From<Offer<'_>> for MatchedKey {
     fn from(Offer { secret, key, rank, .. }: Offer<'_>) -> Self {
-        Self { secret: secret.to_owned(), key: key.as_str().to_owned(), rank }
+        Self { secret: secret.to_owned(), key: key.clone(), rank }
+    }
+}
+
+fn whole<S: Serializer>(key: &RegistryKey, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(key.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_whole_in_json_alone() {
+        let key = RegistryKey::from("https://user:hunter2@quay.io");
+        let matched = MatchedKey { secret: "s".to_owned(), key, rank: 1 };
+        assert!(!format!("{matched:?}").contains("hunter2"));
+        let json = r#"{"secret":"s","key":"https://user:hunter2@quay.io","rank":1}"#;
+        assert_eq!(serde_json::to_string(&matched).unwrap(), json);
     }
 }

@@ -98,6 +98,9 @@ pub fn run(options: &Options, streams: &mut Streams<'_>) -> Result<Exit, Failure
         [] => None,
         sources => Some(read_secrets(sources, streams.stdin)?),
     };
+    if stock.as_ref().is_some_and(Stock::is_empty) {
+        writeln!(streams.stderr, "no Secret found in what --secrets names")?;
+    }
     let explainer = Explainer { options, known: &known, paint: Paint(streams.colour) };
     match asked {
         Asked::Images(images) => {

@@ -156,6 +156,11 @@ impl Stock {
         self.secrets.push(secret);
     }
 
+    /// Whether there is no Secret, for any Pod.
+    pub(super) fn is_empty(&self) -> bool {
+        self.secrets.is_empty()
+    }
+
     /// Remembers that a Secret could not be looked at.
     pub(super) fn add_unknown(&mut self, namespace: &str, name: &str, why: String) {
         self.unknown.push((namespace.to_owned(), name.to_owned(), why));
