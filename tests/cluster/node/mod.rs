@@ -33,7 +33,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use self::containerd::Containerd;
 pub(crate) use self::{
     cgroups::Groups,
-    cluster::NodeCluster,
+    cluster::{Installed, NodeCluster},
     containerd::PAUSE_IMAGE as PRELOADED_IMAGE,
     creations::{Creations, UNSCHEDULED_IMAGE},
     events::{Events, until_phase},

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::{
     fixtures::pod,
-    node::{FIRST, HOME, NodeCluster, PRELOADED_IMAGE, RELEASE, Tag, lines_of},
+    node::{FIRST, HOME, Installed, NodeCluster, PRELOADED_IMAGE, RELEASE, Tag, lines_of},
     registration::INJECT,
     report::Report,
     wait::until_some,
@@ -50,7 +50,7 @@ pub(crate) async fn helm_test(cluster: Arc<NodeCluster>) -> Result<Report> {
 
 /// What the API server allows the `ServiceAccount`s that the chart makes, beyond what it allows any.
 pub(crate) async fn rights(cluster: Arc<NodeCluster>) -> Result<Report> {
-    let home = &cluster.pullcred().await?.home;
+    let Installed { home, before, .. } = cluster.pullcred().await?;
     let everybody = rules_of(&cluster, "default").await?;
     let mut report = Report::new();
     // The controller: its two Secrets, and the one registration.
@@ -70,7 +70,7 @@ pub(crate) async fn rights(cluster: Arc<NodeCluster>) -> Result<Report> {
     // What it may read it can read, or the refusals would prove nothing.
     let own = [get.as_slice(), &[home.name(), "pullcred-ca", &controller]].concat();
     cluster.kubectl(&own).await?;
-    for (namespace, secret) in [(home.name(), "registry"), ("shop", "first")] {
+    for (namespace, secret) in [(home.name(), "registry"), (before.namespace.name(), "first")] {
         let other = [get.as_slice(), &[namespace, secret, &controller]].concat();
         let what =
             format!("`kubectl get secret {secret} --namespace {namespace}` as the controller");

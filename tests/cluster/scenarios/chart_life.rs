@@ -1,6 +1,9 @@
 //! The life of a release while Pods are created: upgrade, rollback, death, and its end.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result, ensure};
 use axum::http::StatusCode;
@@ -12,7 +15,7 @@ use crate::{
     node::{Creations, HOME, NodeCluster, RELEASE, Tag, UNSCHEDULED_IMAGE, kill_all, lines_of},
     registration::WEBHOOK,
     report::Report,
-    wait::{until, until_within},
+    wait::{until_some, until_within},
 };
 
 /// A webhook leaves when the API server has no connection to it, after 95 s at the latest.
@@ -47,6 +50,7 @@ pub(crate) async fn upgrade_and_rollback(cluster: Arc<NodeCluster>) -> Result<Re
 /// Both webhooks die at once: Pods are admitted without their Secret, and soon with it again.
 pub(crate) async fn webhooks_killed(cluster: Arc<NodeCluster>) -> Result<Report> {
     let namespace = cluster.covered("webhooks-killed", UNSCHEDULED_IMAGE).await?;
+    let begin = Instant::now();
     let killed = kill_all(&["/pullcred", "webhook"])?;
     // Those of a release before may still be leaving.
     ensure!(killed >= 2, "{killed} processes of the webhook");
@@ -57,13 +61,17 @@ pub(crate) async fn webhooks_killed(cluster: Arc<NodeCluster>) -> Result<Report>
     let counted = metrics.lines().find(|line| line.contains(&series));
     let counted = counted.context("the API server does not count it")?;
     namespace.until_injected_for(UNSCHEDULED_IMAGE).await?;
+    let back = begin.elapsed().as_secs_f64();
     let after = namespace.create_pod(pod("after").image(UNSCHEDULED_IMAGE)).await?;
     assert_eq!(after.pull_secrets(), ["first"]);
     Ok(Report::new()
         .stored("Pod created when both webhooks were killed, `failurePolicy: Ignore`", &stored)
         .seen("what the API server logs", cluster.control_plane().logged("failing open")?)
         .seen("what it counts", format!("`{counted}`"))
-        .stored("Pod created when the kubelet had started them again", &after))
+        .stored(
+            format!("Pod created when the kubelet had started one again, {back:.1} s later"),
+            &after,
+        ))
 }
 
 /// After `helm uninstall` nothing is left that could be in anybody's way, and it can be installed anew.
@@ -92,14 +100,18 @@ async fn look_at_the_rest(cluster: &NodeCluster, namespace: &Namespace) -> Resul
     let label = format!("app.kubernetes.io/instance={RELEASE}");
     let ours = ["get", &kinds, "--all-namespaces", "--output=name", "--selector", &label];
     let ours = [ours.as_slice(), &["--ignore-not-found"]].concat();
-    // Webhooks serve on for a while, so that a Pod is no remainder; the namespace for `helm test` takes
-    // a moment.
-    let nothing = async || {
+    // Webhooks serve on for a while, so that Pods are no remainder; the namespace for `helm test` takes a
+    // moment.
+    let leaving = until_some("end of what Helm installed", async || {
         let printed = kubectl(&ours).await?;
         let names = printed.lines().filter(|line| !line.starts_with("Warning: "));
-        Ok(names.filter(|name| !name.starts_with("pod/")).all(str::is_empty))
+        let names: Vec<_> = names.map(str::to_owned).collect();
+        Ok(names.iter().all(|name| name.starts_with("pod/")).then_some(names))
+    });
+    let leaving = match leaving.await?.as_slice() {
+        [] => "none".to_owned(),
+        pods => format!("on their way out: {}", pods.join(", ")),
     };
-    until("end of what Helm installed", nothing).await?;
     let secrets = kubectl(&["get", "secrets", "--namespace", HOME, "--output=name"]).await?;
     let left = secrets.split_whitespace().collect::<Vec<_>>().join(", ");
     // As the notes of the chart have it.
@@ -108,7 +120,7 @@ async fn look_at_the_rest(cluster: &NodeCluster, namespace: &Namespace) -> Resul
         .await?;
     Ok(Report::new()
         .stored("Pod in a labelled namespace after `helm uninstall`", &stored)
-        .seen("objects of any kind with the release's label, but for Pods that leave", "none")
+        .seen("objects of any kind with the release's label", leaving)
         .seen("Secrets left in the release's namespace, of which the chart's notes speak", left))
 }
 
