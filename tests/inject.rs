@@ -216,11 +216,11 @@ fn messages_repeat_nothing_but_names_and_those_in_one_line() {
     for (pod, message) in [
         (
             r"{metadata: {name: a}, spec: {imagePullSecrets: canary}}",
-            "Pod a: its Pod cannot be read: spec.imagePullSecrets: expected a sequence",
+            "Pod a: its Pod cannot be read: spec.imagePullSecrets: expected a sequence: write a list, one entry a line behind `- `",
         ),
         (
             r"{metadata: {name: a}, spec: {imagePullSecrets: [canary]}}",
-            "Pod a: its Pod cannot be read: spec.imagePullSecrets[0]: expected an object",
+            "Pod a: its Pod cannot be read: spec.imagePullSecrets[0]: expected an object: write keys with values, such as `name: …`",
         ),
         (
             r#"{metadata: {name: "a\e[31m\nb"}, spec: {containers: [{image: 1}]}}"#,

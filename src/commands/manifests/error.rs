@@ -129,11 +129,7 @@ impl fmt::Display for Problem {
                 write!(f, "line {line}: the Secret has no name: write it as `metadata.name`")
             }
             Self::Template { line, object, fault } => {
-                write!(f, "line {line}: {object}: its Pod cannot be read: {fault}")?;
-                if fault.wants_text() {
-                    f.write_str(": write `y`, `on` and numbers that are text in quotes")?;
-                }
-                Ok(())
+                write!(f, "line {line}: {object}: its Pod cannot be read: {fault}{}", fault.hint())
             }
             Self::Utf8 { line } => {
                 write!(f, "line {line}: not UTF-8 text: save the file as UTF-8")

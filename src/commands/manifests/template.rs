@@ -139,10 +139,15 @@ impl<'v> PodTemplate<'v> {
 // === impl PodError ===
 
 impl PodError {
-    /// Whether a text belongs there, which much of YAML looks like and is not.
+    /// What to write, where it is one of the usual slips; begins with a colon, or is empty.
     #[must_use]
-    pub fn wants_text(&self) -> bool {
-        self.fault.ends_with("expected a string")
+    pub fn hint(&self) -> &'static str {
+        match self.fault.as_str() {
+            "expected a string" => ": write `y`, `on` and numbers that are text in quotes",
+            "expected a sequence" => ": write a list, one entry a line behind `- `",
+            "expected an object" => ": write keys with values, such as `name: …`",
+            _ => "",
+        }
     }
 }
 
