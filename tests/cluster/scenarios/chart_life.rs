@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use axum::http::StatusCode;
 use serde_json::Value;
 
@@ -17,6 +17,9 @@ use crate::{
     report::Report,
     wait::{until_some, until_within},
 };
+
+/// What the API server counts Pods by that it admitted although the webhook did not answer.
+const FAIL_OPEN: &str = "apiserver_admission_webhook_fail_open_count";
 
 /// A webhook leaves when the API server has no connection to it, after 95 s at the latest.
 const LEAVE: Duration = Duration::from_secs(110);
@@ -50,16 +53,15 @@ pub(crate) async fn upgrade_and_rollback(cluster: Arc<NodeCluster>) -> Result<Re
 /// Both webhooks die at once: Pods are admitted without their Secret, and soon with it again.
 pub(crate) async fn webhooks_killed(cluster: Arc<NodeCluster>) -> Result<Report> {
     let namespace = cluster.covered("webhooks-killed", UNSCHEDULED_IMAGE).await?;
+    let before = failed_open(&cluster).await?;
     let begin = Instant::now();
     let killed = kill_all(&["/pullcred", "webhook"])?;
     // Those of a release before may still be leaving.
     ensure!(killed >= 2, "{killed} processes of the webhook");
     let stored = namespace.create_pod(pod("meanwhile").image(UNSCHEDULED_IMAGE)).await?;
     assert_eq!(stored.pull_secrets(), []);
-    let metrics = cluster.api().get("/metrics").await?.ok()?;
-    let series = format!("webhook_fail_open_count{{name=\"{WEBHOOK}\",type=\"admit\"}}");
-    let counted = metrics.lines().find(|line| line.contains(&series));
-    let counted = counted.context("the API server does not count it")?;
+    let counted = failed_open(&cluster).await?;
+    ensure!(counted > before, "the API server still counts {before}");
     namespace.until_injected_for(UNSCHEDULED_IMAGE).await?;
     let back = begin.elapsed().as_secs_f64();
     let after = namespace.create_pod(pod("after").image(UNSCHEDULED_IMAGE)).await?;
@@ -67,7 +69,7 @@ pub(crate) async fn webhooks_killed(cluster: Arc<NodeCluster>) -> Result<Report>
     Ok(Report::new()
         .stored("Pod created when both webhooks were killed, `failurePolicy: Ignore`", &stored)
         .seen("what the API server logs", cluster.control_plane().logged("failing open")?)
-        .seen("what it counts", format!("`{counted}`"))
+        .seen(format!("`{FAIL_OPEN}` of the API server"), format!("{before}, then {counted}"))
         .stored(
             format!("Pod created when the kubelet had started one again, {back:.1} s later"),
             &after,
@@ -122,6 +124,15 @@ async fn look_at_the_rest(cluster: &NodeCluster, namespace: &Namespace) -> Resul
         .stored("Pod in a labelled namespace after `helm uninstall`", &stored)
         .seen("objects of any kind with the release's label", leaving)
         .seen("Secrets left in the release's namespace, of which the chart's notes speak", left))
+}
+
+/// How often the API server went on without an answer of the webhook.
+async fn failed_open(cluster: &NodeCluster) -> Result<u64> {
+    let metrics = cluster.api().get("/metrics").await?.ok()?;
+    let series = format!("{FAIL_OPEN}{{name=\"{WEBHOOK}\",type=\"admit\"}} ");
+    let mut values = metrics.lines().filter_map(|line| line.strip_prefix(series.as_str()));
+    // A series begins with its first count.
+    Ok(values.next().map_or(Ok(0), str::parse)?)
 }
 
 /// The Pods of the webhook, which run the image with this tag.
