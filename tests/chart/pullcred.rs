@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use clap::Parser as _;
 use pullcred::{
-    cli::{Cli, Command},
+    cli::{Cli, Command, ControllerArgs},
+    controller,
     core::{decide::Reason, image::ImageRef},
     mapping,
     metrics::{HandshakeFailure, Metrics},
@@ -35,6 +36,37 @@ fn the_webhook_starts_with_these_arguments() {
         .collect();
     assert_eq!(mounted, ["/etc/pullcred/mapping", "/etc/pullcred/tls"]);
     assert!(arguments.config.starts_with("/etc/pullcred/mapping"));
+}
+
+#[test]
+fn the_controller_and_the_hook_name_what_the_chart_has() {
+    let objects = objects(&[]);
+    let controller = |kind, name| {
+        let pod = find(&objects, kind, name).pod().unwrap();
+        let Command::Controller(arguments) =
+            Cli::try_parse_from(command_line(&pod)).unwrap().command
+        else {
+            panic!("the {kind} {name} runs another command than `controller`");
+        };
+        arguments
+    };
+    let ControllerArgs::Run(run) = controller("Deployment", "pullcred-controller") else {
+        panic!("the Deployment runs a subcommand");
+    };
+    find(&objects, "MutatingWebhookConfiguration", &run.webhook_config);
+    find(&objects, "Service", &run.service);
+    let role = find(&objects, "Role", "pullcred-controller");
+    assert_eq!(role.texts("/rules/0/resourceNames"), [run.ca_secret, run.tls_secret.clone()]);
+    let webhook = find(&objects, "Deployment", "pullcred-webhook").pod().unwrap();
+    let mut volumes = webhook.items("/spec/volumes");
+    let tls = volumes.find(|volume| volume.text("/name") == "tls").unwrap();
+    assert_eq!(tls.text("/secret/secretName"), run.tls_secret);
+
+    let hook = objects.iter().find(|object| object.kind() == "Job").unwrap();
+    let ControllerArgs::Unregister(hook) = controller("Job", hook.name()) else {
+        panic!("the Job does not run `unregister`");
+    };
+    assert_eq!(hook.webhook_config, run.webhook_config);
 }
 
 #[test]
@@ -102,7 +134,8 @@ fn alerts_and_dashboard_ask_for_metrics_that_are_there() {
     metrics.handshake_failed(HandshakeFailure::Protocol);
     metrics.certificate.succeeded();
     metrics.config.failed();
-    let exposed = metrics.encode().unwrap();
+    let exposed = metrics.encode().unwrap()
+        + &controller::metrics::Metrics::new(log.error_counter()).encode().unwrap();
     let exposed: BTreeSet<_> =
         exposed.lines().filter_map(|line| line.split(['{', ' ']).next()).collect();
 
