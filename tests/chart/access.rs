@@ -44,7 +44,7 @@ fn the_rights_are_these() {
     assert_eq!(
         rights,
         [
-            "pullcred-controller: get list watch create patch update on secrets pullcred-ca pullcred-tls",
+            "pullcred-controller: get list watch create patch on secrets pullcred-ca pullcred-tls",
             "pullcred-controller: get list watch patch on mutatingwebhookconfigurations pullcred",
             "pullcred-unregister: get delete on mutatingwebhookconfigurations pullcred",
         ]

@@ -31,7 +31,7 @@ pub(crate) async fn rights(cluster: Arc<Cluster>) -> Result<Report> {
     let secrets = rules(&listed, "secrets");
     let verbs = "get list watch create patch";
     for (rule, secret) in secrets.iter().zip([CA_SECRET, TLS_SECRET]) {
-        ensure!(rule.starts_with(&format!("secrets [] [{secret}] [{verbs}")), "{rule}");
+        ensure!(rule.starts_with(&format!("secrets [] [{secret}] [{verbs}]")), "{rule}");
     }
     ensure!(secrets.len() == 2, "not the two Secrets alone: {listed}");
     let registrations = rules(&listed, "mutatingwebhookconfigurations");
