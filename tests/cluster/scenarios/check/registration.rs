@@ -30,6 +30,8 @@ pub(crate) async fn each_field_changed(cluster: Arc<Cluster>) -> Result<Report> 
     let place = format!("registration {name}");
     let in_label = json!({"key": INJECT, "operator": "In", "values": ["enabled"]});
     let only = json!({"key": "kubernetes.io/metadata.name", "operator": "In", "values": [name]});
+    // Where a change lets other scenarios' namespaces in, no Pod of theirs comes along.
+    let nobody = json!({"matchLabels": {"check": name}});
     let rule = |operations: Value, resources: Value| {
         json!({"rules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": operations,
                           "resources": resources, "scope": "Namespaced"}]})
@@ -67,13 +69,13 @@ pub(crate) async fn each_field_changed(cluster: Arc<Cluster>) -> Result<Report> 
             "did not opt in",
         ),
         (
-            json!({"namespaceSelector": {"matchExpressions": [in_label]}}),
+            json!({"objectSelector": nobody, "namespaceSelector": {"matchExpressions": [in_label]}}),
             "warning",
             "namespace-selector",
             "kube-system, kube-public, kube-node-lease",
         ),
         (
-            json!({"failurePolicy": "Fail",
+            json!({"failurePolicy": "Fail", "objectSelector": nobody,
                 "namespaceSelector": {"matchExpressions": [in_label]}}),
             "error",
             "namespace-selector",
