@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::{api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::ListMeta};
 use kube::{
     Api, Client,
     api::{ApiResource, DynamicObject, ListParams, ObjectList},
@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 use super::{cluster::told, manifests::SecretManifest};
 
 /// How many objects are asked for at a time.
-pub(super) const PAGE: u32 = 250;
+const PAGE: u32 = 250;
 /// How many Secrets are asked for at a time.
 const AT_ONCE: usize = 8;
 /// How long nothing is said of the progress.
@@ -85,6 +85,17 @@ pub(super) fn waiting(pod: &Value) -> Vec<Waiting> {
         .collect()
 }
 
+/// What to ask for after a page, whose list has this metadata; none after the last.
+pub(super) fn following(page: ListParams, list: ListMeta) -> Option<ListParams> {
+    let token = list.continue_.filter(|token| !token.is_empty())?;
+    Some(ListParams { continue_token: Some(token), ..page })
+}
+
+/// The first page of a list.
+pub(super) fn first_page() -> ListParams {
+    ListParams::default().limit(PAGE)
+}
+
 /// Asks for Secrets, each by its name, and gives the answers in the order in which they come.
 pub(super) async fn secrets(client: &Client, mut names: Vec<(String, String)>) -> Vec<Asked> {
     let mut answers = Vec::new();
@@ -119,7 +130,7 @@ impl PodPages {
             Some(namespace) => Api::namespaced_with(client, namespace, &resource),
             None => Api::all_with(client, &resource),
         };
-        Self { api, next: Some(ListParams::default().limit(PAGE)) }
+        Self { api, next: Some(first_page()) }
     }
 
     /// The next page; none after the last.
@@ -130,9 +141,7 @@ impl PodPages {
     pub(super) async fn next(&mut self) -> kube::Result<Option<Vec<DynamicObject>>> {
         let Some(page) = self.next.take() else { return Ok(None) };
         let ObjectList { items, metadata, .. } = self.api.list(&page).await?;
-        if let Some(token) = metadata.continue_.filter(|token| !token.is_empty()) {
-            self.next = Some(ListParams { continue_token: Some(token), ..page });
-        }
+        self.next = following(page, metadata);
         Ok(Some(items))
     }
 }

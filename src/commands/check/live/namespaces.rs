@@ -3,17 +3,14 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::{admissionregistration::v1::MutatingWebhook, core::v1::Namespace};
-use kube::{
-    Api, Client,
-    api::{ListParams, ObjectMeta},
-};
+use kube::{Api, Client, api::ObjectMeta};
 
 use super::{
     super::{Check, finding::Report},
     registration,
 };
 use crate::{
-    commands::scan::PAGE,
+    commands::scan::{first_page, following},
     core::{
         decide::{EXCLUDED_NAMESPACES, Knowledge},
         pod::{INJECT_LABEL, OPTED_IN},
@@ -42,15 +39,13 @@ pub(super) async fn read(
         return Ok(labels(api.get_metadata(name).await?.metadata).into_iter().collect());
     }
     let mut found = BTreeMap::new();
-    let mut page = ListParams::default().limit(PAGE);
-    loop {
+    let mut next = Some(first_page());
+    while let Some(page) = next {
         let list = api.list_metadata(&page).await?;
+        next = following(page, list.metadata);
         found.extend(list.items.into_iter().filter_map(|it| labels(it.metadata)));
-        match list.metadata.continue_.filter(|token| !token.is_empty()) {
-            Some(token) => page.continue_token = Some(token),
-            None => return Ok(found),
-        }
     }
+    Ok(found)
 }
 
 /// Judges the label of a namespace. Where no registration is known, the label alone counts.

@@ -19,7 +19,7 @@ use super::{
     mounted::{Source, file_of},
     registration::FailurePolicy,
 };
-use crate::commands::{cluster::told, scan::PAGE};
+use crate::commands::{cluster::told, scan::first_page};
 
 /// How long a hand-shake may take, with all that is on the way.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -123,7 +123,7 @@ impl Serving<'_> {
         }
         let selector: Vec<String> =
             selector.iter().map(|(key, value)| format!("{key}={value}")).collect();
-        let page = ListParams::default().labels(&selector.join(",")).limit(PAGE);
+        let page = first_page().labels(&selector.join(","));
         Ok(Api::<Pod>::namespaced(self.client.clone(), namespace).list(&page).await?.items)
     }
 
