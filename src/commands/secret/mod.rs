@@ -14,6 +14,7 @@ use self::{
     docker_config::DockerConfig,
     login::Login,
     pull_secret::{PullSecret, prove},
+    verify::{Http, Verdict, verify},
 };
 use super::{
     Exit, Failure, Streams,
@@ -136,14 +137,8 @@ fn make(options: &MakeOptions, streams: &mut Streams<'_>) -> Result<Exit, Failur
         }
     };
     prove(&text, &logins).map_err(Failure::trouble)?;
-    for (written, image) in images {
-        let verdict = block_on(async { Ok::<_, Failure>(verify::verify(&image, &logins).await) })?;
-        writeln!(streams.stderr, "{written}: {verdict}")?;
-        if !verdict.is_good() {
-            let why =
-                "the Secret was not written, because a registry did not open an image with it";
-            return Err(Failure::trouble(why));
-        }
+    if !images.is_empty() {
+        block_on(open(&images, &logins, streams.stderr))?;
     }
     match target {
         Target::Cluster(cluster) => {
@@ -153,6 +148,28 @@ fn make(options: &MakeOptions, streams: &mut Streams<'_>) -> Result<Exit, Failur
     }
     streams.stdout.flush()?;
     Ok(Exit::Fine)
+}
+
+/// Says of each image whether its registry opens it, up to the first that it does not.
+async fn open(
+    images: &[(&String, ImageRef<'_>)],
+    logins: &[(Registry, Login)],
+    stderr: &mut dyn Write,
+) -> Result<(), Failure> {
+    let http = Http::new();
+    for (written, image) in images {
+        let verdict = match &http {
+            Ok(http) => verify(http, image, logins).await,
+            Err(why) => Verdict::NoAnswer(why.clone()),
+        };
+        writeln!(stderr, "{written}: {verdict}")?;
+        if !verdict.is_good() {
+            let why =
+                "the Secret was not written, because a registry did not open an image with it";
+            return Err(Failure::trouble(why));
+        }
+    }
+    Ok(())
 }
 
 fn yaml(secret: &PullSecret) -> Result<String, serde_saphyr::ser::Error> {

@@ -26,7 +26,7 @@ const MANIFESTS: &str = "application/vnd.oci.image.index.v1+json, application/vn
     application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.docker.distribution.manifest.v2+json";
 
 /// Speaks HTTP and HTTPS, with the certificate authorities of this machine (or of `SSL_CERT_FILE`).
-pub(super) struct Http {
+pub(in crate::commands::secret) struct Http {
     client: Client<HttpsConnector<HttpConnector>, Empty<Bytes>>,
 }
 
@@ -39,7 +39,7 @@ pub(super) struct Answer {
 }
 
 /// Why there is no answer.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub(in crate::commands::secret) enum NoAnswer {
     #[error("the registry sends us from one place to the next")]
@@ -60,7 +60,7 @@ pub(in crate::commands::secret) enum NoAnswer {
 // === impl Http ===
 
 impl Http {
-    pub(super) fn new() -> Result<Self, NoAnswer> {
+    pub(in crate::commands::secret) fn new() -> Result<Self, NoAnswer> {
         let provider = rustls::crypto::ring::default_provider();
         let connector = HttpsConnectorBuilder::new()
             .with_provider_and_native_roots(provider)

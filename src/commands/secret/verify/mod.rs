@@ -15,7 +15,7 @@ use serde::Deserialize;
 
 use self::{
     challenge::Challenge,
-    client::{Answer, Http, NoAnswer},
+    client::{Answer, NoAnswer},
 };
 use super::{login::Login, registry::Registry};
 use crate::{
@@ -25,6 +25,8 @@ use crate::{
         keyring::{Keyring, RegistryKey},
     },
 };
+
+pub(super) use self::client::Http;
 
 /// Where Docker Hub's images are (containerd: core/remotes/docker/config/hosts.go).
 const DOCKER_HUB: &str = "registry-1.docker.io";
@@ -50,17 +52,17 @@ struct Token {
 }
 
 /// Asks a registry for the manifest of `image`, with each login that a node would try, until one opens it.
-pub(super) async fn verify(image: &ImageRef<'_>, logins: &[(Registry, Login)]) -> Verdict {
+pub(super) async fn verify(
+    http: &Http,
+    image: &ImageRef<'_>,
+    logins: &[(Registry, Login)],
+) -> Verdict {
     let keyring = Keyring::new([("", logins.iter().map(|(registry, _)| registry.key()))]);
     let offers = keyring.lookup(image);
     let login = |key: &RegistryKey| logins.iter().find(|(registry, _)| registry.key() == *key);
-    let http = match Http::new() {
-        Ok(http) => http,
-        Err(why) => return Verdict::NoAnswer(why),
-    };
     let mut verdict = Verdict::NoLogin;
     for (_, login) in offers.iter().filter_map(|offer| login(offer.key)) {
-        verdict = ask(&http, image, login).await.unwrap_or_else(Verdict::NoAnswer);
+        verdict = ask(http, image, login).await.unwrap_or_else(Verdict::NoAnswer);
         if verdict.is_good() {
             break;
         }
