@@ -3,6 +3,7 @@
 .DEFAULT_GOAL := help
 SHELL := bash
 CARGO ?= cargo
+CARGO_DENY = PATH="$$(tests/cargo-tool.sh cargo-deny 0.20.2):$$PATH" $(CARGO) deny --locked check
 
 .PHONY: help
 help: ## Show this help
@@ -27,12 +28,12 @@ lint: ## Check formatting, lints, documentation, the chart and the generated fil
 	$(CARGO) clippy --locked --all-targets -- --deny warnings
 	RUSTDOCFLAGS='--deny warnings' $(CARGO) doc --locked --no-deps --document-private-items
 	charts/lint.sh
-	PATH="$$(tests/cargo-tool.sh cargo-deny 0.20.2):$$PATH" $(CARGO) deny --locked check --hide-inclusion-graph bans licenses sources
+	$(CARGO_DENY) --hide-inclusion-graph bans licenses sources
 	image/sbom.sh
 
 .PHONY: advisories
 advisories: ## Ask the RustSec database, on GitHub, for advisories on what pullcred is built from
-	PATH="$$(tests/cargo-tool.sh cargo-deny 0.20.2):$$PATH" $(CARGO) deny --locked check advisories
+	$(CARGO_DENY) advisories
 
 .PHONY: bench
 bench: ## Measure, side by side on this machine

@@ -4,19 +4,15 @@
 
 #[path = "support/cli.rs"]
 mod cli;
+#[path = "support/snapshot.rs"]
+mod snapshot;
 
 use std::{fmt::Write as _, fs};
 
 use cli::run;
 
 fn snapshot(name: &str, shown: &str) {
-    insta::with_settings!({
-        snapshot_path => "testdata/check",
-        prepend_module_to_snapshot => false,
-        omit_expression => true,
-    }, {
-        insta::assert_snapshot!(name, shown);
-    });
+    snapshot::snapshot("check", name, shown);
 }
 
 #[test]

@@ -6,6 +6,8 @@
 mod api_server;
 #[path = "support/cli.rs"]
 mod cli;
+#[path = "support/snapshot.rs"]
+mod snapshot;
 
 use std::{collections::BTreeMap, fmt::Write, fs, path::Path};
 
@@ -37,13 +39,7 @@ fn vectors<T: serde::de::DeserializeOwned>(file: &str) -> Vec<T> {
 }
 
 fn snapshot(name: &str, shown: &str) {
-    insta::with_settings!({
-        snapshot_path => "testdata/explain",
-        prepend_module_to_snapshot => false,
-        omit_expression => true,
-    }, {
-        insta::assert_snapshot!(name, shown);
-    });
+    snapshot::snapshot("explain", name, shown);
 }
 
 #[test]

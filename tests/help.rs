@@ -4,6 +4,8 @@
 
 #[path = "support/cli.rs"]
 mod cli;
+#[path = "support/snapshot.rs"]
+mod snapshot;
 
 use std::{fs, os::unix, process::Command};
 
@@ -20,13 +22,7 @@ fn commands() -> Vec<String> {
 }
 
 fn snapshot(name: &str, shown: &str) {
-    insta::with_settings!({
-        snapshot_path => "testdata/help",
-        prepend_module_to_snapshot => false,
-        omit_expression => true,
-    }, {
-        insta::assert_snapshot!(name, shown);
-    });
+    snapshot::snapshot("help", name, shown);
 }
 
 #[test]

@@ -5,6 +5,8 @@
 
 #[path = "support/cli.rs"]
 mod cli;
+#[path = "support/snapshot.rs"]
+mod snapshot;
 
 use std::{fmt::Write, fs};
 
@@ -12,13 +14,7 @@ use cli::run;
 use serde_json::Value;
 
 fn snapshot(name: &str, shown: &str) {
-    insta::with_settings!({
-        snapshot_path => "testdata/policy",
-        prepend_module_to_snapshot => false,
-        omit_expression => true,
-    }, {
-        insta::assert_snapshot!(name, shown);
-    });
+    snapshot::snapshot("policy", name, shown);
 }
 
 #[test]

@@ -4,6 +4,8 @@
 
 #[path = "support/cli.rs"]
 mod cli;
+#[path = "support/snapshot.rs"]
+mod snapshot;
 
 use std::{env, fmt::Write, fs, os::unix::fs::PermissionsExt, path::Path, process::Command};
 
@@ -15,13 +17,7 @@ use tempfile::TempDir;
 const CONFIG: [&str; 2] = ["--from-docker-config", "secret/config.json"];
 
 fn snapshot(name: &str, shown: &str) {
-    insta::with_settings!({
-        snapshot_path => "testdata/secret",
-        prepend_module_to_snapshot => false,
-        omit_expression => true,
-    }, {
-        insta::assert_snapshot!(name, shown);
-    });
+    snapshot::snapshot("secret", name, shown);
 }
 
 /// Credential helpers for the PATH, by what they do.
