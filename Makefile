@@ -17,16 +17,16 @@ run: ## Serve with an in-memory certificate and the example mapping, and show a 
 .PHONY: test
 test: ## Run every test, those on a real cluster included
 	tests/packages.sh
-	$(CARGO) test --locked --all-targets
-	$(CARGO) test --locked --doc
+	$(CARGO) test --locked --workspace --all-targets
+	$(CARGO) test --locked --workspace --doc
 	fuzz/smoke.sh
 	benches/instructions.sh
 
 .PHONY: lint
 lint: ## Check formatting, lints, documentation, the chart and the generated files
-	$(CARGO) fmt --check
-	$(CARGO) clippy --locked --all-targets -- --deny warnings
-	RUSTDOCFLAGS='--deny warnings' $(CARGO) doc --locked --no-deps --document-private-items
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets -- --deny warnings
+	RUSTDOCFLAGS='--deny warnings' $(CARGO) doc --locked --workspace --no-deps --document-private-items
 	charts/lint.sh
 	$(CARGO_DENY) --hide-inclusion-graph bans licenses sources
 	image/sbom.sh

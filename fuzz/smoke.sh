@@ -26,7 +26,7 @@ PATH=$(tests/cargo-tool.sh cargo-fuzz 0.13.2):$PATH
 corpus=fuzz/corpus/image_reference
 if [ ! -d "$corpus" ]; then
 	mkdir -p "$corpus"
-	sed -n 's/.*"image":"\([^"\\]*\)".*/\1/p' tests/vectors/images.jsonl |
+	sed -n 's/.*"image":"\([^"\\]*\)".*/\1/p' crates/core/tests/vectors/images.jsonl |
 		awk -v dir="$corpus" '{ file = dir "/vector-" NR; printf "%s", $0 >file; close(file) }'
 fi
 mkdir -p fuzz/corpus/mapping fuzz/corpus/review

@@ -5,7 +5,7 @@
 //!
 //! | module | what it is |
 //! |---|---|
-//! | [`core`] | the decision and all it is made of: pure, no I/O, no clock, no logging |
+//! | [`core`] | the crate `pullcred-core`: the decision and all it is made of; no I/O, no clock, no logging |
 //! | [`mapping`] | the text of a mapping file to a [`core::rules::Mapping`], with errors that help |
 //! | [`server`] | admission over HTTPS: the router, connections, TLS, drain, the admin port |
 //! | [`controller`] | the serving certificate and the registration's `caBundle`, kept in order in a cluster |
@@ -16,8 +16,8 @@
 //! # The dependency rule
 //!
 //! `main -> cli -> {commands, controller, server} -> core` and `mapping -> core`; the controller borrows the admin port and
-//! its connections from `server`; `core` depends on nothing of the crate, and
-//! knows neither tokio, axum nor kube. `tests/architecture.rs` reads the `use` lines and enforces it.
+//! its connections from `server`; `core` is a crate of its own, which
+//! knows neither tokio, axum nor kube. `tests/architecture.rs` reads the `use` lines and enforces the rest.
 //!
 //! # One way through
 //!
@@ -29,7 +29,7 @@
 pub mod cli;
 pub mod commands;
 pub mod controller;
-pub mod core;
+pub use pullcred_core as core;
 pub mod mapping;
 pub mod metrics;
 pub mod server;

@@ -334,7 +334,7 @@ fn test_exists(name: &str, sources: &[(PathBuf, String)]) -> bool {
 
 #[test]
 fn every_failure_mode_has_a_test_that_exists_or_a_reason_why_not() {
-    let sources: Vec<(PathBuf, String)> = ["tests", "src"]
+    let sources: Vec<(PathBuf, String)> = ["tests", "src", "crates"]
         .iter()
         .flat_map(|folder| files(&root().join(folder), ".rs"))
         .map(|path| (path.clone(), fs::read_to_string(path).unwrap()))

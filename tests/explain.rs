@@ -1,4 +1,4 @@
-//! `pullcred explain`, through the real binary, and on every answer of the upstream code in `tests/vectors`.
+//! `pullcred explain`, through the real binary, and on every answer of the upstream code in `crates/core/tests/vectors`.
 
 #![cfg(test)]
 
@@ -33,7 +33,7 @@ fn values(json: &str) -> Vec<Value> {
 }
 
 fn vectors<T: serde::de::DeserializeOwned>(file: &str) -> Vec<T> {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors/").to_owned() + file;
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/crates/core/tests/vectors/").to_owned() + file;
     let vectors = fs::read_to_string(path).unwrap();
     vectors.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }

@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use pullcred::core::image::ImageRef;
+use pullcred_core::image::ImageRef;
 
 fuzz_target!(|image: &str| {
     match ImageRef::parse(image) {

@@ -32,7 +32,7 @@ use crate::{
 
 const POLICIES: &str = "/apis/admissionregistration.k8s.io/v1/mutatingadmissionpolicies";
 const BINDINGS: &str = "/apis/admissionregistration.k8s.io/v1/mutatingadmissionpolicybindings";
-const VECTORS: &str = include_str!("../../vectors/images.jsonl");
+const VECTORS: &str = include_str!("../../../crates/core/tests/vectors/images.jsonl");
 const CASES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/testdata/admission");
 const CASES_MAPPING: &str = include_str!("../../testdata/mapping.yaml");
 

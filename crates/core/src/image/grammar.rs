@@ -67,7 +67,7 @@ enum After {
 
 /// Takes a path: components of lower-case letters and digits, joined within by one of `.`, `_`, `__` or
 /// any number of `-`, and with each other by `/`. Ends at `:`, `@` or the end of the text.
-pub(in crate::core) fn scan_path(text: &str) -> Result<(&str, &str), ImageError> {
+pub(crate) fn scan_path(text: &str) -> Result<(&str, &str), ImageError> {
     let mut after = After::Slash;
     let mut end = text.len();
     for (at, byte) in text.bytes().enumerate() {

@@ -7,7 +7,7 @@ use super::{
     key::RegistryKey,
     location::{Comparison, Host, Location, index_key, without_scheme},
 };
-use crate::core::image::ImageRef;
+use crate::image::ImageRef;
 
 /// Other hosts of Docker Hub, which people take for its registry.
 const DOCKER_HUB_HOSTS: [&[u8]; 4] =

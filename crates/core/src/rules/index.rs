@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use super::name::NamespacePattern;
 use super::pattern::{RegistryPattern, canonical_host, split_port};
 use super::{Rule, glob};
-use crate::core::image::ImageRef;
+use crate::image::ImageRef;
 
 /// The place of a pattern among all of a mapping, the most specific first.
 pub(super) type Rank = u32;

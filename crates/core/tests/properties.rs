@@ -1,7 +1,7 @@
 //! What holds for every image and every registry key.
 
 use proptest::prelude::*;
-use pullcred::core::{
+use pullcred_core::{
     image::ImageRef,
     keyring::{
         Keyring, RegistryKey, near_miss,

@@ -115,7 +115,7 @@ impl ImageError {
 
 #[cfg(test)]
 mod tests {
-    use crate::core::image::ImageRef;
+    use crate::image::ImageRef;
 
     /// The message for an image that is refused.
     fn message(image: &str) -> String {

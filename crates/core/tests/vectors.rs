@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fmt::Debug};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
-use pullcred::core::{
+use pullcred_core::{
     image::ImageRef,
     keyring::{
         Keyring, RegistryKey,

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use super::glob;
 use super::pattern_error::{PatternError, PatternProblem};
-use crate::core::image::grammar::scan_path;
+use crate::image::grammar::scan_path;
 
 /// A registry, a registry and a path, or a glob of registries, as a rule names them:
 /// `host[:port][/path]`.
@@ -247,7 +247,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::core::image::ImageRef;
+    use crate::image::ImageRef;
 
     #[test]
     fn accepts_what_an_image_can_name() {

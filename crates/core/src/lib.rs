@@ -1,0 +1,34 @@
+//! How the kubelet reads image references and matches pull Secrets, and which `imagePullSecrets` a Pod needs.
+//!
+//! Pure: bytes and values in, values out. Nothing here reads a file, a clock, an environment variable or a socket, and the
+//! crate depends on no runtime.
+//!
+//! | module | what it answers |
+//! |---|---|
+//! | [`image`] | what an image reference names, by the grammar that the kubelet uses |
+//! | [`keyring`] | which logins of which pull Secrets the kubelet offers for an image, in its order |
+//! | [`rules`] | which Secrets a mapping of registries gives an image |
+//! | [`review`], [`pod`] | the parts of an admission review that a decision needs, borrowed from its bytes |
+//! | [`decide`](mod@decide) | what a Pod gets, and why |
+//! | [`patch`], [`answer`] | the decision as a JSON Patch, and as the bytes of a response |
+//!
+//! ```
+//! use pullcred_core::image::ImageRef;
+//!
+//! let image = ImageRef::parse("nginx")?;
+//! assert_eq!((image.registry(), &*image.repository()), ("docker.io", "library/nginx"));
+//! # Ok::<(), pullcred_core::image::ImageError>(())
+//! ```
+
+pub mod answer;
+pub mod decide;
+pub mod image;
+mod json;
+pub mod keyring;
+pub mod patch;
+pub mod pod;
+pub mod review;
+pub mod rules;
+mod warnings;
+
+pub use json::{Text, describe};
