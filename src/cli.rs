@@ -75,7 +75,7 @@ pub enum Command {
 /// Logging, for every command.
 #[derive(Debug, Args)]
 pub struct LogArgs {
-    /// What to log: off, error, warn, info, debug or trace, also by module, as in `info,pullcred::server=debug`
+    /// What to log: off, error, warn, info, debug or trace, also by module, as in `info,pullcred::webhook=debug`
     #[arg(
         long,
         global = true,

@@ -7,17 +7,18 @@
 //! |---|---|
 //! | [`core`] | the crate `pullcred-core`: the decision and all it is made of; no I/O, no clock, no logging |
 //! | [`mapping`] | the text of a mapping file to a [`core::rules::Mapping`], with errors that help |
-//! | [`server`] | admission over HTTPS: the router, connections, TLS, drain, the admin port |
+//! | [`http`] | a listener's connections and their limits, the admin port, the drain; knows nothing of what is served |
+//! | [`pki`] | certificates and the wall clock; the certificate that TLS handshakes are answered with |
+//! | [`webhook`] | admission over HTTPS: the router, bodies, the mapping and certificate files, its metrics |
 //! | [`controller`] | the serving certificate and the registration's `caBundle`, kept in order in a cluster |
 //! | [`commands`] | what people and pipelines run: manifests in, explanations and manifests out |
 //! | [`cli`] | the command line, as types |
-//! | [`metrics`], [`telemetry`], [`shutdown`] | what the outside sees of a running process |
+//! | [`telemetry`], [`shutdown`] | what the outside sees of a running process |
 //!
 //! # The dependency rule
 //!
-//! `main -> cli -> {commands, controller, server} -> core` and `mapping -> core`; the controller borrows the admin port and
-//! its connections from `server`; `core` is a crate of its own, which
-//! knows neither tokio, axum nor kube. `tests/architecture.rs` reads the `use` lines and enforces the rest.
+//! `main -> cli -> {commands, controller, webhook} -> {http, pki, mapping} -> core`: arrows go down only. `core` is a crate
+//! of its own, which knows neither tokio, axum nor kube. `tests/architecture.rs` reads the `use` lines and enforces the rest.
 //!
 //! # One way through
 //!
@@ -29,9 +30,10 @@
 pub mod cli;
 pub mod commands;
 pub mod controller;
+pub mod http;
 pub use pullcred_core as core;
 pub mod mapping;
-pub mod metrics;
-pub mod server;
+pub mod pki;
 pub mod shutdown;
 pub mod telemetry;
+pub mod webhook;

@@ -13,9 +13,9 @@ use pullcred::{
     cli::{Cli, Command, ControllerArgs, WebhookArgs},
     commands::{self, Exit, Failure, Streams, with_causes},
     controller::{self, Controller},
-    server::{StartError, Webhook},
     shutdown::Signals,
     telemetry::{self, Telemetry},
+    webhook::{StartError, Webhook},
 };
 
 const FAILURE: u8 = 1;

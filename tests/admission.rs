@@ -15,10 +15,10 @@ use http_body_util::BodyExt;
 use pullcred::{
     core::decide::Knowledge,
     mapping,
-    metrics::Metrics,
-    server::{
+    webhook::{
         admission::{self, Admission},
         body::BodyLimits,
+        metrics::Metrics,
     },
 };
 use serde::Deserialize;

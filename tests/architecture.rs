@@ -8,15 +8,16 @@ use std::{
 };
 
 /// Each module of the crate and the modules it may name; none may name the binary.
-const MAY_KNOW: [(&str, &[&str]); 8] = [
+const MAY_KNOW: [(&str, &[&str]); 9] = [
     ("mapping", &["core"]),
-    ("metrics", &["core"]),
+    ("pki", &[]),
+    ("http", &[]),
     ("shutdown", &[]),
     ("telemetry", &[]),
-    ("server", &["core", "mapping", "metrics", "shutdown"]),
-    ("controller", &["core", "metrics", "server", "shutdown"]),
-    ("commands", &["core", "mapping"]),
-    ("cli", &["commands", "controller", "server", "telemetry"]),
+    ("webhook", &["core", "http", "mapping", "pki", "shutdown"]),
+    ("controller", &["core", "http", "pki", "shutdown"]),
+    ("commands", &["core", "mapping", "pki"]),
+    ("cli", &["commands", "controller", "http", "telemetry", "webhook"]),
 ];
 
 /// The crates that the core is built on: none of them has a runtime, a clock or a socket.

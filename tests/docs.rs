@@ -26,9 +26,9 @@ use pullcred::{
         metrics::{Object, Seen, Written},
     },
     core::{decide::Reason, review::ReviewError},
+    http::observer::{HandshakeFailure, Observer},
     mapping,
-    metrics::{HandshakeFailure, Metrics},
-    server::rejection::Rejection,
+    webhook::{metrics::Metrics, rejection::Rejection},
 };
 
 /// The commands whose flags `docs/configuration.md` has, each in a section of its own.

@@ -5,7 +5,10 @@ use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf, thread, time::Durat
 use clap::Args;
 
 use super::seconds;
-use crate::server::{Options, connections::ConnectionLimits, sources::CertificateSource};
+use crate::{
+    http::connections::ConnectionLimits,
+    webhook::{Options, sources::CertificateSource},
+};
 
 /// More threads than this serve no cluster any better: one thread answers tens of thousands of requests a second.
 const MOST_WORKERS: usize = 4;

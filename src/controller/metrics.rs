@@ -9,7 +9,7 @@ use prometheus_client::{
 };
 use tracing_appender::non_blocking::ErrorCounter;
 
-use crate::metrics::{encode, process_registry};
+use crate::http::exposition::{encode, process_registry};
 
 /// The metrics of a controller process.
 #[derive(Debug)]

@@ -39,9 +39,10 @@ use self::{
     times::{Times, TooShort},
 };
 use crate::{
-    server::{
+    http::{
         admin,
         connections::{ConnectionLimits, Connections, Phase},
+        observer::Unobserved,
     },
     shutdown::Signals,
 };
@@ -148,7 +149,7 @@ impl Controller {
             router: admin::router(Arc::clone(&status)),
             phase,
             open: Arc::default(),
-            metrics: None,
+            observer: Arc::new(Unobserved),
         };
         tokio::spawn(connections.serve(listener));
         let wakes = wake::watch(&objects, &names, &status);

@@ -24,7 +24,7 @@ use super::{
     times::Times,
     wake::Wake,
 };
-use crate::server::tls;
+use crate::pki::time;
 
 /// Changes that come faster than this are looked at together.
 const TOGETHER: Duration = Duration::from_millis(50);
@@ -156,7 +156,7 @@ impl Reconciler {
                 return Outcome::Failed(error.to_string());
             }
         };
-        let (now, at) = (tls::now(), self.started.elapsed());
+        let (now, at) = (time::now(), self.started.elapsed());
         let observed = snapshot.observed();
         let steady = Steady {
             trust: self.trust.see(observed.registration.trust(), at),
@@ -230,7 +230,7 @@ impl Reconciler {
                 let leaf = signer.issue(&self.names.dns(), now, self.times.leaf_life())?;
                 let content = TlsContent { leaf: &leaf, issuer: signer.certificate() };
                 self.objects.write_secret(tls_secret, &snapshot.tls, &content).await?;
-                let expires = tls::date(leaf.validity().not_after);
+                let expires = time::date(leaf.validity().not_after);
                 info!(secret = tls_secret, ca = %content.issuer.id(), expires, "TLS Secret written: a new certificate");
             }
             Action::Publish => {

@@ -14,9 +14,9 @@ use super::{
     secrets::Found,
     snapshot::Snapshot,
 };
-use crate::server::{
-    admin::{Check, Report},
-    tls::date,
+use crate::{
+    http::admin::{Check, Report},
+    pki::time::date,
 };
 
 /// The state of things, for readiness, metrics and the log.

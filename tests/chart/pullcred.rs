@@ -7,8 +7,9 @@ use pullcred::{
     cli::{Cli, Command, ControllerArgs},
     controller,
     core::{decide::Reason, image::ImageRef},
+    http::observer::{HandshakeFailure, Observer},
     mapping,
-    metrics::{HandshakeFailure, Metrics},
+    webhook::metrics::Metrics,
 };
 
 use crate::{

@@ -6,7 +6,7 @@ use crate::server::{NO_LIMITS, Server, a_review, is_answered, metrics, request, 
 use crate::support::review;
 use axum::{Router, routing::post};
 use hyper::{StatusCode, header};
-use pullcred::server::connections::Phase;
+use pullcred::http::connections::Phase;
 use serde_json::Value;
 use tokio::{io::AsyncWriteExt, net::TcpStream, time::sleep};
 

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::server::{BODIES, NO_LIMITS, PATIENCE, Server, a_review, is_answered, request, rest};
 use hyper::{StatusCode, header};
-use pullcred::server::body::BodyLimits;
+use pullcred::webhook::body::BodyLimits;
 use tokio::{io::AsyncWriteExt, time::sleep};
 
 #[tokio::test]

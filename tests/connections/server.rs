@@ -14,13 +14,13 @@ use axum::Router;
 use hyper::StatusCode;
 use pullcred::{
     core::decide::Knowledge,
+    http::connections::{ConnectionLimits, Connections, Phase},
     mapping,
-    metrics::Metrics,
-    server::{
+    pki::served::{Certificate, ServedCertificate, server_config},
+    webhook::{
         admission::{self, Admission},
         body::BodyLimits,
-        connections::{ConnectionLimits, Connections, Phase},
-        tls::{Certificate, ServedCertificate, server_config},
+        metrics::Metrics,
     },
 };
 use serde_json::json;
@@ -85,7 +85,7 @@ impl Server {
             router,
             phase: seen,
             open: Arc::default(),
-            metrics: Some(Arc::clone(&metrics)),
+            observer: Arc::clone(&metrics) as _,
         };
         tokio::spawn(connections.serve(listener));
         Self { address, metrics, phase }

@@ -6,7 +6,7 @@ use crate::server::{
     BODIES, NO_LIMITS, PATIENCE, SHORT, Server, a_review, drip, is_answered, request, rest,
 };
 use crate::support::client::Connection;
-use pullcred::server::{body::BodyLimits, connections::ConnectionLimits};
+use pullcred::{http::connections::ConnectionLimits, webhook::body::BodyLimits};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,

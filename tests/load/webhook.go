@@ -35,7 +35,7 @@ func startAt(o options, address string, more ...string) (*webhook, error) {
 	file := func(name string) string { return filepath.Join(o.folder, name) }
 	arguments := append([]string{
 		"webhook", "--config", file("mapping.yaml"), "--tls-cert", file("tls.crt"), "--tls-key", file("tls.key"),
-		"--listen", address, "--admin-listen", "127.0.0.1:0", "--log-format", "json", "--log", "pullcred::server=info,pullcred::server::admission=off",
+		"--listen", address, "--admin-listen", "127.0.0.1:0", "--log-format", "json", "--log", "pullcred=info,pullcred::webhook::admission=off",
 	}, more...)
 	command := exec.Command(o.binary, arguments...)
 	// It must not outlive this program, however that ends.

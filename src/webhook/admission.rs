@@ -15,15 +15,13 @@ use tracing::info;
 
 use super::{
     body::{BodyLimits, BodyReader},
+    metrics::Metrics,
     rejection::{Rejection, json},
 };
-use crate::{
-    core::{
-        answer,
-        decide::{Decision, Knowledge, decide},
-        review::{self, Request as ReviewRequest},
-    },
-    metrics::Metrics,
+use crate::core::{
+    answer,
+    decide::{Decision, Knowledge, decide},
+    review::{self, Request as ReviewRequest},
 };
 
 /// All that the admission handler works with. No request waits for anything outside of it.

@@ -9,7 +9,7 @@ const OTHERS: u64 = 32;
 /// Raises the limit on open files to the most that is allowed. Container runtimes commonly give 1024, for programs that use
 /// select(2), and allow far more; connections beyond would not be accepted. Warns where not even that is enough for
 /// `connections`.
-pub(super) fn raise_limit(connections: usize) {
+pub(crate) fn raise_limit(connections: usize) {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let limit = match setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
         Ok(()) => maximum,

@@ -40,9 +40,8 @@ use tracing::{debug, warn};
 use super::{
     activity::{Activity, Watched},
     drain::Count,
-    rejection::Rejection,
+    observer::{HandshakeFailure, Observer},
 };
-use crate::metrics::{HandshakeFailure, Metrics};
 
 /// Where in its life the server is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,8 +92,8 @@ pub struct Connections {
     pub phase: watch::Receiver<Phase>,
     /// Counts the connections.
     pub open: Arc<OpenConnections>,
-    /// Where connections are counted, where they are.
-    pub metrics: Option<Arc<Metrics>>,
+    /// Hears what happens to the connections.
+    pub observer: Arc<dyn Observer>,
 }
 
 /// The connections of a listener, counted.
@@ -137,9 +136,7 @@ impl Connections {
                 Ok((stream, _client)) => stream,
                 Err(error) => {
                     drop(place);
-                    if let Some(metrics) = &this.metrics {
-                        metrics.accept_failures.inc();
-                    }
+                    this.observer.accept_failed();
                     back_off.wait(&error).await;
                     continue;
                 }
@@ -147,7 +144,7 @@ impl Connections {
             back_off = BackOff::default();
             let connection = Arc::clone(&this);
             this.open.spawn(async move {
-                let _counted = connection.metrics.as_deref().map(Open::count);
+                let _counted = Open::count(&*connection.observer);
                 connection.handle(stream).await;
                 drop(place);
             });
@@ -175,9 +172,7 @@ impl Connections {
             }
             Err(_elapsed) => HandshakeFailure::TimedOut,
         };
-        if let Some(metrics) = &self.metrics {
-            metrics.handshake_failed(failure);
-        }
+        self.observer.handshake_failed(failure);
     }
 
     async fn http<S>(&self, stream: S, activity: &Activity)
@@ -224,7 +219,7 @@ impl Connections {
         let answer = AssertUnwindSafe(self.router.clone().oneshot(request)).catch_unwind().await;
         let mut response = match answer {
             Ok(response) => response?,
-            Err(_panic) => self.panicked(),
+            Err(_panic) => self.observer.panicked(),
         };
         if *self.phase.borrow() != Phase::Serving {
             // The one way in HTTP/1.1 to take a connection out of its client's pool before it is closed.
@@ -232,14 +227,6 @@ impl Connections {
         }
         activity.request_ends();
         Ok(response)
-    }
-
-    fn panicked(&self) -> Response<Body> {
-        if let Some(metrics) = &self.metrics {
-            metrics.panics.inc();
-            metrics.refused(Rejection::Panicked.reason());
-        }
-        Rejection::Panicked.into_response()
     }
 }
 
@@ -251,30 +238,30 @@ impl OpenConnections {
         self.tasks.spawn(connection);
     }
 
-    pub(super) fn count(&self) -> Count {
+    pub(crate) fn count(&self) -> Count {
         Count { open: self.tasks.len(), ever: self.ever.load(Ordering::Relaxed) }
     }
 
     /// Waits until none is left, when there will be no new ones.
-    pub(super) async fn gone(&self) {
+    pub(crate) async fn gone(&self) {
         self.tasks.close();
         self.tasks.wait().await;
     }
 }
 
 /// Counts a connection as open.
-struct Open<'m>(&'m Metrics);
+struct Open<'o>(&'o dyn Observer);
 
-impl<'m> Open<'m> {
-    fn count(metrics: &'m Metrics) -> Self {
-        metrics.connections.inc();
-        Self(metrics)
+impl<'o> Open<'o> {
+    fn count(observer: &'o dyn Observer) -> Self {
+        observer.opened();
+        Self(observer)
     }
 }
 
 impl Drop for Open<'_> {
     fn drop(&mut self) {
-        self.0.connections.dec();
+        self.0.closed();
     }
 }
 

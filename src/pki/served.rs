@@ -1,10 +1,6 @@
 //! The serving certificate: read, judged, and swapped under running connections.
 
-use std::{
-    fmt,
-    sync::Arc,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::{fmt, sync::Arc};
 
 use arc_swap::ArcSwap;
 use rustls::{
@@ -15,6 +11,8 @@ use rustls::{
     sign::CertifiedKey,
 };
 use x509_parser::parse_x509_certificate;
+
+use super::time::date;
 
 /// A certificate chain with its private key, and when its leaf is valid.
 #[derive(Clone)]
@@ -182,18 +180,4 @@ pub fn server_config(served: Arc<ServedCertificate>) -> Result<ServerConfig, rus
     config.send_tls13_tickets = 0;
     config.session_storage = Arc::new(NoServerSessionStorage {});
     Ok(config)
-}
-
-/// Now, in seconds since the epoch: certificates live by the wall clock.
-#[must_use]
-pub fn now() -> i64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(now.as_secs()).unwrap_or(i64::MAX)
-}
-
-/// A time in seconds since the epoch as people read it.
-#[must_use]
-pub fn date(timestamp: i64) -> String {
-    x509_parser::time::ASN1Time::from_timestamp(timestamp)
-        .map_or_else(|_| timestamp.to_string(), |time| time.to_string())
 }

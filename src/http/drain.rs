@@ -9,16 +9,16 @@ use tokio::time::{Instant, sleep};
 
 /// How long a drain takes.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct DrainTimes {
+pub(crate) struct DrainTimes {
     /// Leave when nobody has connected for so long: new connections come until every proxy has heard that we are leaving.
-    pub(super) quiet: Duration,
+    pub(crate) quiet: Duration,
     /// Leave after so long in any case. An idle connection is closed by the API server after 90 s.
-    pub(super) at_most: Duration,
+    pub(crate) at_most: Duration,
     /// How long requests in hand may take at the very end.
-    pub(super) last_requests: Duration,
+    pub(crate) last_requests: Duration,
 }
 
-pub(super) const DRAIN: DrainTimes = DrainTimes {
+pub(crate) const DRAIN: DrainTimes = DrainTimes {
     quiet: Duration::from_secs(5),
     at_most: Duration::from_secs(95),
     last_requests: Duration::from_secs(10),
@@ -26,18 +26,18 @@ pub(super) const DRAIN: DrainTimes = DrainTimes {
 
 /// The connections of a listener.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Count {
+pub(crate) struct Count {
     /// Those that are open.
-    pub(super) open: usize,
+    pub(crate) open: usize,
     /// Those that there have ever been: one that asks once and closes is gone between two looks.
-    pub(super) ever: u64,
+    pub(crate) ever: u64,
 }
 
 /// How often to count connections.
 const LOOK: Duration = Duration::from_millis(50);
 
 /// Waits until it is safe to leave.
-pub(super) async fn drain(count: impl Fn() -> Count, times: DrainTimes) {
+pub(crate) async fn drain(count: impl Fn() -> Count, times: DrainTimes) {
     let started = Instant::now();
     let mut last_seen = started;
     let mut before = count();

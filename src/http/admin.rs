@@ -12,14 +12,6 @@ use axum::{
     http::{HeaderValue, Response, StatusCode, Uri, header},
     routing::get,
 };
-use tokio::sync::watch;
-
-use super::{
-    connections::Phase,
-    sources::{InForce, Source},
-    tls::{self, ServedCertificate},
-};
-use crate::metrics::Metrics;
 
 /// A process that tells of itself on the plain port.
 pub trait Report: Send + Sync + 'static {
@@ -32,19 +24,6 @@ pub trait Report: Send + Sync + 'static {
     ///
     /// Those of the formatter.
     fn metrics(&self) -> Result<String, fmt::Error>;
-}
-
-/// What the plain port of a webhook tells of.
-#[derive(Debug)]
-pub struct Admin {
-    /// Where the process is in its life.
-    pub phase: watch::Receiver<Phase>,
-    /// The certificate whose expiry makes the process not ready.
-    pub served: Arc<ServedCertificate>,
-    /// What is in force.
-    pub in_force: Arc<InForce>,
-    /// What is counted.
-    pub metrics: Arc<Metrics>,
 }
 
 /// One thing that readiness depends on, or that people who ask for it want to know.
@@ -111,38 +90,4 @@ fn text(status: StatusCode, content_type: &'static str, body: String) -> Respons
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     response
-}
-
-// === impl Admin ===
-
-impl Report for Admin {
-    fn checks(&self) -> Vec<Check> {
-        let expired = self.served.current().not_after() < tls::now();
-        let serving = *self.phase.borrow() == Phase::Serving;
-        vec![
-            Check {
-                name: "serving",
-                failure: (!serving).then(|| "shutting down".to_owned()),
-                note: "in service".to_owned(),
-            },
-            Check { name: "mapping", failure: None, note: note(self.in_force.config()) },
-            Check {
-                name: "certificate",
-                failure: expired.then(|| note(self.in_force.certificate())),
-                note: note(self.in_force.certificate()),
-            },
-        ]
-    }
-
-    fn metrics(&self) -> Result<String, fmt::Error> {
-        self.metrics.encode()
-    }
-}
-
-/// An old mapping or certificate that is in force is good enough to be ready with, but people must be able to see it.
-fn note(source: Source) -> String {
-    match source.trouble {
-        None => source.loaded,
-        Some(trouble) => format!("{}; not in force: {trouble}", source.loaded),
-    }
 }

@@ -3,16 +3,12 @@
 //! Everything that can be wrong is found before anything is bound ([`Webhook::bind`]); from then on the process serves
 //! until it is told to leave, whatever happens to its files ([`Webhook::serve`]).
 
-mod activity;
 pub mod admin;
 pub mod admission;
 pub mod body;
-pub mod connections;
-mod descriptors;
-mod drain;
+pub mod metrics;
 pub mod rejection;
 pub mod sources;
-pub mod tls;
 pub mod watch;
 
 use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
@@ -27,15 +23,20 @@ use self::{
     admin::Admin,
     admission::Admission,
     body::BodyLimits,
-    connections::{ConnectionLimits, Connections, OpenConnections, Phase},
-    drain::{DRAIN, drain},
+    metrics::Metrics,
     sources::{CertificateFiles, CertificateSource, ConfigFile, InForce, Users, keep_looking},
-    tls::{CertificateError, ServedCertificate},
     watch::LoadError,
 };
 use crate::{
+    http::{
+        admin::router as admin_router,
+        connections::{ConnectionLimits, Connections, OpenConnections, Phase},
+        descriptors,
+        drain::{DRAIN, drain},
+        observer::{Observer, Unobserved},
+    },
     mapping::MappingError,
-    metrics::Metrics,
+    pki::served::{CertificateError, ServedCertificate, server_config},
     shutdown::{Signals, Stop},
 };
 
@@ -126,7 +127,7 @@ impl Webhook {
         in_force.certificate_loaded(&certificate, &metrics);
         let served = Arc::new(ServedCertificate::new(certificate.value));
         let tls = TlsAcceptor::from(Arc::new(
-            tls::server_config(Arc::clone(&served)).map_err(StartError::Tls)?,
+            server_config(Arc::clone(&served)).map_err(StartError::Tls)?,
         ));
         let admission = Arc::new(Admission::new(
             known.value,
@@ -167,14 +168,14 @@ impl Webhook {
             "serving",
         );
         let open = Arc::new(OpenConnections::default());
-        let serve = |listener, router: Router, tls, metrics, open| {
+        let serve = |listener, router: Router, tls, observer: Arc<dyn Observer>, open| {
             let limits = self.connections;
             let connections =
-                Connections { limits, tls, router, phase: phase_seen.clone(), open, metrics };
+                Connections { limits, tls, router, phase: phase_seen.clone(), open, observer };
             tokio::spawn(connections.serve(listener))
         };
-        serve(admin_listener, admin::router(admin), None, None, Arc::default());
-        let metrics = Some(Arc::clone(&users.metrics));
+        serve(admin_listener, admin_router(admin), None, Arc::new(Unobserved), Arc::default());
+        let metrics: Arc<dyn Observer> = Arc::clone(&users.metrics) as _;
         let router = admission::router(Arc::clone(&users.admission));
         serve(listener, router, Some(tls), metrics, Arc::clone(&open));
         keep_looking(self.config, self.certificate, users, self.reload_interval)?;

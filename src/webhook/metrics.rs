@@ -1,4 +1,4 @@
-//! What a running webhook counts, in the Prometheus text format, and what every process tells of itself.
+//! What a running webhook counts, in the Prometheus text format.
 //!
 //! No label carries a namespace, Pod, image or Secret, so that the number of series is fixed: see `docs/metrics.md`.
 
@@ -7,21 +7,22 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
+use axum::{body::Body, http::Response};
 use prometheus_client::{
-    collector::Collector,
-    encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric, text},
-    metrics::{
-        counter::{ConstCounter, Counter},
-        family::Family,
-        gauge::Gauge,
-        histogram::Histogram,
-        info::Info,
-    },
+    encoding::EncodeLabelSet,
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::{Registry, Unit},
 };
 use tracing_appender::non_blocking::ErrorCounter;
 
-use crate::core::decide::Reason;
+use super::rejection::Rejection;
+use crate::{
+    core::decide::Reason,
+    http::{
+        exposition::{encode, process_registry},
+        observer::{HandshakeFailure, Observer},
+    },
+};
 
 /// Most answers take well under a millisecond, so the buckets start far below it. In seconds.
 const DURATION_BUCKETS: [f64; 13] = [
@@ -70,15 +71,6 @@ pub struct Reloads {
     last_success: Gauge,
 }
 
-/// Why a TLS hand-shake failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum HandshakeFailure {
-    /// The client broke it off, or broke the protocol.
-    Protocol,
-    /// It took longer than the limit.
-    TimedOut,
-}
-
 #[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct RequestLabels {
     result: &'static str,
@@ -94,10 +86,6 @@ struct ReasonLabel {
 struct ResultLabel {
     result: &'static str,
 }
-
-/// Log lines that were dropped because their sink was too slow.
-#[derive(Debug)]
-struct DroppedLogLines(ErrorCounter);
 
 // === impl Metrics ===
 
@@ -200,15 +188,6 @@ impl Metrics {
         self.requests.get_or_create(&RequestLabels { result: "refused", reason }).inc();
     }
 
-    /// Counts a failed TLS hand-shake.
-    pub fn handshake_failed(&self, failure: HandshakeFailure) {
-        let reason = match failure {
-            HandshakeFailure::Protocol => "protocol",
-            HandshakeFailure::TimedOut => "timed-out",
-        };
-        self.handshake_failures.get_or_create(&ReasonLabel { reason }).inc();
-    }
-
     /// All of it, in the OpenMetrics text format.
     ///
     /// # Errors
@@ -219,20 +198,32 @@ impl Metrics {
     }
 }
 
-/// A registry with what every process tells of itself.
-pub(crate) fn process_registry(dropped_log_lines: ErrorCounter) -> Registry {
-    let mut registry = Registry::with_prefix("pullcred");
-    let version = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
-    registry.register("build", "The running version", version);
-    registry.register_collector(Box::new(DroppedLogLines(dropped_log_lines)));
-    registry
-}
+impl Observer for Metrics {
+    fn opened(&self) {
+        self.connections.inc();
+    }
 
-/// A registry's metrics, in the OpenMetrics text format.
-pub(crate) fn encode(registry: &Registry) -> Result<String, fmt::Error> {
-    let mut text = String::new();
-    text::encode(&mut text, registry)?;
-    Ok(text)
+    fn closed(&self) {
+        self.connections.dec();
+    }
+
+    fn accept_failed(&self) {
+        self.accept_failures.inc();
+    }
+
+    fn handshake_failed(&self, failure: HandshakeFailure) {
+        let reason = match failure {
+            HandshakeFailure::Protocol => "protocol",
+            HandshakeFailure::TimedOut => "timed-out",
+        };
+        self.handshake_failures.get_or_create(&ReasonLabel { reason }).inc();
+    }
+
+    fn panicked(&self) -> Response<Body> {
+        self.panics.inc();
+        self.refused(Rejection::Panicked.reason());
+        Rejection::Panicked.into_response()
+    }
 }
 
 fn left(reason: Reason) -> RequestLabels {
@@ -263,20 +254,5 @@ impl Reloads {
     /// Counts a load that changed nothing, because what was read is not usable.
     pub fn failed(&self) {
         self.results.get_or_create(&ResultLabel { result: "failure" }).inc();
-    }
-}
-
-// === impl DroppedLogLines ===
-
-impl Collector for DroppedLogLines {
-    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let dropped = ConstCounter::new(self.0.dropped_lines() as u64);
-        let descriptor = encoder.encode_descriptor(
-            "log_lines_dropped",
-            "Log lines dropped because their sink was too slow",
-            None,
-            dropped.metric_type(),
-        )?;
-        dropped.encode(descriptor)
     }
 }

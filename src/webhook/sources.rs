@@ -13,13 +13,16 @@ use tracing::{error, info};
 
 use super::{
     admission::Admission,
-    tls::{self, Certificate, CertificateError, ServedCertificate, date},
+    metrics::Metrics,
     watch::{Fingerprint, LoadError, Look, Watch},
 };
 use crate::{
     core::{decide::Knowledge, rules::Mapping},
     mapping::{self, MappingError},
-    metrics::Metrics,
+    pki::{
+        served::{Certificate, CertificateError, ServedCertificate},
+        time::{date, now},
+    },
 };
 
 /// Where the serving certificate comes from.
@@ -101,7 +104,7 @@ pub fn keep_looking(
         loop {
             thread::sleep(interval);
             config.look(&users);
-            certificate.look(&users, tls::now());
+            certificate.look(&users, now());
         }
     };
     thread::Builder::new().name("reload".to_owned()).spawn(look).map(drop)
