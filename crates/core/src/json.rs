@@ -13,6 +13,7 @@ pub struct Text<'a>(Cow<'a, str>);
 pub(super) struct Nullable<T>(pub(super) T);
 
 /// What is wrong with a document, and where, without the value that stands there: it may be anything.
+#[must_use]
 pub fn describe(error: &serde_json::Error) -> String {
     let text = error.to_string();
     match text.rsplit_once(", expected ") {
