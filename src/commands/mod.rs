@@ -16,6 +16,8 @@ pub mod explain;
 mod hosts;
 pub mod inject;
 pub mod manifests;
+mod owner;
+mod paste;
 pub mod policy;
 mod printable;
 mod scan;
@@ -23,6 +25,7 @@ pub mod secret;
 pub mod shell;
 
 pub use config::{ConfigError, load_mapping};
+pub use printable::PrintableLines;
 
 pub use crate::core::rules::NamespacePattern;
 

@@ -7,12 +7,8 @@ use super::{
     pods::{AtHand, Subject},
 };
 use crate::{
-    commands::secret::how_to_make,
-    core::{
-        decide::Reason,
-        image::ImageRef,
-        pod::{INJECT_LABEL, OPTED_IN},
-    },
+    commands::{owner::Replaced, paste, secret::how_to_make},
+    core::{decide::Reason, image::ImageRef, pod::INJECT_LABEL},
 };
 
 /// What to do about a Pod and its images, in the order in which to do it; nothing where all is well. Whether the Pod's
@@ -31,31 +27,39 @@ pub(super) fn advice(
     }
     let make = |name: &str| make(name, namespace, images);
     for (name, _) in pull.bad.iter().chain(&besides.bad) {
-        advice.push(format!("make Secret {name} anew: {}", make(name)));
+        advice.push(format!("make Secret {name} again: {}", make(name)));
     }
     for (name, _) in pull.ignored.iter().chain(&besides.ignored) {
         advice.push(format!(
-            "delete Secret {name}, whose type cannot be changed, and make it anew: {}",
+            "delete Secret {name}, whose type cannot be changed, and make it again: {}",
             make(name)
         ));
     }
     for name in missing {
-        advice.push(format!("make Secret {name}: {}", make(name)));
+        advice.push(match paste::name(name) {
+            Some(name) => format!("make Secret {name}: {}", make(name)),
+            // The API server does not check the names that a Pod lists.
+            None => format!("correct {name:?} in `imagePullSecrets`: no Secret can have that name"),
+        });
     }
     for (name, _) in unknown {
-        advice.push(format!(
-            "see whether you may read Secret {name}: kubectl auth can-i get secret/{name} -n {namespace}"
-        ));
+        advice.push(match (paste::name(name), paste::name(namespace)) {
+            (Some(name), Some(namespace)) => format!(
+                "see whether you may read Secret {name}: kubectl auth can-i get secret/{name} -n {namespace}"
+            ),
+            _ => format!("correct {name:?} in `imagePullSecrets`: no Secret can have that name"),
+        });
     }
     if !added.is_empty() {
         if opted_in == Some(false) {
-            advice.push(format!(
-                "opt the namespace in: kubectl label namespace {namespace} {INJECT_LABEL}={OPTED_IN}"
-            ));
+            advice.push(format!("opt the namespace in: {}", paste::opt_in(namespace)));
         }
+        let pod = Replaced { name: &subject.name, waits: !subject.waiting.is_empty() };
+        let remedy = subject.owner.as_ref().map(|owner| owner.remedy(&[pod]));
         advice.push(format!(
-            "create the Pod anew, so that it gets {}: kubectl rollout restart what owns it, or delete it",
-            added.join(", ")
+            "replace the Pod, since only a new one gets {}. {}",
+            added.join(", "),
+            remedy.unwrap_or_default()
         ));
     }
     if advice.is_empty() {
@@ -76,17 +80,41 @@ fn for_image(subject: &Subject, facts: &ImageFacts<'_>, at_hand: &AtHand) -> Opt
             "see whether {registry} still takes the login of {}, and for {}: the kubelet offers it",
             offer.secret, facts.image
         ),
-        None if !facts.rules.is_empty() => format!(
-            "put a login for {registry} into one of {}: the ones in them are for other registries",
-            facts.secrets_of_rules().join(", ")
-        ),
-        None if subject.reason == Some(Reason::OptedOut) => {
-            format!("remove the label {INJECT_LABEL}, or list a Secret for {registry}")
+        None => return Some(without_offer(subject, facts, registry)),
+    })
+}
+
+/// What to do where the kubelet has no login to offer.
+fn without_offer(subject: &Subject, facts: &ImageFacts<'_>, registry: &str) -> String {
+    let secrets = facts.secrets_of_rules();
+    match (subject.reason, secrets.as_slice()) {
+        (Some(Reason::OptedOut), []) => {
+            format!(
+                "list a Secret for {registry} in the Pod, whose label {INJECT_LABEL} keeps pullcred away"
+            )
         }
-        None => format!(
+        (Some(Reason::OptedOut), secrets) => format!(
+            "remove the label {INJECT_LABEL} from what makes the Pod, so that a new one gets {}; \
+             or list a Secret for {registry} there",
+            secrets.join(", ")
+        ),
+        (Some(Reason::ExcludedNamespace), _) => {
+            format!("list a Secret for {registry} in the Pod: pullcred leaves this namespace alone")
+        }
+        (Some(Reason::MirrorPod), _) => {
+            format!("give the node itself a login for {registry}: a static Pod can use no Secret")
+        }
+        (_, []) => format!(
             "if {registry} wants a login, write a rule for it in the mapping, and make its Secret"
         ),
-    })
+        (_, [secret]) => format!(
+            "put a login for {registry} into Secret {secret}: what is in it is for other registries"
+        ),
+        (_, secrets) => format!(
+            "put a login for {registry} into one of the Secrets {}: what is in them is for other registries",
+            secrets.join(", ")
+        ),
+    }
 }
 
 /// How to make a Secret that opens the registries of the images for which the mapping names it.

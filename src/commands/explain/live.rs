@@ -17,6 +17,7 @@ use crate::{
     commands::{
         Failure,
         cluster::{ClusterError, ClusterOptions, block_on},
+        owner::Owner,
         scan::{Asked, PodPages, Progress, secrets, waiting},
     },
     core::pod::{INJECT_LABEL, OPTED_IN, Pod},
@@ -76,7 +77,8 @@ fn subject(pod: DynamicObject, explainer: &Explainer<'_>) -> Option<Subject> {
     let name = value.pointer("/metadata/name")?.as_str()?;
     let pod = Pod::deserialize(&value).ok()?;
     let subject = Subject::new("Pod", namespace, name, pod, explainer.known);
-    Some(Subject { waiting: waiting(&value), runs: true, ..subject })
+    let owner = Some(Owner::of(namespace, name, &value));
+    Some(Subject { waiting: waiting(&value), owner, runs: true, ..subject })
 }
 
 /// What was looked up so far.

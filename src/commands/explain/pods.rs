@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::kubelet::PullSecrets;
 use crate::{
-    commands::{manifests::SecretManifest, scan::Waiting},
+    commands::{manifests::SecretManifest, owner::Owner, scan::Waiting},
     core::{
         decide::{Knowledge, Reason, decide},
         pod::Pod,
@@ -28,6 +28,8 @@ pub(super) struct Subject {
     pub(super) reason: Option<Reason>,
     /// Its containers that wait; empty where it does not run yet.
     pub(super) waiting: Vec<Waiting>,
+    /// What replaces it; none where it does not run.
+    pub(super) owner: Option<Owner>,
     /// Whether it is a Pod that runs, so that its list cannot change any more.
     pub(super) runs: bool,
 }
@@ -119,6 +121,7 @@ impl Subject {
             added: decision.injected().iter().map(ToString::to_string).collect(),
             reason: decision.reason(),
             waiting: Vec::new(),
+            owner: None,
             runs: false,
         }
     }

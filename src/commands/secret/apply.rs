@@ -13,6 +13,7 @@ use crate::{
     commands::{
         Failure,
         cluster::{ClusterError, ClusterOptions, block_on},
+        paste,
     },
     core::rules::SecretName,
 };
@@ -44,24 +45,26 @@ pub(super) fn apply(
 
 /// Why the API server does not take the Secret, and what to do about it.
 fn refusal(source: kube::Error, namespace: &str, name: &SecretName) -> Failure {
+    let remove = match paste::name(namespace) {
+        Some(namespace) => format!("remove it with `kubectl delete secret {name} -n {namespace}`"),
+        None => "remove it".to_owned(),
+    };
     if let kube::Error::Api(status) = &source {
         let immutable = status.message.contains("immutable");
         if status.code == 422 && immutable && status.message.contains("type") {
             return Failure::trouble(format!(
                 "Secret {namespace}/{name} is there already and is not of type {TYPE}, and a type cannot change: \
-                 take another name, or remove it with `kubectl delete secret {name} -n {namespace}` first"
+                 take another name, or {remove} first"
             ));
         }
         if status.code == 422 && immutable {
             return Failure::trouble(format!(
-                "Secret {namespace}/{name} is marked as immutable: take another name, or remove it with \
-                 `kubectl delete secret {name} -n {namespace}` first"
+                "Secret {namespace}/{name} is marked as immutable: take another name, or {remove} first"
             ));
         }
         if status.code == 409 {
             return Failure::trouble(format!(
-                "Secret {namespace}/{name} was written by somebody else ({}): take another name, or remove it with \
-                 `kubectl delete secret {name} -n {namespace}` first",
+                "Secret {namespace}/{name} was written by somebody else ({}): take another name, or {remove} first",
                 status.message
             ));
         }

@@ -20,6 +20,7 @@ use super::{
     Exit, Failure, Streams,
     cluster::{ClusterOptions, block_on},
     hosts::{is_beside_docker_hub, is_loopback},
+    paste,
 };
 use crate::core::image::ImageRef;
 
@@ -27,13 +28,33 @@ pub use self::registry::{Registry, RegistryError};
 pub use self::show::Shown;
 pub use crate::core::rules::SecretName;
 
-/// What a person types to make a Secret for these registries, in a cluster.
+/// What a person types to make a Secret for these registries, in a cluster. It is safe to paste.
 pub(super) fn how_to_make(name: &str, namespace: &str, registries: &BTreeSet<&str>) -> String {
-    let registries = registries.iter().copied().collect::<Vec<_>>().join(" ");
-    let registries = if registries.is_empty() { "HOST" } else { &registries };
+    let (Some(name), Some(namespace)) = (paste::name(name), paste::name(namespace)) else {
+        return "no Secret can have that name, so correct the name where it is listed".to_owned();
+    };
+    let words: Vec<String> = registries.iter().filter_map(|it| paste::registry(it)).collect();
+    if words.is_empty() {
+        return format!(
+            "docker login HOST, then pullcred secret --registry HOST --name {name} -n {namespace} --apply"
+        );
+    }
+    let logins: Vec<String> = words.iter().map(|word| docker_login(word)).collect();
     format!(
-        "docker login, then pullcred secret --registry {registries} --name {name} -n {namespace} --apply"
+        "{}, then pullcred secret --registry {} --name {name} -n {namespace} --apply",
+        logins.join(" and "),
+        words.join(" "),
     )
+}
+
+/// The command that logs in at a registry, which is one word of a shell.
+fn docker_login(registry: &str) -> String {
+    let host = registry.split('/').next().unwrap_or(registry);
+    if matches!(host, "docker.io" | "index.docker.io") {
+        "docker login".to_owned()
+    } else {
+        format!("docker login {host}")
+    }
 }
 
 /// What to do.

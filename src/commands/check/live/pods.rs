@@ -7,20 +7,18 @@ use serde_json::Value;
 
 use super::super::{Check, finding::Report};
 use crate::{
-    commands::scan::waiting,
+    commands::{
+        owner::{Owner, Replaced},
+        paste,
+        scan::waiting,
+    },
     core::{
         decide::{Knowledge, Reason, decide},
         image::ImageRef,
-        pod::{INJECT_LABEL, OPTED_IN, Pod},
+        pod::Pod,
         review::Request,
     },
 };
-
-/// The label of a Pod that tells which of a Deployment's templates it is of (apps/v1, `DefaultDeploymentUniqueLabelKey`).
-const TEMPLATE_HASH: &str = "pod-template-hash";
-
-/// How many Pods are named in a command to delete them.
-const NAMED: usize = 5;
 
 /// What is known of the Pods of a cluster so far.
 #[derive(Debug, Default)]
@@ -33,19 +31,11 @@ pub(super) struct Usage {
     hanging: BTreeMap<String, Hanging>,
 }
 
-/// What made a Pod; itself, where nothing did.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Owner {
-    namespace: String,
-    kind: String,
-    name: String,
-}
-
 #[derive(Debug, Default)]
 struct Lacking {
-    pods: Vec<String>,
+    /// The name of each, and whether it waits for an image.
+    pods: Vec<(String, bool)>,
     secrets: BTreeSet<String>,
-    hangs: bool,
 }
 
 #[derive(Debug, Default)]
@@ -84,9 +74,8 @@ impl Usage {
         self.need(namespace, &pod, known);
         if !decision.injected().is_empty() {
             let lacking = self.lacking.entry(Owner::of(namespace, name, object)).or_default();
-            lacking.pods.push(name.to_owned());
+            lacking.pods.push((name.to_owned(), !waiting(object).is_empty()));
             lacking.secrets.extend(decision.injected().iter().map(ToString::to_string));
-            lacking.hangs |= !waiting(object).is_empty();
         }
     }
 
@@ -123,7 +112,7 @@ impl Usage {
     /// Says which Pods lack what, and where a label would help, which is where a namespace `may_opt_in`.
     pub(super) fn report(&self, may_opt_in: impl Fn(&str) -> bool, report: &mut Report) {
         for (owner, lacking) in &self.lacking {
-            owner.report(lacking, report);
+            lacking.report(owner, report);
         }
         for (namespace, Hanging { pods, example }) in &self.hanging {
             let Some((image, line)) = example.as_ref().filter(|_| may_opt_in(namespace)) else {
@@ -131,47 +120,29 @@ impl Usage {
             };
             let message = format!(
                 "{} for images that the mapping has a rule for, such as {image} (line {line}): \
-                 kubectl label namespace {namespace} {INJECT_LABEL}={OPTED_IN}",
+                 {}",
                 if *pods == 1 { "a Pod waits".to_owned() } else { format!("{pods} Pods wait") },
+                paste::opt_in(namespace),
             );
             report.note(Check::NotOptedIn, format!("namespace {namespace}"), message);
         }
     }
 }
 
-// === impl Owner ===
+// === impl Lacking ===
 
-impl Owner {
-    fn of(namespace: &str, name: &str, pod: &Value) -> Self {
-        let owner = |kind: &str, name: &str| Self {
-            namespace: namespace.to_owned(),
-            kind: kind.to_owned(),
-            name: name.to_owned(),
-        };
-        let text = |value: &Value, field: &str| value.get(field)?.as_str().map(str::to_owned);
-        let references = pod.pointer("/metadata/ownerReferences").and_then(Value::as_array);
-        let mut references = references.into_iter().flatten();
-        let controller = references.find(|it| it.get("controller") == Some(&Value::Bool(true)));
-        let controller = controller.and_then(|it| Some((text(it, "kind")?, text(it, "name")?)));
-        let Some((kind, made_by)) = controller else { return owner("Pod", name) };
-        // A Deployment names its ReplicaSets after itself and this hash.
-        let hash = pod.pointer("/metadata/labels").and_then(|labels| text(labels, TEMPLATE_HASH));
-        let deployment =
-            hash.as_deref().and_then(|hash| made_by.strip_suffix(hash)?.strip_suffix('-'));
-        match deployment.filter(|_| kind == "ReplicaSet") {
-            Some(deployment) => owner("Deployment", deployment),
-            None => owner(&kind, &made_by),
-        }
-    }
-
-    fn report(&self, Lacking { pods, secrets, hangs }: &Lacking, report: &mut Report) {
+impl Lacking {
+    fn report(&self, owner: &Owner, report: &mut Report) {
+        let Self { pods, secrets } = self;
         let secrets = secrets.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
         let one = pods.len() == 1;
-        let which = match (self.kind.as_str(), pods.as_slice()) {
+        let hangs = pods.iter().any(|(_, waits)| *waits);
+        let which = match (owner.kind.as_str(), pods.as_slice()) {
             ("Pod", _) => "it".to_owned(),
-            (_, [pod]) => format!("Pod {pod}"),
+            (_, [(pod, _)]) => format!("Pod {pod}"),
             (_, pods) => format!("{} Pods", pods.len()),
         };
+        let replaced = pods.iter().map(|(name, waits)| Replaced { name, waits: *waits });
         let message = format!(
             "{which} {} Secret {secrets}, which a new Pod gets{}. {}",
             if one { "lacks" } else { "lack" },
@@ -180,30 +151,13 @@ impl Owner {
                 (true, false) => ", and not all of them have their images",
                 (false, _) => "",
             },
-            self.remedy(pods),
+            owner.remedy(&replaced.collect::<Vec<_>>()),
         );
-        let place = format!("{} {}/{}", self.kind.to_lowercase(), self.namespace, self.name);
-        if *hangs {
+        let place = format!("{} {}/{}", owner.kind.to_lowercase(), owner.namespace, owner.name);
+        if hangs {
             report.error(Check::PodWithoutSecret, place, message);
         } else {
             report.warning(Check::PodWithoutSecret, place, message);
-        }
-    }
-
-    /// How to make its Pods anew: their lists cannot change.
-    fn remedy(&self, pods: &[String]) -> String {
-        let Self { namespace, kind, name } = self;
-        match kind.as_str() {
-            "DaemonSet" | "Deployment" | "StatefulSet" => {
-                let kind = kind.to_lowercase();
-                format!("New ones: kubectl rollout restart {kind}/{name} -n {namespace}")
-            }
-            "Job" => "Let the Job end, or delete it and create it again".to_owned(),
-            "Pod" => "Delete it and create it again: nothing else does".to_owned(),
-            _ if pods.len() > NAMED => {
-                format!("New ones: delete them, and {kind} {name} makes others")
-            }
-            _ => format!("New ones: kubectl delete pod -n {namespace} {}", pods.join(" ")),
         }
     }
 }
@@ -213,7 +167,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::mapping;
+    use crate::{core::pod::INJECT_LABEL, mapping};
 
     const MAPPING: &str = "rules: [{registries: [quay.io/acme], secret: acme}]\nalways: [debug]\n";
 
@@ -232,11 +186,13 @@ mod tests {
 
     fn pod(name: &str, owner: Option<(&str, &str)>, extra: &Value) -> Value {
         let mut pod = json!({
-            "metadata": {"namespace": "shop", "name": name, "labels": {TEMPLATE_HASH: "7d4b9c"}},
+            "metadata": {"namespace": "shop", "name": name, "labels": {"pod-template-hash": "7d4b9c"}},
             "spec": {"containers": [{"name": "app", "image": "quay.io/acme/web:1"}]},
         });
         if let Some((kind, name)) = owner {
-            let reference = json!([{"kind": kind, "name": name, "controller": true}]);
+            let version = if kind == "Job" { "batch/v1" } else { "apps/v1" };
+            let reference =
+                json!([{"apiVersion": version, "kind": kind, "name": name, "controller": true}]);
             pod["metadata"]["ownerReferences"] = reference;
         }
         json_patch::merge(&mut pod, extra);
@@ -259,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn each_owner_has_its_own_way_to_make_pods_anew() {
+    fn each_owner_has_its_own_way_to_replace_pods() {
         for (owner, remedy) in [
             (None, "Delete it and create it again"),
             (Some(("StatefulSet", "db")), "kubectl rollout restart statefulset/db -n shop"),
@@ -279,7 +235,7 @@ mod tests {
             .collect();
         let told = report(&pods);
         assert!(told.contains("300 Pods lack Secret acme, debug"), "{told}");
-        assert!(told.contains("delete them, and ReplicaSet bare makes others"), "{told}");
+        assert!(told.contains("delete these 300 Pods, and ReplicaSet bare makes"), "{told}");
         assert!(told.len() < 400, "{told}");
     }
 
@@ -323,7 +279,7 @@ mod tests {
         assert_eq!(told.lines().count(), 1, "{told}");
         assert!(told.contains("2 Pods wait for images"), "{told}");
         assert!(
-            told.contains("kubectl label namespace shop pullcred.dev/inject=enabled"),
+            told.contains("kubectl label --overwrite namespace shop pullcred.dev/inject=enabled"),
             "{told}"
         );
     }
