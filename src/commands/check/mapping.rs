@@ -219,10 +219,10 @@ fn places(mapping: &Mapping) -> impl Iterator<Item = Place<'_>> {
     patterns.enumerate().map(|(at, (rule, pattern))| Place { at, rule, pattern })
 }
 
-/// The paths that cover `path`, the shortest first: none, `a`, `a/b`.
+/// The paths that cover `path`, the shortest first: none, `a`, `a/`, `a/b`.
 fn paths_above(path: &str) -> impl Iterator<Item = &str> {
     let whole = Some(path).filter(|path| !path.is_empty());
-    let slashes = path.match_indices('/').map(|(slash, _)| &path[..slash]);
+    let slashes = path.match_indices('/').flat_map(|(slash, _)| [&path[..slash], &path[..=slash]]);
     std::iter::once("").chain(slashes).chain(whole)
 }
 

@@ -165,11 +165,15 @@ fn chosen(mapping: &Mapping) -> Result<Vec<Variable>, TooMuch> {
 
 /// The entry of a pattern in the list, and what it costs at most.
 fn entry(pattern: &RegistryPattern, rule: &Rule) -> (String, u64) {
-    let path =
-        if pattern.path().is_empty() { String::new() } else { format!("{}/", pattern.path()) };
-    let (covers, cost) = if pattern.is_glob() {
+    let below_only = pattern.path().ends_with('/');
+    let path = match pattern.path() {
+        path if path.is_empty() || below_only => path.to_owned(),
+        path => format!("{path}/"),
+    };
+    let (covers, cost) = if pattern.is_glob() || below_only {
         let host = regex(pattern.host(), "[a-z0-9-]*");
-        let glob = format!("^{host}/{}", regex(&path, ""));
+        // Each name ends in a slash, so a character behind the path's own is the start of something below it.
+        let glob = format!("^{host}/{}{}", regex(&path, ""), if below_only { "." } else { "" });
         let cost = COMPARISON_COST + GLOB_COST_PER_CHARACTER * glob.len() as u64;
         (format!("n.matches(r'{glob}')"), cost)
     } else {
@@ -227,7 +231,8 @@ mod tests {
             "rules:\n\
              - {registries: [quay.io, quay.io/acme], secret: quay}\n\
              - {registries: ['*.dkr.ecr.*.amazonaws.com:5000/a.b'], secret: ecr, namespaces: [a, b, 'x-*', '*-y']}\n\
-             - {registries: ['[fd00::1]:5000'], secret: v6, namespaces: [a]}\n",
+             - {registries: ['[fd00::1]:5000'], secret: v6, namespaces: [a]}\n\
+             - {registries: [ghcr.io/acme/], secret: below}\n",
         );
         let variables = chosen(&mapping).unwrap();
         assert_eq!(variables.len(), 1);
@@ -235,6 +240,7 @@ mod tests {
             variables[0].expression,
             r"[
   variables.names.exists(n, n.startsWith('quay.io/acme/')) ? 'quay' : '', // line 2
+  variables.names.exists(n, n.matches(r'^ghcr\.io/acme/.')) ? 'below' : '', // line 5
   variables.names.exists(n, n.startsWith('quay.io/')) ? 'quay' : '', // line 2
   request.namespace in ['a'] && variables.names.exists(n, n.startsWith('[fd00::1]:5000/')) ? 'v6' : '', // line 4
   (request.namespace in ['a', 'b'] || request.namespace.matches(r'^(?:x-.*|.*-y)$')) && variables.names.exists(n, n.matches(r'^[a-z0-9-]*\.dkr\.ecr\.[a-z0-9-]*\.amazonaws\.com:5000/a\.b/')) ? 'ecr' : '', // line 3

@@ -95,7 +95,8 @@ pub(super) fn prove(written: &str, logins: &[(Registry, Login)]) -> Result<(), U
     let keyring = keyring(written).map_err(|why| useless(first, why))?;
     for (registry, _) in logins {
         let key = registry.key();
-        let image = format!("{registry}/app");
+        let image = registry.to_string();
+        let image = format!("{}/app", image.trim_end_matches('/'));
         let image =
             ImageRef::parse(&image).map_err(|error| useless(registry, error.to_string()))?;
         if !keyring.lookup(&image).iter().any(|offer| *offer.key == key) {

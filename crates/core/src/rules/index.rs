@@ -44,6 +44,8 @@ struct Paths {
     rules: HashMap<Box<str>, ByNamespace>,
     /// The number of segments of the longest path.
     depth: usize,
+    /// Whether a path ends in a slash, and so covers only what is below it.
+    below_only: bool,
 }
 
 /// The rules of one path, by the namespaces for which they hold. No rule is in it twice for one namespace.
@@ -98,8 +100,12 @@ impl Index {
         let mut look_into = |rules: &HostRules| {
             rules.whole.look_up(namespace, found);
             if let Some(below) = &rules.below {
-                for path in prefixes(&repository).take(below.depth) {
-                    if let Some(rules) = below.rules.get(path) {
+                for end in ends(&repository).take(below.depth) {
+                    if let Some(rules) = below.rules.get(&repository[..end]) {
+                        rules.look_up(namespace, found);
+                    }
+                    let with_slash = repository.get(..=end).filter(|_| below.below_only);
+                    if let Some(rules) = with_slash.and_then(|path| below.rules.get(path)) {
                         rules.look_up(namespace, found);
                     }
                 }
@@ -121,10 +127,10 @@ impl Index {
     }
 }
 
-/// The paths that cover `repository`, by whole segments: `a`, `a/b`, `a/b/c`.
-fn prefixes(repository: &str) -> impl Iterator<Item = &str> {
-    let ends = repository.match_indices('/').map(|(slash, _)| slash);
-    ends.chain([repository.len()]).map(|end| &repository[..end])
+/// Where the paths that cover `repository` end, by whole segments: `a`, `a/b`, `a/b/c`.
+fn ends(repository: &str) -> impl Iterator<Item = usize> {
+    let slashes = repository.match_indices('/').map(|(slash, _)| slash);
+    slashes.chain([repository.len()])
 }
 
 // === impl HostGlob ===
@@ -155,6 +161,7 @@ impl HostRules {
         } else {
             let below = self.below.get_or_insert_default();
             below.depth = below.depth.max(pattern.segments());
+            below.below_only |= pattern.path().ends_with('/');
             below.rules.entry(pattern.path().into()).or_default()
         };
         rules.insert(rank, namespaces);

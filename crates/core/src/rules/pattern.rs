@@ -15,10 +15,12 @@ use crate::image::grammar::scan_path;
 /// |---|---|
 /// | host | label by label, without regard to case; the number of labels is equal; `*` stands for any text, also none, within one label |
 /// | port | exactly, as text; without one, only images without one |
-/// | path | by whole segments from the left: `quay.io/acme` covers `quay.io/acme/app`, but not `quay.io/acmeevil/app`; without one, every path |
+/// | path | by whole segments from the left: `quay.io/acme` covers `quay.io/acme` and `quay.io/acme/app`, but not `quay.io/acmeevil/app`; with a slash at the end, `quay.io/acme/` covers only what is below; without one, every path |
 ///
 /// A `*` in the host works as in the keys of a Docker config that the kubelet reads. The path is stricter than
-/// the kubelet's, which compares raw prefixes, so that a rule cannot cover a stranger's path by accident.
+/// the kubelet's, which compares raw prefixes, so that a rule cannot cover a stranger's path by accident. As the key
+/// of a Secret, only the form with the slash is as strict: the kubelet offers a key `quay.io/acme` to
+/// `quay.io/acmeevil/app`, too.
 /// `index.docker.io` is the same as `docker.io`, as it is in an image. An IPv6 host stands in brackets and is
 /// compared as text: `[fd00::1]` is not `[fd00:0::1]`, and no glob covers it.
 ///
@@ -46,7 +48,8 @@ impl RegistryPattern {
         &self.host
     }
 
-    /// The path below the host, without a slash at either end; empty where the pattern covers the whole host.
+    /// The path below the host, without a slash in front; empty where the pattern covers the whole host. It ends in a
+    /// slash where the pattern covers only what is below the path.
     #[must_use]
     pub fn path(&self) -> &str {
         &self.path
@@ -72,9 +75,9 @@ impl RegistryPattern {
         let is_ipv6 = |host: &str| host.starts_with('[');
         let host =
             self.host == other.host || (port == other_port && !is_ipv6(other_name) && hosts());
+        let whole = self.path.is_empty() || self.path.ends_with('/');
         let path = other.path.strip_prefix(&*self.path);
-        host && path
-            .is_some_and(|rest| self.path.is_empty() || rest.is_empty() || rest.starts_with('/'))
+        host && path.is_some_and(|rest| whole || rest.is_empty() || rest.starts_with('/'))
     }
 
     /// The pattern, or the first thing that is wrong with it.
@@ -92,7 +95,7 @@ impl RegistryPattern {
 
     /// The number of path segments.
     pub(super) fn segments(&self) -> usize {
-        if self.path.is_empty() { 0 } else { self.path.split('/').count() }
+        self.path.split('/').filter(|segment| !segment.is_empty()).count()
     }
 
     /// The number of characters of host and port that are not `*`.
@@ -163,9 +166,11 @@ fn borrowed_from_urls_or_images(text: &str) -> Option<PatternProblem> {
 }
 
 fn path_problem(path: &str) -> Option<PatternProblem> {
-    if path.ends_with('/') || path.is_empty() {
-        Some(PatternProblem::TrailingSlash)
-    } else if path.split('/').any(str::is_empty) {
+    if path.is_empty() {
+        return Some(PatternProblem::TrailingSlash);
+    }
+    let path = path.strip_suffix('/').unwrap_or(path);
+    if path.split('/').any(str::is_empty) {
         Some(PatternProblem::EmptySegment)
     } else if path.contains(':') {
         Some(PatternProblem::Tag)
@@ -269,6 +274,7 @@ mod tests {
             ("*:5000", "*:5000", ""),
             ("my-*-x.io", "my-*-x.io", ""),
             ("registry-1.docker.io", "registry-1.docker.io", ""),
+            ("ghcr.io/acme/", "ghcr.io", "acme/"),
         ] {
             let pattern: RegistryPattern = text.parse().unwrap_or_else(|error| panic!("{error}"));
             assert_eq!((pattern.host(), pattern.path()), (host, path), "{text}");
@@ -284,6 +290,12 @@ mod tests {
             ("quay.io/acme", "quay.io/acme/web", true),
             ("quay.io/acme", "quay.io/acmeevil", false),
             ("quay.io/acme", "quay.io", false),
+            ("quay.io", "quay.io/acme/", true),
+            ("quay.io/acme", "quay.io/acme/", true),
+            ("quay.io/acme/", "quay.io/acme/", true),
+            ("quay.io/acme/", "quay.io/acme/web", true),
+            ("quay.io/acme/", "quay.io/acme", false),
+            ("quay.io/acme/", "quay.io/acmeevil", false),
             ("quay.io", "quay.io:443", false),
             ("*.example.com", "a.example.com/x", true),
             ("*.example.com", "a-*.example.com", true),
@@ -306,11 +318,12 @@ mod tests {
             text in "[a-zA-Z0-9.:\\[\\]/_-]{1,20}|[a-c.-]{1,6}(:[0-9]{0,6})?(/[a-b._-]{0,6})*",
         ) {
             let Ok(pattern) = text.parse::<RegistryPattern>() else { return Ok(()) };
-            let image = format!("{text}/app");
+            let image = format!("{}/app", text.trim_end_matches('/'));
             let image = ImageRef::parse(&image).map_err(|error| TestCaseError::fail(error.to_string()))?;
             prop_assert_eq!(&*canonical_host(image.registry()), pattern.host());
             let below = image.repository().into_owned();
-            prop_assert_eq!(below.strip_suffix("/app").unwrap_or_default(), pattern.path());
+            let path = pattern.path().trim_end_matches('/');
+            prop_assert_eq!(below.strip_suffix("/app").unwrap_or_default(), path);
         }
     }
 }

@@ -57,7 +57,7 @@ pub enum PatternProblem {
     Scheme,
     /// A tag, as an image reference has.
     Tag,
-    /// A slash at the end.
+    /// A slash behind the host and nothing below it.
     TrailingSlash,
     /// Upper case in the path; no image has any.
     UpperCasePath,

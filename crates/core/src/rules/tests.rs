@@ -184,7 +184,7 @@ fn a_rule_holds_in_its_namespaces() {
 // The index must find just what comparing every pattern with the image would.
 
 fn pattern_text() -> impl Strategy<Value = String> {
-    ("(a|b|\\*|a\\*)\\.(io|\\*)(:50)?", "(/[ab]){0,3}").prop_map(|(host, path)| host + &path)
+    ("(a|b|\\*|a\\*)\\.(io|\\*)(:50)?", "((/[ab]){1,3}/?)?").prop_map(|(host, path)| host + &path)
 }
 
 fn one_rule() -> impl Strategy<Value = Rule> {
@@ -207,6 +207,7 @@ fn covers_by_definition(pattern: &RegistryPattern, image: &ImageRef<'_>) -> bool
         && pattern_labels.len() == labels.len()
         && pattern_labels.iter().zip(&labels).all(|(glob, label)| glob::covers(glob, label))
         && repository.split('/').collect::<Vec<_>>().starts_with(&path)
+        && (!pattern.path().ends_with('/') || repository.split('/').count() > path.len())
 }
 
 proptest! {
