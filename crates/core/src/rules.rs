@@ -60,6 +60,16 @@ pub struct Match<'m> {
     pub rank: u32,
 }
 
+// === impl Rule ===
+
+impl Rule {
+    /// Whether the rule holds in this namespace: where it names none, it holds in all.
+    #[must_use]
+    pub fn holds_in(&self, namespace: &str) -> bool {
+        self.namespaces.is_empty() || NamespacePattern::any_covers(&self.namespaces, namespace)
+    }
+}
+
 // === impl Mapping ===
 
 impl Mapping {

@@ -236,17 +236,16 @@ fn includes(wider: Place<'_>, narrow: Place<'_>) -> bool {
 fn is_in(narrow: &Rule, wider: &Rule) -> bool {
     let some_namespaces = !narrow.namespaces.is_empty();
     wider.namespaces.is_empty()
-        || (some_namespaces && narrow.namespaces.iter().all(|name| covers(wider, name)))
+        || (some_namespaces && narrow.namespaces.iter().all(|name| wider.holds_in(name.as_str())))
 }
 
 /// Whether two rules hold in a common namespace, as far as one names what the other covers.
 fn meet(one: &Rule, other: &Rule) -> bool {
+    let names_one_of = |rule: &Rule, other: &Rule| {
+        rule.namespaces.iter().any(|name| other.holds_in(name.as_str()))
+    };
     one.namespaces.is_empty()
         || other.namespaces.is_empty()
-        || one.namespaces.iter().any(|name| covers(other, name))
-        || other.namespaces.iter().any(|name| covers(one, name))
-}
-
-fn covers(rule: &Rule, name: &NamespacePattern) -> bool {
-    rule.namespaces.iter().any(|pattern| pattern.covers(name.as_str()))
+        || names_one_of(one, other)
+        || names_one_of(other, one)
 }

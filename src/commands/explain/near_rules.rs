@@ -97,7 +97,7 @@ fn elsewhere<'m>(mapping: &'m Mapping, image: &ImageRef<'_>, namespace: &str) ->
     }
     found.sort_unstable_by_key(|found| found.rank);
     found.dedup_by_key(|found| found.rank);
-    let found = found.iter().filter(|found| !holds_in(found.rule, namespace));
+    let found = found.iter().filter(|found| !found.rule.holds_in(namespace));
     found
         .map(|found| NearRule {
             pattern: found.pattern.as_str(),
@@ -105,10 +105,6 @@ fn elsewhere<'m>(mapping: &'m Mapping, image: &ImageRef<'_>, namespace: &str) ->
             why: format!("the rule holds only in the namespaces {}", namespaces(found.rule)),
         })
         .collect()
-}
-
-fn holds_in(Rule { namespaces, .. }: &Rule, namespace: &str) -> bool {
-    namespaces.is_empty() || namespaces.iter().any(|pattern| pattern.covers(namespace))
 }
 
 fn namespaces(rule: &Rule) -> String {

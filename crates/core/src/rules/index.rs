@@ -181,7 +181,7 @@ impl ByNamespace {
             namespaces.iter().cloned().partition(NamespacePattern::is_glob);
         for name in names {
             // A name that a glob of the same rule covers as well, or that is there twice, must not count twice.
-            if globs.iter().any(|glob| glob.covers(name.as_str())) {
+            if NamespacePattern::any_covers(&globs, name.as_str()) {
                 continue;
             }
             let ranks = some.named.entry(name.as_str().into()).or_default();
@@ -199,7 +199,7 @@ impl ByNamespace {
         let Some(some) = &self.some else { return };
         some.named.get(namespace).into_iter().flatten().copied().for_each(&mut *found);
         for (globs, rank) in &some.globs {
-            if globs.iter().any(|glob| glob.covers(namespace)) {
+            if NamespacePattern::any_covers(globs, namespace) {
                 found(*rank);
             }
         }

@@ -149,6 +149,11 @@ impl NamespacePattern {
     pub fn covers(&self, namespace: &str) -> bool {
         glob::covers(&self.0, namespace)
     }
+
+    /// Whether one of the patterns covers the namespace of this name.
+    pub(super) fn any_covers(patterns: &[Self], namespace: &str) -> bool {
+        patterns.iter().any(|pattern| pattern.covers(namespace))
+    }
 }
 
 impl FromStr for NamespacePattern {

@@ -229,15 +229,32 @@ proptest! {
         let mut expected: Vec<_> = mapping
             .rules()
             .iter()
-            .filter(|rule| {
-                let mut globs = rule.namespaces.iter();
-                rule.namespaces.is_empty() || globs.any(|glob| glob.covers(&namespace))
-            })
+            .filter(|rule| rule.holds_in(&namespace))
             .flat_map(|rule| rule.patterns.iter().map(move |pattern| (rule, pattern)))
             .filter(|(_, pattern)| covers_by_definition(pattern, &image))
             .map(|(rule, pattern)| (std::ptr::from_ref(rule), pattern.as_str()))
             .collect();
         expected.sort_unstable();
         prop_assert_eq!(found, expected);
+    }
+}
+
+#[test]
+fn a_rule_holds_in_the_namespaces_that_it_names_or_in_all() {
+    let rule = |namespaces: &[&str]| Rule {
+        patterns: Vec::new(),
+        secret: "a".parse().unwrap(),
+        namespaces: namespaces.iter().map(|it| it.parse().unwrap()).collect(),
+        line: 1,
+    };
+    for (namespaces, namespace, holds) in [
+        (&[][..], "shop", true),
+        (&["shop"], "shop", true),
+        (&["shop"], "shop-2", false),
+        (&["team", "batch-*"], "batch-7", true),
+        (&["team", "batch-*"], "batch", false),
+        (&["*"], "anything", true),
+    ] {
+        assert_eq!(rule(namespaces).holds_in(namespace), holds, "{namespaces:?} {namespace}");
     }
 }

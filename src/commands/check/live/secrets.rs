@@ -43,7 +43,7 @@ impl<'m> Shelf<'m> {
         needs: &'m BTreeMap<String, BTreeSet<String>>,
     ) -> Self {
         let mut names: BTreeSet<&str> = needs.keys().map(String::as_str).collect();
-        let of_rules = mapping.rules().iter().filter(|rule| holds(rule, namespace));
+        let of_rules = mapping.rules().iter().filter(|rule| rule.holds_in(namespace));
         let candidates: BTreeSet<&str> = of_rules
             .map(|rule| rule.secret.as_str())
             .filter(|name| !names.contains(name))
@@ -118,7 +118,7 @@ impl<'m> Shelf<'m> {
     /// The rules of the namespace that name a Secret.
     fn rules_of(&self, name: &str) -> impl Iterator<Item = &'m Rule> {
         let rules = self.mapping.rules().iter();
-        rules.filter(move |rule| rule.secret.as_str() == name && holds(rule, self.namespace))
+        rules.filter(move |rule| rule.secret.as_str() == name && rule.holds_in(self.namespace))
     }
 
     fn judge_one(&self, name: &str, secret: &SecretManifest, report: &mut Report) {
@@ -210,11 +210,6 @@ fn images_open(
         let message = format!("the entry {} has {lacks}: make the Secret anew", entry.key);
         report.warning(Check::IncompleteLogin, place, message);
     }
-}
-
-/// Whether a rule holds in a namespace.
-fn holds(rule: &Rule, namespace: &str) -> bool {
-    rule.namespaces.is_empty() || rule.namespaces.iter().any(|it| it.covers(namespace))
 }
 
 /// Whether an entry is for a part of what a pattern covers.
