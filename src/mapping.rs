@@ -31,6 +31,9 @@ pub const SIZE_MAX: usize = 1024 * 1024;
 /// The most problems that one error tells.
 const PROBLEMS_MAX: usize = 10;
 
+const NO_MAPPING: &str = "these are values of the chart without a `mapping`: \
+     where `mappingFrom` names a ConfigMap, give the file that is in it";
+
 const NO_RULE: &str = "there is no rule: \
      write `rules:` and below it `- registries: [quay.io]` and `secret: quay-robot`";
 
@@ -41,14 +44,40 @@ const NO_RULE: &str = "there is no rule: \
 /// [`MappingError`], with line and column. It tells up to ten problems with the entries at once; where the
 /// text is not YAML or has a key too many, too few or of the wrong type, only the first.
 pub fn parse(text: &str) -> Result<Mapping, MappingError> {
-    if text.len() > SIZE_MAX {
-        let message = format!(
-            "the file has {} bytes, more than the {SIZE_MAX} that a ConfigMap holds",
-            text.len()
-        );
-        return Err(Problem::unshown(Place::START, message).into());
+    check_size(text)?;
+    mean(text, yaml::read(text)?)
+}
+
+/// Reads a mapping from the text of its file, or from the values of the Helm chart, which have it under `mapping`.
+/// Lines and columns are those of the text in both cases.
+///
+/// # Errors
+///
+/// As [`parse`]; also where values name a ConfigMap by `mappingFrom` and hold no mapping.
+pub fn parse_or_values(text: &str) -> Result<Mapping, MappingError> {
+    check_size(text)?;
+    if !yaml::are_values(text) {
+        return mean(text, yaml::read(text)?);
     }
-    let RawMapping { rules, always } = yaml::read(text)?;
+    let mapping = yaml::read_values(text)?;
+    mapping.map_or_else(
+        || Err(Problem::unshown(Place::START, NO_MAPPING.to_owned()).into()),
+        |mapping| mean(text, mapping),
+    )
+}
+
+fn check_size(text: &str) -> Result<(), Problem> {
+    if text.len() <= SIZE_MAX {
+        return Ok(());
+    }
+    let length = text.len();
+    let message =
+        format!("the file has {length} bytes, more than the {SIZE_MAX} that a ConfigMap holds");
+    Err(Problem::unshown(Place::START, message))
+}
+
+/// Turns what is written in `text` into what it means.
+fn mean(text: &str, RawMapping { rules, always }: RawMapping) -> Result<Mapping, MappingError> {
     let mut reader = Reader { text, problems: Vec::new(), omitted: 0 };
 
     let nothing = always.as_ref().is_none_or(|names| names.value.is_empty());

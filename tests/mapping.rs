@@ -54,6 +54,25 @@ fn good_files_mean_what_they_say() {
     });
 }
 
+/// The values of the chart have a mapping in them, or say where it is; lines are those of the values.
+#[test]
+fn values_of_the_chart_are_read_by_their_mapping() {
+    each_file("values", |text| match mapping::parse_or_values(text) {
+        Ok(mapping) => described(&mapping),
+        Err(error) => format!("{error:#}"),
+    });
+}
+
+/// What is read as a mapping file means the same where values are taken, too.
+#[test]
+fn a_mapping_file_is_no_values() {
+    let text = include_str!("../examples/pullcred.yaml");
+    let described = |mapping: Result<Mapping, _>| described(&mapping.unwrap());
+    assert_eq!(described(mapping::parse_or_values(text)), described(mapping::parse(text)));
+    let error = mapping::parse("mapping: {rules: []}").unwrap_err().to_string();
+    assert!(error.contains("these are values of the chart"), "{error}");
+}
+
 fn described(mapping: &Mapping) -> String {
     let mut text = String::new();
     for rule in mapping.rules() {

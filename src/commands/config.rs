@@ -37,7 +37,7 @@ pub enum ConfigError {
     },
 }
 
-/// Reads the mapping from `path`.
+/// Reads the mapping from `path`: a mapping file, or the values of the Helm chart with a mapping in them.
 ///
 /// # Errors
 ///
@@ -47,5 +47,6 @@ pub fn load_mapping(path: &Path) -> Result<Mapping, ConfigError> {
         fs::read(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
     let text = str::from_utf8(&bytes)
         .map_err(|source| ConfigError::Utf8 { path: path.to_owned(), source })?;
-    mapping::parse(text).map_err(|source| ConfigError::Mapping { path: path.to_owned(), source })
+    mapping::parse_or_values(text)
+        .map_err(|source| ConfigError::Mapping { path: path.to_owned(), source })
 }

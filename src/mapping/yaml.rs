@@ -1,7 +1,9 @@
 //! The shape of a mapping file, and the YAML library's errors in the words of a mapping.
 
-use serde::{Deserialize, Deserializer};
-use serde_saphyr::{Error, Location, Spanned};
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Deserializer, de::IgnoredAny};
+use serde_saphyr::{Error, Location, Options, Spanned};
 
 use super::error::{Place, Problem};
 use crate::core::rules::{RegistryPattern, SecretName};
@@ -40,15 +42,44 @@ where
     T::deserialize(deserializer).map(Some)
 }
 
+/// The values of the Helm chart, as far as they are about the mapping.
+#[derive(Debug, Deserialize)]
+struct RawValues {
+    mapping: Option<RawMapping>,
+}
+
+/// Keys that only the values of the chart have, and keys that only a mapping has.
+const OF_VALUES: [&str; 2] = ["mapping", "mappingFrom"];
+const OF_MAPPING: [&str; 2] = ["rules", "always"];
+
 /// Reads the one YAML document of a mapping file.
 pub(super) fn read(text: &str) -> Result<RawMapping, Problem> {
-    let options = serde_saphyr::options! {
+    serde_saphyr::from_str_with_options(text, options()).map_err(|error| problem(text, &error))
+}
+
+/// Whether a text is the values of the Helm chart rather than a mapping file.
+pub(super) fn are_values(text: &str) -> bool {
+    let keys: Result<BTreeMap<String, IgnoredAny>, _> =
+        serde_saphyr::from_str_with_options(text, options());
+    keys.is_ok_and(|keys| {
+        let has = |key: &&str| keys.contains_key(*key);
+        OF_VALUES.iter().any(has) && !OF_MAPPING.iter().any(has)
+    })
+}
+
+/// Reads what is under `mapping` in the values of the Helm chart; none where there is nothing.
+pub(super) fn read_values(text: &str) -> Result<Option<RawMapping>, Problem> {
+    let values: Result<RawValues, _> = serde_saphyr::from_str_with_options(text, options());
+    values.map(|values| values.mapping).map_err(|error| problem(text, &error))
+}
+
+fn options() -> Options {
+    serde_saphyr::options! {
         // The library buffers no more than 32 lines of comment; without their text, any number.
         emit_comments: false,
         alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: ALIASED_MAX },
         with_snippet: false,
-    };
-    serde_saphyr::from_str_with_options(text, options).map_err(|error| problem(text, &error))
+    }
 }
 
 /// The place of what was read.
@@ -131,6 +162,11 @@ fn unknown(field: &str, expected: &[&str]) -> String {
     if ["username", "password", "auth", "auths", "token"].contains(&&*field) {
         return format!(
             "unknown key {field:?}: credentials belong into a Secret, and here only its name, as `secret`"
+        );
+    }
+    if OF_VALUES.contains(&&*field) {
+        return format!(
+            "unknown key {field:?}: these are values of the chart, of which a mapping file has only what is under `mapping`"
         );
     }
     let known = expected.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ");
