@@ -12,6 +12,7 @@
 //! | [`webhook`] | admission over HTTPS: the router, bodies, the mapping and certificate files, its metrics |
 //! | [`controller`] | the serving certificate and the registration's `caBundle`, kept in order in a cluster |
 //! | [`commands`] | what people and pipelines run: manifests in, explanations and manifests out |
+//! | `fingerprint` | whether two files are the same, in twelve digits |
 //! | [`cli`] | the command line, as types |
 //! | [`telemetry`], [`shutdown`] | what the outside sees of a running process |
 //!
@@ -30,6 +31,7 @@
 pub mod cli;
 pub mod commands;
 pub mod controller;
+mod fingerprint;
 pub mod http;
 pub use pullcred_core as core;
 pub mod mapping;

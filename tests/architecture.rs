@@ -8,15 +8,16 @@ use std::{
 };
 
 /// Each module of the crate and the modules it may name; none may name the binary.
-const MAY_KNOW: [(&str, &[&str]); 9] = [
+const MAY_KNOW: [(&str, &[&str]); 10] = [
+    ("fingerprint", &[]),
     ("mapping", &["core"]),
     ("pki", &[]),
     ("http", &[]),
     ("shutdown", &[]),
     ("telemetry", &[]),
-    ("webhook", &["core", "http", "mapping", "pki", "shutdown"]),
+    ("webhook", &["core", "fingerprint", "http", "mapping", "pki", "shutdown"]),
     ("controller", &["core", "http", "pki", "shutdown"]),
-    ("commands", &["core", "mapping", "pki"]),
+    ("commands", &["core", "fingerprint", "mapping", "pki"]),
     ("cli", &["commands", "controller", "http", "telemetry", "webhook"]),
 ];
 

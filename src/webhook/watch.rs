@@ -5,7 +5,7 @@
 
 use std::{convert::Infallible, fmt, fs, io, path::PathBuf};
 
-use ring::digest::{SHA256, digest};
+pub use crate::fingerprint::Fingerprint;
 
 /// Files that are read together, and how they were when they were last looked at.
 #[derive(Debug)]
@@ -51,10 +51,6 @@ enum Seen {
     Content(Fingerprint),
     Failure(String),
 }
-
-/// The beginning of the SHA-256 of some files: to recognise content, not to guard it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Fingerprint([u8; 6]);
 
 // === impl Watch ===
 
@@ -128,26 +124,6 @@ fn read<E>(paths: &[PathBuf]) -> Result<Vec<Vec<u8>>, LoadError<E>> {
 impl<E> LoadError<E> {
     fn content(paths: &[PathBuf], error: E) -> Self {
         Self::Content { path: paths.first().cloned().unwrap_or_default(), error }
-    }
-}
-
-// === impl Fingerprint ===
-
-impl Fingerprint {
-    fn of(contents: &[Vec<u8>]) -> Self {
-        let mut context = ring::digest::Context::new(&SHA256);
-        for content in contents {
-            context.update(digest(&SHA256, content).as_ref());
-        }
-        let mut beginning = [0; 6];
-        beginning.copy_from_slice(&context.finish().as_ref()[..6]);
-        Self(beginning)
-    }
-}
-
-impl fmt::Display for Fingerprint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }
 
