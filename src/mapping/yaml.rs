@@ -1,7 +1,5 @@
 //! The shape of a mapping file, and the YAML library's errors in the words of a mapping.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Deserializer, de::IgnoredAny};
 use serde_saphyr::{Error, Location, Options, Spanned};
 
@@ -48,9 +46,15 @@ struct RawValues {
     mapping: Option<RawMapping>,
 }
 
-/// Keys that only the values of the chart have, and keys that only a mapping has.
-const OF_VALUES: [&str; 2] = ["mapping", "mappingFrom"];
-const OF_MAPPING: [&str; 2] = ["rules", "always"];
+/// Keys by which values and a mapping file can be told apart.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Keys {
+    mapping: Option<IgnoredAny>,
+    mapping_from: Option<IgnoredAny>,
+    rules: Option<IgnoredAny>,
+    always: Option<IgnoredAny>,
+}
 
 /// Reads the one YAML document of a mapping file.
 pub(super) fn read(text: &str) -> Result<RawMapping, Problem> {
@@ -59,11 +63,9 @@ pub(super) fn read(text: &str) -> Result<RawMapping, Problem> {
 
 /// Whether a text is the values of the Helm chart rather than a mapping file.
 pub(super) fn are_values(text: &str) -> bool {
-    let keys: Result<BTreeMap<String, IgnoredAny>, _> =
-        serde_saphyr::from_str_with_options(text, options());
-    keys.is_ok_and(|keys| {
-        let has = |key: &&str| keys.contains_key(*key);
-        OF_VALUES.iter().any(has) && !OF_MAPPING.iter().any(has)
+    let keys: Result<Keys, _> = serde_saphyr::from_str_with_options(text, options());
+    keys.is_ok_and(|Keys { mapping, mapping_from, rules, always }| {
+        (mapping.is_some() || mapping_from.is_some()) && rules.is_none() && always.is_none()
     })
 }
 
@@ -164,7 +166,7 @@ fn unknown(field: &str, expected: &[&str]) -> String {
             "unknown key {field:?}: credentials belong into a Secret, and here only its name, as `secret`"
         );
     }
-    if OF_VALUES.contains(&&*field) {
+    if ["mapping", "mappingFrom"].contains(&&*field) {
         return format!(
             "unknown key {field:?}: these are values of the chart, of which a mapping file has only what is under `mapping`"
         );
