@@ -11,15 +11,18 @@
 //! | [`pki`] | certificates and the wall clock; the certificate that TLS handshakes are answered with |
 //! | [`webhook`] | admission over HTTPS: the router, bodies, the mapping and certificate files, its metrics |
 //! | [`controller`] | the serving certificate and the registration's `caBundle`, kept in order in a cluster |
+//! | [`cluster`] | the one way to the API server: client, calls, pages, watches |
 //! | [`commands`] | what people and pipelines run: manifests in, explanations and manifests out |
 //! | `fingerprint` | whether two files are the same, in twelve digits |
 //! | [`cli`] | the command line, as types |
+//! | [`errors`] | errors as text |
 //! | [`telemetry`], [`shutdown`] | what the outside sees of a running process |
 //!
 //! # The dependency rule
 //!
-//! `main -> cli -> {commands, controller, webhook} -> {http, pki, mapping} -> core`: arrows go down only. `core` is a crate
-//! of its own, which knows neither tokio, axum nor kube. `tests/architecture.rs` reads the `use` lines and enforces the rest.
+//! `main -> cli -> {commands, controller, webhook} -> {cluster, http, pki, mapping} -> core`: arrows go down only. `core` is a
+//! crate of its own, which knows neither tokio, axum nor kube. `tests/architecture.rs` reads the `use` lines and enforces the
+//! rest.
 //!
 //! # One way through
 //!
@@ -29,8 +32,10 @@
 //! ```
 
 pub mod cli;
+pub mod cluster;
 pub mod commands;
 pub mod controller;
+pub mod errors;
 mod fingerprint;
 pub mod http;
 pub use pullcred_core as core;

@@ -11,8 +11,9 @@ use anyhow::Context;
 use clap::CommandFactory;
 use pullcred::{
     cli::{Cli, Command, ControllerArgs, WebhookArgs},
-    commands::{self, Exit, Failure, PrintableLines, Streams, with_causes},
+    commands::{self, Exit, Failure, PrintableLines, Streams},
     controller::{self, Controller},
+    errors::with_causes,
     shutdown::Signals,
     telemetry::{self, Telemetry},
     webhook::{StartError, Webhook},

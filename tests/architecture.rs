@@ -8,7 +8,9 @@ use std::{
 };
 
 /// Each module of the crate and the modules it may name; none may name the binary.
-const MAY_KNOW: [(&str, &[&str]); 10] = [
+const MAY_KNOW: [(&str, &[&str]); 12] = [
+    ("cluster", &["errors"]),
+    ("errors", &[]),
     ("fingerprint", &[]),
     ("mapping", &["core"]),
     ("pki", &[]),
@@ -16,9 +18,9 @@ const MAY_KNOW: [(&str, &[&str]); 10] = [
     ("shutdown", &[]),
     ("telemetry", &[]),
     ("webhook", &["core", "fingerprint", "http", "mapping", "pki", "shutdown"]),
-    ("controller", &["core", "http", "pki", "shutdown"]),
-    ("commands", &["core", "fingerprint", "mapping", "pki"]),
-    ("cli", &["commands", "controller", "http", "telemetry", "webhook"]),
+    ("controller", &["cluster", "core", "errors", "http", "pki", "shutdown"]),
+    ("commands", &["cluster", "core", "errors", "fingerprint", "mapping", "pki"]),
+    ("cli", &["cluster", "commands", "controller", "http", "telemetry", "webhook"]),
 ];
 
 /// The crates that the core is built on: none of them has a runtime, a clock or a socket.

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use crate::commands::{
-    check::{Checked, Live, Options, Output},
+use crate::{
     cluster::ClusterOptions,
+    commands::check::{Checked, Live, Options, Output},
 };
 
 /// `pullcred check`

@@ -4,10 +4,12 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use crate::commands::{
+use crate::{
     cluster::ClusterOptions,
-    explain::{Asked, Live, Options, Output},
-    manifests::{Source, TemplatePath},
+    commands::{
+        explain::{Asked, Live, Options, Output},
+        manifests::{Source, TemplatePath},
+    },
 };
 
 /// `pullcred explain`

@@ -8,12 +8,14 @@ use clap::{
     error::ErrorKind,
 };
 
-use crate::commands::{
-    Failure,
+use crate::{
     cluster::ClusterOptions,
-    manifests::Source,
-    secret::{
-        Logins, MakeOptions, Options, Output, Registry, SecretName, ShowOptions, Shown, Target,
+    commands::{
+        Failure,
+        manifests::Source,
+        secret::{
+            Logins, MakeOptions, Options, Output, Registry, SecretName, ShowOptions, Shown, Target,
+        },
     },
 };
 

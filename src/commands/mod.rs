@@ -9,7 +9,6 @@ use std::{
 };
 
 pub mod check;
-pub mod cluster;
 mod config;
 mod constraints;
 pub mod explain;
@@ -28,6 +27,10 @@ pub use config::{ConfigError, load_mapping};
 pub use printable::PrintableLines;
 
 pub use crate::core::rules::NamespacePattern;
+use crate::{
+    cluster::{CallError, ClusterError},
+    errors::with_causes,
+};
 
 /// The namespace of objects that name none, as `kubectl` has it.
 const DEFAULT_NAMESPACE: &str = "default";
@@ -72,21 +75,6 @@ enum Fault {
     Trouble,
     /// Whoever wrote the command line or the mapping.
     Usage,
-}
-
-/// An error with its causes, which some libraries leave out of their text where they matter, and some tell again.
-#[must_use]
-pub fn with_causes(error: &(dyn Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let next = error.to_string();
-        if !text.contains(&next) {
-            text = format!("{text}: {next}");
-        }
-        cause = error.source();
-    }
-    text
 }
 
 // === impl Streams ===
@@ -141,9 +129,15 @@ impl From<io::Error> for Failure {
     }
 }
 
-impl From<cluster::ClusterError> for Failure {
-    fn from(error: cluster::ClusterError) -> Self {
-        Self::trouble(error)
+impl From<ClusterError> for Failure {
+    fn from(error: ClusterError) -> Self {
+        Self::trouble(with_causes(&error))
+    }
+}
+
+impl From<CallError> for Failure {
+    fn from(error: CallError) -> Self {
+        Self::trouble(with_causes(&error))
     }
 }
 

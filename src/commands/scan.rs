@@ -5,19 +5,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use k8s_openapi::{api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::ListMeta};
-use kube::{
-    Api, Client,
-    api::{ApiResource, DynamicObject, ListParams, ObjectList},
-};
+use futures_util::{StreamExt, stream};
+use k8s_openapi::api::core::v1::{Pod, Secret};
 use serde::Serialize;
 use serde_json::Value;
-use tokio::task::JoinSet;
 
-use super::{cluster::told, manifests::SecretManifest};
+use super::manifests::SecretManifest;
+use crate::cluster::{Cluster, Collection, Pages};
 
-/// How many objects are asked for at a time.
-const PAGE: u32 = 250;
 /// How many Secrets are asked for at a time.
 const AT_ONCE: usize = 8;
 /// How long nothing is said of the progress.
@@ -41,13 +36,6 @@ pub(super) struct Waiting {
     pub(super) reason: String,
     /// What the container runtime says.
     pub(super) message: String,
-}
-
-/// The Pods of a cluster, of one namespace or of all, in pages.
-pub(super) struct PodPages {
-    api: Api<DynamicObject>,
-    /// The next page; none after the last.
-    next: Option<ListParams>,
 }
 
 /// A Secret that was asked for.
@@ -85,65 +73,22 @@ pub(super) fn waiting(pod: &Value) -> Vec<Waiting> {
         .collect()
 }
 
-/// What to ask for after a page, whose list has this metadata; none after the last.
-pub(super) fn following(page: ListParams, list: ListMeta) -> Option<ListParams> {
-    let token = list.continue_.filter(|token| !token.is_empty())?;
-    Some(ListParams { continue_token: Some(token), ..page })
-}
-
-/// The first page of a list.
-pub(super) fn first_page() -> ListParams {
-    ListParams::default().limit(PAGE)
+/// The Pods of a namespace, or of all, page by page.
+pub(super) fn pods(cluster: &Cluster, namespace: Option<&str>) -> Pages {
+    cluster.list(Collection::of::<Pod>(namespace), None)
 }
 
 /// Asks for Secrets, each by its name, and gives the answers in the order in which they come.
-pub(super) async fn secrets(client: &Client, mut names: Vec<(String, String)>) -> Vec<Asked> {
-    let mut answers = Vec::new();
-    let mut asking = JoinSet::new();
-    loop {
-        while asking.len() < AT_ONCE {
-            let Some((namespace, name)) = names.pop() else { break };
-            asking.spawn(secret(client.clone(), namespace, name));
-        }
-        match asking.join_next().await {
-            Some(answer) => answers.extend(answer),
-            None => return answers,
-        }
-    }
-}
-
-async fn secret(client: Client, namespace: String, name: String) -> Asked {
-    let found = Api::<Secret>::namespaced(client, &namespace).get_opt(&name).await;
-    let found = found
-        .map_err(|error| told(&error))
-        .map(|secret| secret.map(|secret| SecretManifest::from_api(&namespace, &name, secret)));
-    Asked { namespace, name, found }
-}
-
-// === impl PodPages ===
-
-impl PodPages {
-    /// The Pods of a namespace, or of all.
-    pub(super) fn new(client: Client, namespace: Option<&str>) -> Self {
-        let resource = ApiResource::erase::<k8s_openapi::api::core::v1::Pod>(&());
-        let api = match namespace {
-            Some(namespace) => Api::namespaced_with(client, namespace, &resource),
-            None => Api::all_with(client, &resource),
-        };
-        Self { api, next: Some(first_page()) }
-    }
-
-    /// The next page; none after the last.
-    ///
-    /// # Errors
-    ///
-    /// What the API server says instead.
-    pub(super) async fn next(&mut self) -> kube::Result<Option<Vec<DynamicObject>>> {
-        let Some(page) = self.next.take() else { return Ok(None) };
-        let ObjectList { items, metadata, .. } = self.api.list(&page).await?;
-        self.next = following(page, metadata);
-        Ok(Some(items))
-    }
+pub(super) async fn secrets(cluster: &Cluster, names: Vec<(String, String)>) -> Vec<Asked> {
+    let secret = async |(namespace, name): (String, String)| {
+        let from = Collection::of::<Secret>(Some(&namespace));
+        let found = cluster.get::<Secret>(&from, &name).await;
+        let found = found
+            .map_err(|error| error.reason())
+            .map(|secret| secret.map(|it| SecretManifest::from_api(&namespace, &name, it)));
+        Asked { namespace, name, found }
+    };
+    stream::iter(names).map(secret).buffer_unordered(AT_ONCE).collect().await
 }
 
 // === impl Progress ===

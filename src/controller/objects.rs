@@ -1,6 +1,6 @@
 //! The three objects at the API server: each read by its name, and written only as it was read.
 
-use std::{error::Error, iter, time::Duration};
+use std::time::Duration;
 
 use axum::http::Request;
 use json_patch::Patch as JsonPatch;
@@ -15,6 +15,7 @@ use serde_json::Value;
 use tokio::time::timeout;
 
 use super::secrets::{Content, Data, Found, OWNER_LABEL};
+use crate::errors::with_causes;
 
 /// For one request. The API server gives up on a write after a minute; a healthy one takes milliseconds.
 const REQUEST: Duration = Duration::from_secs(10);
@@ -255,16 +256,4 @@ impl From<kube::Error> for Trouble {
             error => Self::Unreachable(with_causes(&error)),
         }
     }
-}
-
-/// An error together with what it comes from, where that says more.
-pub(super) fn with_causes(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    for cause in iter::successors(error.source(), |&cause| cause.source()) {
-        let cause = cause.to_string();
-        if !text.contains(&cause) {
-            text = format!("{text}: {cause}");
-        }
-    }
-    text
 }

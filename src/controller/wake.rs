@@ -15,12 +15,8 @@ use kube::{
 use tokio::sync::mpsc;
 use tracing::{debug, warn};
 
-use super::{
-    metrics::Object,
-    objects::{Objects, with_causes},
-    snapshot::Names,
-    status::Status,
-};
+use super::{metrics::Object, objects::Objects, snapshot::Names, status::Status};
+use crate::errors::with_causes;
 
 /// How many calls may wait: a watch then waits too, and misses nothing.
 const ROOM: usize = 64;

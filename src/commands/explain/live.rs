@@ -6,19 +6,19 @@ use std::{
 };
 
 use k8s_openapi::api::core::v1::Namespace;
-use kube::{Api, Client, api::DynamicObject};
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::{
     Explainer,
     pods::{Stock, Subject},
 };
 use crate::{
+    cluster::{Cluster, ClusterOptions, Collection, client::block_on},
     commands::{
         Failure,
-        cluster::{ClusterError, ClusterOptions, block_on},
         owner::Owner,
-        scan::{Asked, PodPages, Progress, secrets, waiting},
+        scan::{Asked, Progress, pods, secrets, waiting},
     },
     core::pod::{INJECT_LABEL, OPTED_IN, Pod},
 };
@@ -40,21 +40,21 @@ pub(super) fn run(
     stderr: &mut dyn Write,
 ) -> Result<(), Failure> {
     block_on(async {
-        let cluster = live.cluster.connect().await?;
-        let namespace = explainer.options.namespace.as_deref().unwrap_or(&cluster.namespace);
+        let cluster = live.cluster.connect().await?.patient();
+        let namespace =
+            explainer.options.namespace.as_deref().unwrap_or(cluster.namespace()).to_owned();
+        let namespace = namespace.as_str();
         let (only, whose) = if live.all_namespaces {
             (None, "all namespaces")
         } else {
             (Some(namespace), namespace)
         };
-        let mut pages = PodPages::new(cluster.client.clone(), only);
-        let mut known = Known::new(cluster.client);
+        let mut pages = pods(&cluster, only);
+        let mut known = Known::new(cluster);
         let mut progress = Progress::of("Pods");
-        let unlisted =
-            |source| ClusterError::Request { attempt: format!("list the Pods of {whose}"), source };
-        while let Some(items) = pages.next().await.map_err(unlisted)? {
+        while let Some(items) = pages.next::<Value>().await? {
             let subjects: Vec<Subject> =
-                items.into_iter().filter_map(|pod| subject(pod, explainer)).collect();
+                items.iter().filter_map(|pod| subject(pod, explainer)).collect();
             known.look_up(&subjects).await;
             for subject in &subjects {
                 let opted_in = known.namespaces.get(&subject.namespace).copied().flatten();
@@ -71,19 +71,18 @@ pub(super) fn run(
 }
 
 /// What is to be said of a Pod; none where it cannot be read, which the API server does not let happen.
-fn subject(pod: DynamicObject, explainer: &Explainer<'_>) -> Option<Subject> {
-    let value = serde_json::to_value(pod).ok()?;
+fn subject(value: &Value, explainer: &Explainer<'_>) -> Option<Subject> {
     let namespace = value.pointer("/metadata/namespace")?.as_str()?;
     let name = value.pointer("/metadata/name")?.as_str()?;
-    let pod = Pod::deserialize(&value).ok()?;
+    let pod = Pod::deserialize(value).ok()?;
     let subject = Subject::new("Pod", namespace, name, pod, explainer.known);
-    let owner = Some(Owner::of(namespace, name, &value));
-    Some(Subject { waiting: waiting(&value), owner, runs: true, ..subject })
+    let owner = Some(Owner::of(namespace, name, value));
+    Some(Subject { waiting: waiting(value), owner, runs: true, ..subject })
 }
 
 /// What was looked up so far.
 struct Known {
-    client: Client,
+    cluster: Cluster,
     stock: Stock,
     asked: HashSet<(String, String)>,
     /// Whether a namespace has opted in; none where that could not be looked at.
@@ -93,16 +92,21 @@ struct Known {
 // === impl Known ===
 
 impl Known {
-    fn new(client: Client) -> Self {
+    fn new(cluster: Cluster) -> Self {
         let (asked, namespaces) = (HashSet::new(), HashMap::new());
-        Self { client, stock: Stock::default(), asked, namespaces }
+        Self { cluster, stock: Stock::default(), asked, namespaces }
     }
 
     /// Looks up all that is to be known about these Pods and is not yet.
     async fn look_up(&mut self, subjects: &[Subject]) {
+        // Pods come by namespace, so what is known of an earlier one is not needed again.
+        let here: HashSet<&str> = subjects.iter().map(|it| it.namespace.as_str()).collect();
+        self.stock.keep_only(&here);
+        self.asked.retain(|(namespace, _)| here.contains(namespace.as_str()));
+        self.namespaces.retain(|namespace, _| here.contains(namespace.as_str()));
         for Subject { namespace, .. } in subjects {
             if !self.namespaces.contains_key(namespace) {
-                let opted_in = opted_in(self.client.clone(), namespace).await;
+                let opted_in = opted_in(&self.cluster, namespace).await;
                 self.namespaces.insert(namespace.clone(), opted_in);
             }
         }
@@ -111,7 +115,7 @@ impl Known {
             names.map(|name| (subject.namespace.clone(), name.clone()))
         });
         let wanted = names.filter(|name| self.asked.insert(name.clone())).collect::<Vec<_>>();
-        for Asked { namespace, name, found } in secrets(&self.client, wanted).await {
+        for Asked { namespace, name, found } in secrets(&self.cluster, wanted).await {
             match found {
                 Ok(Some(secret)) => self.stock.add(secret),
                 // Not there, which is what the stock says of whatever it has not.
@@ -122,8 +126,9 @@ impl Known {
     }
 }
 
-async fn opted_in(client: Client, namespace: &str) -> Option<bool> {
-    let namespace = Api::<Namespace>::all(client).get_opt(namespace).await.ok()??;
+async fn opted_in(cluster: &Cluster, namespace: &str) -> Option<bool> {
+    let namespaces = Collection::of::<Namespace>(None);
+    let namespace = cluster.get::<Namespace>(&namespaces, namespace).await.ok()??;
     let labels = namespace.metadata.labels.unwrap_or_default();
     Some(labels.get(INJECT_LABEL).is_some_and(|value| value == OPTED_IN))
 }

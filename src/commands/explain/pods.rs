@@ -1,5 +1,10 @@
 //! A Pod that is asked about: its images, its list of Secrets, and which of those there are.
 
+use std::{
+    collections::{HashMap, HashSet},
+    mem,
+};
+
 use serde::Serialize;
 
 use super::kubelet::PullSecrets;
@@ -65,9 +70,12 @@ pub(super) struct PodLine {
 /// The Secrets at hand.
 #[derive(Debug, Default)]
 pub(super) struct Stock {
+    /// In their order.
     secrets: Vec<SecretManifest>,
-    /// Those that could not be looked at: namespace, name, and why.
-    unknown: Vec<(String, String, String)>,
+    /// By name: where in the list.
+    by_name: HashMap<String, Vec<usize>>,
+    /// By namespace and name: why a Secret could not be read.
+    unknown: HashMap<(String, String), String>,
 }
 
 /// What is at hand of the Secrets of a Pod.
@@ -156,7 +164,19 @@ impl PodLine {
 impl Stock {
     /// Takes a Secret in.
     pub(super) fn add(&mut self, secret: SecretManifest) {
+        self.by_name.entry(secret.name.clone()).or_default().push(self.secrets.len());
         self.secrets.push(secret);
+    }
+
+    /// Drops the Secrets of all namespaces but these.
+    pub(super) fn keep_only(&mut self, namespaces: &HashSet<&str>) {
+        self.unknown.retain(|(namespace, _), _| namespaces.contains(namespace.as_str()));
+        self.by_name.clear();
+        for secret in mem::take(&mut self.secrets) {
+            if secret.namespace.as_deref().is_none_or(|it| namespaces.contains(it)) {
+                self.add(secret);
+            }
+        }
     }
 
     /// Whether there is no Secret, for any Pod.
@@ -166,7 +186,7 @@ impl Stock {
 
     /// Remembers that a Secret could not be looked at.
     pub(super) fn add_unknown(&mut self, namespace: &str, name: &str, why: String) {
-        self.unknown.push((namespace.to_owned(), name.to_owned(), why));
+        self.unknown.insert((namespace.to_owned(), name.to_owned()), why);
     }
 
     /// All Secrets that a Pod of `namespace` can use, in their order. A Secret that names no namespace is for any.
@@ -174,10 +194,7 @@ impl Stock {
         &'s self,
         namespace: Option<&str>,
     ) -> impl Iterator<Item = &'s SecretManifest> {
-        self.secrets.iter().filter(move |secret| {
-            let own = secret.namespace.as_deref();
-            own.is_none() || namespace.is_none() || own == namespace
-        })
+        self.secrets.iter().filter(move |secret| is_for(secret, namespace))
     }
 
     /// What there is of the Secrets of a Pod.
@@ -204,12 +221,12 @@ impl Stock {
     ) -> Vec<&SecretManifest> {
         let mut found = Vec::new();
         for name in names {
+            let same = self.by_name.get(name).into_iter().flatten().rev();
+            let mut same = same.filter_map(|&at| self.secrets.get(at));
             // Of two with one name, the cluster has the one that was applied last.
-            if let Some(secret) = self.of(Some(namespace)).filter(|it| it.name == *name).last() {
+            if let Some(secret) = same.find(|secret| is_for(secret, Some(namespace))) {
                 found.push(secret);
-            } else if let Some((_, _, why)) =
-                self.unknown.iter().find(|(ns, it, _)| ns == namespace && it == name)
-            {
+            } else if let Some(why) = self.unknown.get(&(namespace.to_owned(), name.clone())) {
                 unknown.push((name.clone(), why.clone()));
             } else {
                 missing.push(name.clone());
@@ -217,4 +234,10 @@ impl Stock {
         }
         found
     }
+}
+
+/// Whether a Pod of `namespace` can use the Secret.
+fn is_for(secret: &SecretManifest, namespace: Option<&str>) -> bool {
+    let own = secret.namespace.as_deref();
+    own.is_none() || namespace.is_none() || own == namespace
 }

@@ -3,18 +3,12 @@
 use std::io::Write;
 
 use k8s_openapi::api::core::v1::Secret;
-use kube::{
-    Api,
-    api::{Patch, PatchParams},
-};
+use kube::api::{Patch, PatchParams};
 
 use super::pull_secret::{PullSecret, TYPE};
 use crate::{
-    commands::{
-        Failure,
-        cluster::{ClusterError, ClusterOptions, block_on},
-        paste,
-    },
+    cluster::{CallError, ClusterOptions, Collection, Outcome, client::block_on},
+    commands::{Failure, paste},
     core::rules::SecretName,
 };
 
@@ -31,43 +25,39 @@ pub(super) fn apply(
 ) -> Result<(), Failure> {
     block_on(async {
         let cluster = cluster.connect().await?;
-        let namespace = namespace.unwrap_or(&cluster.namespace);
-        let secrets: Api<Secret> = Api::namespaced(cluster.client, namespace);
-        let applied =
-            secrets.patch(name.as_str(), &PatchParams::apply(MANAGER), &Patch::Apply(secret)).await;
-        if let Err(source) = applied {
-            return Err(refusal(source, namespace, name));
-        }
+        let namespace = namespace.unwrap_or(cluster.namespace());
+        let secrets = Collection::of::<Secret>(Some(namespace));
+        let (parameters, patch) = (PatchParams::apply(MANAGER), Patch::Apply(secret));
+        let applied = cluster.patch("apply", &secrets, name.as_str(), &parameters, &patch).await;
+        applied.map_err(|error| refusal(error, namespace, name))?;
         writeln!(out, "secret/{name} applied in namespace {namespace}")?;
         Ok(())
     })
 }
 
 /// Why the API server does not take the Secret, and what to do about it.
-fn refusal(source: kube::Error, namespace: &str, name: &SecretName) -> Failure {
+fn refusal(error: CallError, namespace: &str, name: &SecretName) -> Failure {
     let remove = match paste::name(namespace) {
         Some(namespace) => format!("remove it with `kubectl delete secret {name} -n {namespace}`"),
         None => "remove it".to_owned(),
     };
-    if let kube::Error::Api(status) = &source {
-        let immutable = status.message.contains("immutable");
-        if status.code == 422 && immutable && status.message.contains("type") {
-            return Failure::trouble(format!(
-                "Secret {namespace}/{name} is there already and is not of type {TYPE}, and a type cannot change: \
-                 take another name, or {remove} first"
-            ));
-        }
-        if status.code == 422 && immutable {
-            return Failure::trouble(format!(
-                "Secret {namespace}/{name} is marked as immutable: take another name, or {remove} first"
-            ));
-        }
-        if status.code == 409 {
-            return Failure::trouble(format!(
-                "Secret {namespace}/{name} was written by somebody else ({}): take another name, or {remove} first",
-                status.message
-            ));
-        }
+    let reason = error.reason();
+    let immutable = error.status() == Some(422) && reason.contains("immutable");
+    if immutable && reason.contains("type") {
+        return Failure::trouble(format!(
+            "Secret {namespace}/{name} is there already and is not of type {TYPE}, and a type cannot change: \
+             take another name, or {remove} first"
+        ));
     }
-    ClusterError::Request { attempt: format!("apply Secret {namespace}/{name}"), source }.into()
+    if immutable {
+        return Failure::trouble(format!(
+            "Secret {namespace}/{name} is marked as immutable: take another name, or {remove} first"
+        ));
+    }
+    if error.outcome() == Outcome::Conflict {
+        return Failure::trouble(format!(
+            "Secret {namespace}/{name} was written by somebody else ({reason}): take another name, or {remove} first"
+        ));
+    }
+    error.into()
 }

@@ -18,11 +18,13 @@ use self::{
 };
 use super::{
     Exit, Failure, Streams,
-    cluster::{ClusterOptions, block_on},
     hosts::{is_beside_docker_hub, is_loopback},
     paste,
 };
-use crate::core::image::ImageRef;
+use crate::{
+    cluster::{ClusterOptions, client::block_on},
+    core::image::ImageRef,
+};
 
 pub use self::registry::{Registry, RegistryError};
 pub use self::show::Shown;

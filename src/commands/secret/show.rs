@@ -6,14 +6,13 @@ use std::{
 };
 
 use k8s_openapi::api::core::v1::Secret;
-use kube::Api;
 use serde_json::Value;
 
 use super::ShowOptions;
 use crate::{
+    cluster::{ClusterOptions, Collection, client::block_on},
     commands::{
         Exit, Failure, Streams,
-        cluster::{ClusterError, ClusterOptions, block_on},
         hosts::is_beside_docker_hub,
         manifests::{ManifestError, Problem, SecretManifest, Source, objects},
         printable::Printable,
@@ -91,13 +90,13 @@ fn live(
     name: &str,
 ) -> Result<SecretManifest, Failure> {
     block_on(async {
-        let cluster = cluster.connect().await?;
-        let namespace = namespace.unwrap_or(&cluster.namespace);
-        let secret: Secret =
-            Api::namespaced(cluster.client, namespace).get(name).await.map_err(|source| {
-                ClusterError::Request { attempt: format!("read Secret {namespace}/{name}"), source }
-            })?;
-        Ok(SecretManifest::from_api(namespace, name, secret))
+        let cluster = cluster.connect().await?.patient();
+        let namespace = namespace.unwrap_or(cluster.namespace());
+        let secrets = Collection::of::<Secret>(Some(namespace));
+        match cluster.get::<Secret>(&secrets, name).await? {
+            Some(secret) => Ok(SecretManifest::from_api(namespace, name, secret)),
+            None => Err(Failure::trouble(format!("there is no Secret {namespace}/{name}"))),
+        }
     })
 }
 

@@ -25,7 +25,7 @@ use k8s_openapi::api::{
     admissionregistration::v1::{MutatingWebhook, MutatingWebhookConfiguration},
     core::v1::{ConfigMap, Pod},
 };
-use kube::{Api, Client, api::ListParams};
+use serde_json::Value;
 
 use self::{
     certificates::Bundle,
@@ -38,10 +38,10 @@ use self::{
 };
 use super::{Check, finding::Report};
 use crate::{
+    cluster::{CallError, Cluster, ClusterOptions, Collection, client::block_on},
     commands::{
         Failure,
-        cluster::{ClusterError, ClusterOptions, block_on, told},
-        scan::{self, PodPages, Progress},
+        scan::{self, Progress},
     },
     core::{decide::Knowledge, rules::Mapping},
     mapping,
@@ -66,8 +66,8 @@ pub(super) fn check(
     stderr: &mut dyn Write,
 ) -> Result<(), Failure> {
     block_on(async {
-        let client = live.cluster.connect().await?.client;
-        let doctor = Doctor { live, client };
+        let cluster = live.cluster.connect().await?.patient();
+        let doctor = Doctor { live, cluster };
         let installed = doctor.registrations(report).await?;
         let mapping = match mapping {
             Some(mapping) => Some(mapping),
@@ -86,7 +86,7 @@ pub(super) fn check(
 
 struct Doctor<'l> {
     live: &'l Live,
-    client: Client,
+    cluster: Cluster,
 }
 
 /// What there is of pullcred in the cluster.
@@ -107,21 +107,18 @@ impl Doctor<'_> {
         let mut installed = Installed::default();
         let found = match self.configurations().await {
             Ok(found) => found,
-            Err(kube::Error::Api(status)) => {
-                report.not_seen("registration", &status.message);
+            Err(error) if error.is_refusal() => {
+                report.not_seen("registration", &error.reason());
                 return Ok(installed);
             }
-            Err(source) => {
-                let attempt = "read the MutatingWebhookConfigurations".to_owned();
-                return Err(ClusterError::Request { attempt, source }.into());
-            }
+            Err(error) => return Err(error.into()),
         };
         let now = certificates::now();
         for (name, webhook) in found.iter().flat_map(|found| ours(found, self.live)) {
             registration::judge(name, webhook, report);
             let text = webhook.client_config.ca_bundle.as_ref().map_or(&[][..], |it| &it.0);
             let bundle = Bundle::judge(&registration::place(name), text, now, report);
-            let serving = Serving { client: &self.client, webhook, bundle: &bundle, now };
+            let serving = Serving { cluster: &self.cluster, webhook, bundle: &bundle, now };
             installed.pods.extend(serving.judge(report).await);
             let service = webhook.client_config.service.as_ref();
             installed.namespace =
@@ -149,11 +146,11 @@ impl Doctor<'_> {
         Ok(installed)
     }
 
-    async fn configurations(&self) -> kube::Result<Vec<MutatingWebhookConfiguration>> {
-        let api = Api::all(self.client.clone());
+    async fn configurations(&self) -> Result<Vec<MutatingWebhookConfiguration>, CallError> {
+        let all = Collection::of::<MutatingWebhookConfiguration>(None);
         match &self.live.registration {
-            Some(name) => Ok(api.get_opt(name).await?.into_iter().collect()),
-            None => Ok(api.list(&ListParams::default()).await?.items),
+            Some(name) => Ok(self.cluster.get(&all, name).await?.into_iter().collect()),
+            None => self.cluster.list(all, None).all().await,
         }
     }
 
@@ -175,14 +172,18 @@ impl Doctor<'_> {
             return None;
         };
         let place = format!("configmap {namespace}/{name}");
-        let map =
-            match Api::<ConfigMap>::namespaced(self.client.clone(), namespace).get(&name).await {
-                Ok(map) => map,
-                Err(error) => {
-                    report.not_seen(place, &format!("{}. Write --config FILE", told(&error)));
-                    return None;
-                }
-            };
+        let maps = Collection::of::<ConfigMap>(Some(namespace));
+        let map = match self.cluster.get::<ConfigMap>(&maps, &name).await {
+            Ok(Some(map)) => map,
+            Ok(None) => {
+                report.not_seen(place, "there is no such ConfigMap. Write --config FILE");
+                return None;
+            }
+            Err(error) => {
+                report.not_seen(place, &format!("{}. Write --config FILE", error.reason()));
+                return None;
+            }
+        };
         let Some(text) = map.data.unwrap_or_default().remove(&key) else {
             report.error(
                 Check::Mapping,
@@ -211,18 +212,18 @@ impl Doctor<'_> {
         stderr: &mut dyn Write,
     ) -> Result<(), Failure> {
         let only = self.live.namespace.as_deref();
-        let labels = match namespaces::read(&self.client, only).await {
+        let labels = match namespaces::read(&self.cluster, only).await {
             Ok(labels) => labels,
-            Err(kube::Error::Api(status)) if status.is_not_found() => {
-                return Err(Failure::trouble(status.message.clone()));
-            }
             Err(error) => {
                 let place =
                     only.map_or("namespaces".to_owned(), |name| format!("namespace {name}"));
-                report.not_seen(place, &told(&error));
+                report.not_seen(place, &error.reason());
                 return Ok(());
             }
         };
+        if let Some(name) = only.filter(|_| labels.is_empty()) {
+            return Err(Failure::trouble(format!("there is no namespace {name}")));
+        }
         let judged = labels.iter().map(|(name, labels)| {
             (name.as_str(), namespaces::judge(name, labels, webhooks, known, report))
         });
@@ -231,38 +232,43 @@ impl Doctor<'_> {
         if known.mapping.rules().is_empty() && known.mapping.always().is_empty() {
             return Ok(());
         }
-        let usage = self.pods(&standings, known, report, stderr).await?;
+        let Some(usage) = self.pods(&standings, known, report, stderr).await? else {
+            return Ok(());
+        };
         self.secrets(&standings, &usage, known, report, stderr).await?;
         let may_opt_in = |name: &str| standings.get(name) == Some(&Standing::NotOptedIn);
         usage.report(may_opt_in, report);
         Ok(())
     }
 
-    /// Reads the Pods, page by page.
+    /// Reads the Pods, page by page. `None` where not all could be read: what no Pod of a part needs is not yet spare.
     async fn pods(
         &self,
         standings: &BTreeMap<&str, Standing>,
         known: &Knowledge,
         report: &mut Report,
         stderr: &mut dyn Write,
-    ) -> Result<Usage, Failure> {
+    ) -> Result<Option<Usage>, Failure> {
         let mut usage = Usage::default();
         let only = self.live.namespace.as_deref();
-        let mut pages = PodPages::new(self.client.clone(), only);
+        let mut pages = scan::pods(&self.cluster, only);
         let mut progress = Progress::of("Pods");
         loop {
-            let page = match pages.next().await {
+            let page = match pages.next::<Value>().await {
                 Ok(Some(page)) => page,
-                Ok(None) => return Ok(usage),
+                Ok(None) => return Ok(Some(usage)),
                 Err(error) => {
                     let place = only.map_or("pods".to_owned(), |name| format!("pods of {name}"));
-                    report.not_seen(place, &told(&error));
-                    return Ok(usage);
+                    let why = format!(
+                        "{}. Without all Pods it is not known which Secrets they need",
+                        error.reason()
+                    );
+                    report.not_seen(place, &why);
+                    return Ok(None);
                 }
             };
             progress.add(page.len(), stderr)?;
             for pod in page {
-                let Ok(pod) = serde_json::to_value(pod) else { continue };
                 let namespace = pod.pointer("/metadata/namespace").and_then(|it| it.as_str());
                 let standing = namespace.and_then(|namespace| standings.get(namespace));
                 usage.add(&pod, standing == Some(&Standing::Covered), known);
@@ -285,7 +291,7 @@ impl Doctor<'_> {
         for (namespace, _) in covered {
             let needs = usage.needs.get(*namespace).unwrap_or(&none);
             let secrets = Shelf::new(namespace, &known.mapping, needs);
-            let found = scan::secrets(&self.client, secrets.names()).await;
+            let found = scan::secrets(&self.cluster, secrets.names()).await;
             progress.add(found.len(), stderr)?;
             secrets.judge(found, report);
         }

@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::{admissionregistration::v1::MutatingWebhook, core::v1::Namespace};
-use kube::{Api, Client, api::ObjectMeta};
+use kube::core::{ObjectMeta, PartialObjectMeta};
 
 use super::{
     super::{Check, finding::Report},
     registration,
 };
 use crate::{
-    commands::scan::{first_page, following},
+    cluster::{CallError, Cluster, Collection},
     core::{
         decide::{EXCLUDED_NAMESPACES, Knowledge},
         pod::{INJECT_LABEL, OPTED_IN},
@@ -28,24 +28,19 @@ pub(super) enum Standing {
     NotOptedIn,
 }
 
-/// The labels of the namespace of this name, or of all.
+/// The labels of the namespace of this name, or of all. Empty where there is no namespace of that name.
 pub(super) async fn read(
-    client: &Client,
+    cluster: &Cluster,
     only: Option<&str>,
-) -> kube::Result<BTreeMap<String, BTreeMap<String, String>>> {
-    let api = Api::<Namespace>::all(client.clone());
+) -> Result<BTreeMap<String, BTreeMap<String, String>>, CallError> {
+    type Found = PartialObjectMeta<Namespace>;
+    let namespaces = Collection::of::<Namespace>(None);
     let labels = |metadata: ObjectMeta| Some((metadata.name?, metadata.labels.unwrap_or_default()));
-    if let Some(name) = only {
-        return Ok(labels(api.get_metadata(name).await?.metadata).into_iter().collect());
-    }
-    let mut found = BTreeMap::new();
-    let mut next = Some(first_page());
-    while let Some(page) = next {
-        let list = api.list_metadata(&page).await?;
-        next = following(page, list.metadata);
-        found.extend(list.items.into_iter().filter_map(|it| labels(it.metadata)));
-    }
-    Ok(found)
+    let found: Vec<Found> = match only {
+        Some(name) => cluster.get_metadata(&namespaces, name).await?.into_iter().collect(),
+        None => cluster.list_metadata(namespaces).all().await?,
+    };
+    Ok(found.into_iter().filter_map(|it| labels(it.metadata)).collect())
 }
 
 /// Judges the label of a namespace. Where no registration is known, the label alone counts.

@@ -8,7 +8,7 @@ use k8s_openapi::api::{
     core::v1::{Pod, Secret, Service},
     discovery::v1::EndpointSlice,
 };
-use kube::{Api, Client, api::ListParams};
+use kube::Api;
 use rustls::pki_types::{CertificateDer, ServerName};
 use tokio::{net::TcpStream, time::timeout};
 
@@ -19,7 +19,7 @@ use super::{
     mounted::{Source, file_of},
     registration::FailurePolicy,
 };
-use crate::commands::{cluster::told, scan::first_page};
+use crate::cluster::{CallError, Cluster, Collection};
 
 /// How long a hand-shake may take, with all that is on the way.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -32,7 +32,7 @@ const DEFAULT_PORT: i32 = 443;
 
 /// Looks at what stands behind a webhook.
 pub(super) struct Serving<'s> {
-    pub(super) client: &'s Client,
+    pub(super) cluster: &'s Cluster,
     pub(super) webhook: &'s MutatingWebhook,
     pub(super) bundle: &'s Bundle,
     pub(super) now: Timestamp,
@@ -77,10 +77,8 @@ impl Serving<'_> {
     async fn service(&self, reference: &ServiceReference, report: &mut Report) -> Vec<Pod> {
         let ServiceReference { namespace, name, port, .. } = reference;
         let place = format!("service {namespace}/{name}");
-        let service = match Api::<Service>::namespaced(self.client.clone(), namespace)
-            .get_opt(name)
-            .await
-        {
+        let services = Collection::of::<Service>(Some(namespace));
+        let service = match self.cluster.get::<Service>(&services, name).await {
             Ok(Some(service)) => service,
             Ok(None) => {
                 let message = "there is no such Service, so the API server reaches no webhook: install it, or \
@@ -89,7 +87,7 @@ impl Serving<'_> {
                 return Vec::new();
             }
             Err(error) => {
-                report.not_seen(place, &told(&error));
+                report.not_seen(place, &error.reason());
                 return Vec::new();
             }
         };
@@ -106,7 +104,7 @@ impl Serving<'_> {
         match self.pods(namespace, &spec.selector.unwrap_or_default()).await {
             Ok(pods) => pods,
             Err(error) => {
-                report.not_seen(format!("pods of {place}"), &told(&error));
+                report.not_seen(format!("pods of {place}"), &error.reason());
                 Vec::new()
             }
         }
@@ -117,14 +115,14 @@ impl Serving<'_> {
         &self,
         namespace: &str,
         selector: &BTreeMap<String, String>,
-    ) -> kube::Result<Vec<Pod>> {
+    ) -> Result<Vec<Pod>, CallError> {
         if selector.is_empty() {
             return Ok(Vec::new());
         }
         let selector: Vec<String> =
             selector.iter().map(|(key, value)| format!("{key}={value}")).collect();
-        let page = first_page().labels(&selector.join(","));
-        Ok(Api::<Pod>::namespaced(self.client.clone(), namespace).list(&page).await?.items)
+        let pods = Collection::of::<Pod>(Some(namespace));
+        self.cluster.list(pods, Some(&selector.join(","))).all().await
     }
 
     async fn endpoints(
@@ -134,11 +132,13 @@ impl Serving<'_> {
         report: &mut Report,
     ) {
         let place = format!("service {namespace}/{name}");
-        let slices = Api::<EndpointSlice>::namespaced(self.client.clone(), namespace);
-        let ours = ListParams::default().labels(&format!("kubernetes.io/service-name={name}"));
-        let ready = match slices.list(&ours).await {
-            Ok(slices) => ready(&slices.items, port),
-            Err(error) => return report.not_seen(format!("endpoints of {place}"), &told(&error)),
+        let slices = Collection::of::<EndpointSlice>(Some(namespace));
+        let ours = format!("kubernetes.io/service-name={name}");
+        let ready = match self.cluster.list(slices, Some(&ours)).all::<EndpointSlice>().await {
+            Ok(slices) => ready(&slices, port),
+            Err(error) => {
+                return report.not_seen(format!("endpoints of {place}"), &error.reason());
+            }
         };
         match (ready.len(), FailurePolicy::of(self.webhook)) {
             (0, policy) => {
@@ -171,7 +171,7 @@ impl Serving<'_> {
     ) {
         // The name that the API server asks for (apiserver: pkg/util/webhook/client.go).
         let Ok(name) = ServerName::try_from(format!("{service}.{namespace}.svc")) else { return };
-        let pods = Api::<Pod>::namespaced(self.client.clone(), namespace);
+        let pods = self.cluster.namespaced::<Pod>(namespace);
         let mut first_failure = None;
         if !ready.is_empty() && ready.iter().all(|endpoint| endpoint.pod.is_none()) {
             let place = format!("service {namespace}/{service}");
@@ -191,30 +191,32 @@ impl Serving<'_> {
         if let Some((pod, why)) = first_failure {
             let why = format!("no hand-shake by port-forward, so only its Secret is judged: {why}");
             report.not_seen(format!("pod {namespace}/{pod}"), &why);
-            self.secret_serves(&pods, pod, &name, report).await;
+            self.secret_serves(namespace, pod, &name, report).await;
         }
     }
 
     /// Judges what the Pod mounts, which is what it serves, or will within a minute or two.
     async fn secret_serves(
         &self,
-        pods: &Api<Pod>,
+        namespace: &str,
         pod: &str,
         name: &ServerName<'_>,
         report: &mut Report,
     ) {
-        let Ok(pod) = pods.get(pod).await else { return };
-        let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
+        let pods = Collection::of::<Pod>(Some(namespace));
+        let Ok(Some(pod)) = self.cluster.get::<Pod>(&pods, pod).await else { return };
         let Some(file) = file_of(&pod, "--tls-cert", "PULLCRED_TLS_CERT") else { return };
         let Source::Secret(secret) = &file.source else { return };
         let place = format!("secret {namespace}/{secret}");
-        match Api::<Secret>::namespaced(self.client.clone(), namespace).get(secret).await {
-            Ok(secret) => {
+        let secrets = Collection::of::<Secret>(Some(namespace));
+        match self.cluster.get::<Secret>(&secrets, secret).await {
+            Ok(Some(secret)) => {
                 let data = secret.data.unwrap_or_default();
                 let text = data.get(&file.key).map_or(&[][..], |text| &text.0);
                 self.certificate(&place, &chain(text), name, report);
             }
-            Err(error) => report.not_seen(place, &told(&error)),
+            Ok(None) => report.not_seen(place, "there is no such Secret"),
+            Err(error) => report.not_seen(place, &error.reason()),
         }
     }
 }
@@ -248,7 +250,7 @@ async fn forwarded(
     name: &ServerName<'_>,
 ) -> Result<Chain, String> {
     let shake = async {
-        let mut forwarder = pods.portforward(pod, &[port]).await.map_err(|error| told(&error))?;
+        let mut forwarder = pods.portforward(pod, &[port]).await.map_err(CallError::reason_of)?;
         let refusal = forwarder.take_error(port);
         let stream = forwarder.take_stream(port).ok_or("the stream is gone")?;
         let chain = match handshake::chain(stream, name.to_owned()).await {

@@ -1,0 +1,25 @@
+//! The one way to the API server, for the controller and for commands.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`client`] | finds the API server and sets up the connection, with one set of time-outs |
+//! | [`calls`] | one request, with a time limit; no body is ever logged or part of an error |
+//! | [`error`] | what came of a request, as a type: [`Outcome`] |
+//! | [`pages`] | a list in pages, which survives that its snapshot expires |
+//! | [`watch`] | a watch that starts again, with pauses that grow |
+//! | [`backoff`] | pauses that grow, with jitter |
+
+pub mod backoff;
+pub mod calls;
+pub mod client;
+pub mod error;
+pub mod pages;
+pub mod watch;
+
+pub use self::{
+    backoff::Backoff,
+    calls::{Cluster, Collection},
+    client::{ClusterError, ClusterOptions},
+    error::{CallError, Outcome},
+    pages::Pages,
+};
