@@ -38,7 +38,7 @@ pub struct Telemetry {
 /// The filter cannot be read.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "--log {filter:?}: {source}: write a level, such as info, or levels by module, such as info,pullcred::webhook=debug"
+    "--log {filter:?} is no filter; write a level, such as info, or levels by module, such as info,pullcred::webhook=debug"
 )]
 pub struct FilterError {
     filter: String,
