@@ -8,7 +8,7 @@ use std::{
 };
 
 /// Each module of the crate and the modules it may name; none may name the binary.
-const MAY_KNOW: [(&str, &[&str]); 12] = [
+const MAY_KNOW: &[(&str, &[&str])] = &[
     ("cluster", &["errors"]),
     ("errors", &[]),
     ("fingerprint", &[]),
@@ -17,7 +17,7 @@ const MAY_KNOW: [(&str, &[&str]); 12] = [
     ("http", &[]),
     ("shutdown", &[]),
     ("telemetry", &[]),
-    ("webhook", &["core", "fingerprint", "http", "mapping", "pki", "shutdown"]),
+    ("webhook", &["core", "errors", "fingerprint", "http", "mapping", "pki", "shutdown"]),
     ("controller", &["cluster", "core", "errors", "http", "pki", "shutdown"]),
     ("commands", &["cluster", "core", "errors", "fingerprint", "mapping", "pki"]),
     ("cli", &["cluster", "commands", "controller", "http", "telemetry", "webhook"]),

@@ -126,6 +126,7 @@ fn the_reasons_of_requests_are_those_that_are_documented() {
         Rejection::Panicked,
         Rejection::Review(ReviewError::NoUid),
     ];
+    assert_eq!(rejections.each_ref().map(Rejection::reason), Rejection::REASONS);
     let left = Reason::ALL.map(|reason| ("left", reason.as_str()));
     let refused = rejections.iter().map(|rejection| ("refused", rejection.reason()));
     let known: BTreeSet<_> =

@@ -152,12 +152,14 @@ async fn a_changed_mapping_is_in_force_without_a_restart_and_a_bad_one_never_is(
     assert_eq!(line["level"], "ERROR");
     assert!(line["error"].as_str().unwrap().contains("https://"), "{line}");
     assert_eq!(injected(&mut connection).await, ["second"]);
+    assert_eq!(config_reload_successful(&webhook).await, "0");
     let (status, report) = page(webhook.admin, "/readyz?verbose").await;
     assert_eq!(status, StatusCode::OK, "what is in force is good enough to be ready with");
     assert!(report.contains("not in force"), "{report}");
 
     folder.write(ALIYUN);
     eventually("recovery", async || injected(&mut connection).await == ["aliyun"]).await;
+    assert_eq!(config_reload_successful(&webhook).await, "1");
     fs::remove_file(&folder.config).unwrap();
     webhook.wait_for_log("the new mapping is not usable: the last good one stays in force");
     assert_eq!(injected(&mut connection).await, ["aliyun"]);
@@ -167,6 +169,41 @@ async fn a_changed_mapping_is_in_force_without_a_restart_and_a_bad_one_never_is(
         "once a state: {metrics}"
     );
     assert!(metrics.contains(r#"config_reloads_total{result="success"} 3"#), "{metrics}");
+}
+
+async fn config_reload_successful(webhook: &Webhook) -> String {
+    let (_, metrics) = page(webhook.admin, "/metrics").await;
+    let name = "pullcred_config_last_reload_successful ";
+    metrics.lines().find_map(|line| line.strip_prefix(name)).unwrap().to_owned()
+}
+
+/// `increase` over a series that begins with its first event is 0: the first event would raise no alert.
+#[tokio::test]
+async fn every_series_is_there_before_its_first_event() {
+    let folder = Folder::new(ALIYUN);
+    let webhook = folder.start();
+    let samples = async || {
+        let (_, metrics) = page(webhook.admin, "/metrics").await;
+        let name = |line: &str| line.rsplit_once(' ').map(|(name, _)| name.to_owned());
+        let lines = metrics.lines().filter(|line| !line.starts_with('#'));
+        lines.filter_map(name).collect::<std::collections::BTreeSet<_>>()
+    };
+    let before = samples().await;
+    let mut connection = Connection::tls(webhook.address).await;
+    assert_eq!(injected(&mut connection).await, ["aliyun"]);
+    assert_eq!(connection.review("nonsense").await.unwrap().status, StatusCode::BAD_REQUEST);
+    let plain = std::net::TcpStream::connect(webhook.address).unwrap();
+    std::io::Write::write_all(&mut &plain, b"GET / HTTP/1.1\r\n\r\n").unwrap();
+    folder.write("rules: [{registries: [https://quay.io], secret: third}]\n");
+    webhook.wait_for_log("the new mapping is not usable: the last good one stays in force");
+    eventually("all is counted", async || {
+        let (_, metrics) = page(webhook.admin, "/metrics").await;
+        metrics.contains(r#"config_reloads_total{result="failure"} 1"#)
+            && metrics.contains(r#"handshake_failures_total{reason="protocol"} 1"#)
+            && metrics.contains(r#"{result="refused",reason="not-a-review"} 1"#)
+    })
+    .await;
+    assert_eq!(samples().await, before);
 }
 
 #[test]

@@ -165,14 +165,51 @@ async fn readiness_ends_with_the_served_certificate() {
 }
 
 #[tokio::test]
-async fn the_expiry_is_a_metric() {
+async fn a_certificate_of_the_future_is_served_but_not_ready_until_it_is_valid() {
+    let folder = Folder::new(&pair(4, 3600));
+    let webhook = folder.start();
+    let (status, report) = page(webhook.admin, "/readyz").await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{report}");
+    assert!(report.contains("[-]certificate failed: the certificate is valid only"), "{report}");
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while page(webhook.admin, "/readyz").await.0 != StatusCode::OK {
+        assert!(Instant::now() < deadline, "not ready with a certificate that has become valid");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// The value of the one sample that begins with `name`.
+fn value(metrics: &str, name: &str) -> i64 {
+    let line = metrics.lines().find_map(|line| line.strip_prefix(name)).expect(name);
+    line.trim().parse().unwrap()
+}
+
+#[tokio::test]
+async fn a_gauge_says_whether_the_certificate_in_the_files_is_in_use() {
+    let folder = Folder::new(&valid_pair());
+    let webhook = folder.start();
+    let successful = "pullcred_certificate_last_reload_successful ";
+    let metrics = async || page(webhook.admin, "/metrics").await.1;
+    assert_eq!(value(&metrics().await, successful), 1);
+    folder.write("certificate", "key");
+    webhook.wait_for_log(NOT_USABLE);
+    assert_eq!(value(&metrics().await, successful), 0);
+    let next = valid_pair();
+    folder.mount(&next);
+    eventually_serves(webhook.address, &next.leaf).await;
+    assert_eq!(value(&metrics().await, successful), 1);
+}
+
+#[tokio::test]
+async fn the_validity_is_a_metric() {
     let folder = Folder::new(&pair(-3600, 86_400));
     let webhook = folder.start();
     let (_, metrics) = page(webhook.admin, "/metrics").await;
-    let name = "pullcred_certificate_expiry_timestamp_seconds ";
-    let expiry = metrics.lines().find_map(|line| line.strip_prefix(name)).unwrap();
-    let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
-    assert!((86_390..=86_400).contains(&(expiry.parse::<u64>().unwrap() - now)), "{expiry}");
+    let now = i64::try_from(std::time::UNIX_EPOCH.elapsed().unwrap().as_secs()).unwrap();
+    let left = value(&metrics, "pullcred_certificate_expiry_timestamp_seconds ") - now;
+    assert!((86_390..=86_400).contains(&left), "{left}");
+    let since = now - value(&metrics, "pullcred_certificate_not_before_timestamp_seconds ");
+    assert!((3600..=3610).contains(&since), "{since}");
 }
 
 #[test]

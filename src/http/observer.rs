@@ -13,6 +13,9 @@ pub trait Observer: Send + Sync + 'static {
     /// A connection is closed.
     fn closed(&self) {}
 
+    /// A connection was closed to make place for others.
+    fn evicted(&self) {}
+
     /// A connection could not be accepted, for want of file descriptors for instance.
     fn accept_failed(&self) {}
 

@@ -2,3 +2,4 @@
 
 pub mod served;
 pub mod time;
+pub mod validity;

@@ -12,14 +12,16 @@ use rustls::{
 };
 use x509_parser::parse_x509_certificate;
 
-use super::time::date;
+use super::{
+    time::date,
+    validity::{NotValid, Validity},
+};
 
 /// A certificate chain with its private key, and when its leaf is valid.
 #[derive(Clone)]
 pub struct Certificate {
     key: Arc<CertifiedKey>,
-    not_before: i64,
-    not_after: i64,
+    validity: Validity,
 }
 
 /// The certificate that hand-shakes are answered with: it can be replaced at any time, and connections that are open
@@ -31,9 +33,6 @@ pub struct ServedCertificate(ArcSwap<Certificate>);
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CertificateError {
-    /// The leaf is past its end.
-    #[error("the certificate expired on {}", date(*.0))]
-    Expired(i64),
     /// There is no private key in the key file.
     #[error("the key file holds no private key in PEM (PKCS#8, PKCS#1 or SEC1)")]
     Key,
@@ -41,20 +40,20 @@ pub enum CertificateError {
     #[error("the leaf certificate is no X.509 certificate")]
     Leaf,
     /// The key is another certificate's, or of a kind that rustls does not know.
-    #[error("certificate and key do not go together: {0}")]
-    Mismatch(rustls::Error),
+    #[error("certificate and key do not go together")]
+    Mismatch(#[source] rustls::Error),
     /// The chain is empty.
     #[error("the certificate file holds no certificate in PEM")]
     NoCertificate,
-    /// The leaf is not valid yet.
-    #[error("the certificate is valid only from {}", date(*.0))]
-    NotYetValid(i64),
+    /// The leaf has expired or is not valid yet.
+    #[error("the certificate {0}")]
+    NotValid(NotValid),
     /// The file holds something that is no PEM.
     #[error("the certificate file is no PEM")]
     Pem,
     /// A certificate could not be made in memory.
-    #[error("cannot make a certificate: {0}")]
-    SelfSigned(rcgen::Error),
+    #[error("cannot make a certificate")]
+    SelfSigned(#[source] rcgen::Error),
 }
 
 impl Certificate {
@@ -94,33 +93,25 @@ impl Certificate {
     ) -> Result<Self, CertificateError> {
         let leaf = chain.first().ok_or(CertificateError::NoCertificate)?;
         let (_, parsed) = parse_x509_certificate(leaf).map_err(|_| CertificateError::Leaf)?;
-        let validity = parsed.validity();
-        let (not_before, not_after) =
-            (validity.not_before.timestamp(), validity.not_after.timestamp());
+        let validity = Validity::of(&parsed);
         let key = CertifiedKey::from_der(chain, key, &ring::default_provider())
             .map_err(CertificateError::Mismatch)?;
-        Ok(Self { key: Arc::new(key), not_before, not_after })
+        Ok(Self { key: Arc::new(key), validity })
     }
 
     /// Whether a client with the same clock would accept the leaf at `now`, in seconds since the epoch.
     ///
     /// # Errors
     ///
-    /// [`CertificateError::Expired`] and [`CertificateError::NotYetValid`].
+    /// [`CertificateError::NotValid`].
     pub fn check_validity(&self, now: i64) -> Result<(), CertificateError> {
-        if now > self.not_after {
-            Err(CertificateError::Expired(self.not_after))
-        } else if now < self.not_before {
-            Err(CertificateError::NotYetValid(self.not_before))
-        } else {
-            Ok(())
-        }
+        self.validity.check(now).map_err(CertificateError::NotValid)
     }
 
-    /// The leaf's notAfter, in seconds since the epoch.
+    /// When the leaf is valid.
     #[must_use]
-    pub fn not_after(&self) -> i64 {
-        self.not_after
+    pub fn validity(&self) -> Validity {
+        self.validity
     }
 }
 
@@ -128,7 +119,7 @@ impl Certificate {
 impl fmt::Debug for Certificate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Certificate")
-            .field("not_after", &date(self.not_after))
+            .field("not_after", &date(self.validity.not_after))
             .finish_non_exhaustive()
     }
 }

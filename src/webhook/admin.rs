@@ -21,7 +21,7 @@ use crate::{
 pub struct Admin {
     /// Where the process is in its life.
     pub phase: watch::Receiver<Phase>,
-    /// The certificate whose expiry makes the process not ready.
+    /// The certificate that clients must accept for the process to be ready.
     pub served: Arc<ServedCertificate>,
     /// What is in force.
     pub in_force: Arc<InForce>,
@@ -33,7 +33,8 @@ pub struct Admin {
 
 impl Report for Admin {
     fn checks(&self) -> Vec<Check> {
-        let expired = self.served.current().not_after() < time::now();
+        let certificate = note(self.in_force.certificate());
+        let not_valid = self.served.current().check_validity(time::now()).err();
         let serving = *self.phase.borrow() == Phase::Serving;
         vec![
             Check {
@@ -44,8 +45,8 @@ impl Report for Admin {
             Check { name: "mapping", failure: None, note: note(self.in_force.config()) },
             Check {
                 name: "certificate",
-                failure: expired.then(|| note(self.in_force.certificate())),
-                note: note(self.in_force.certificate()),
+                failure: not_valid.map(|error| format!("{error}; {certificate}")),
+                note: certificate,
             },
         ]
     }

@@ -2,10 +2,7 @@
 //!
 //! No label carries a namespace, Pod, image or Secret, so that the number of series is fixed: see `docs/metrics.md`.
 
-use std::{
-    fmt,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::fmt;
 
 use axum::{body::Body, http::Response};
 use prometheus_client::{
@@ -22,6 +19,7 @@ use crate::{
         exposition::{encode, process_registry},
         observer::{HandshakeFailure, Observer},
     },
+    pki::{time, validity::Validity},
 };
 
 /// Most answers take well under a millisecond, so the buckets start far below it. In seconds.
@@ -53,11 +51,14 @@ pub struct Metrics {
     pub panics: Counter,
     /// Open connections to the HTTPS port.
     pub connections: Gauge,
+    /// How many there may be.
+    pub connections_max: Gauge,
+    connections_evicted: Counter,
     /// Connections that could not be accepted, for want of file descriptors for instance.
     pub accept_failures: Counter,
     handshake_failures: Family<ReasonLabel, Counter>,
-    /// The notAfter of the served leaf, in seconds since the epoch.
-    pub certificate_expiry: Gauge,
+    certificate_not_before: Gauge,
+    certificate_expiry: Gauge,
     /// Loads of the serving certificate.
     pub certificate: Reloads,
     /// Loads of the mapping.
@@ -69,6 +70,7 @@ pub struct Metrics {
 pub struct Reloads {
     results: Family<ResultLabel, Counter>,
     last_success: Gauge,
+    last_successful: Gauge,
 }
 
 #[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -86,6 +88,9 @@ struct ReasonLabel {
 struct ResultLabel {
     result: &'static str,
 }
+
+const SUCCESS: ResultLabel = ResultLabel { result: "success" };
+const FAILURE: ResultLabel = ResultLabel { result: "failure" };
 
 // === impl Metrics ===
 
@@ -108,14 +113,31 @@ impl Metrics {
             request_bytes: Histogram::new(SIZE_BUCKETS),
             panics: Counter::default(),
             connections: Gauge::default(),
+            connections_max: Gauge::default(),
+            connections_evicted: Counter::default(),
             accept_failures: Counter::default(),
             handshake_failures: Family::default(),
+            certificate_not_before: Gauge::default(),
             certificate_expiry: Gauge::default(),
             certificate: Reloads::default(),
             config: Reloads::default(),
         };
+        metrics.create_series();
         metrics.register();
         metrics
+    }
+
+    /// Creates every series with 0: a series that begins with its first event hides that event from `increase`.
+    fn create_series(&self) {
+        for reason in Reason::ALL {
+            drop(self.requests.get_or_create(&left(reason)));
+        }
+        for reason in Rejection::REASONS {
+            drop(self.requests.get_or_create(&refused(reason)));
+        }
+        for failure in [HandshakeFailure::Protocol, HandshakeFailure::TimedOut] {
+            drop(self.handshake_failures.get_or_create(&failed(failure)));
+        }
     }
 
     fn register(&mut self) {
@@ -130,8 +152,11 @@ impl Metrics {
             request_bytes,
             panics,
             connections,
+            connections_max,
+            connections_evicted,
             accept_failures,
             handshake_failures,
+            certificate_not_before,
             certificate_expiry,
             certificate,
             config,
@@ -155,14 +180,30 @@ impl Metrics {
         registry.register("panics", "Panics that were caught", panics.clone());
         registry.register("connections", "Open connections", connections.clone());
         registry.register(
+            "connections_max",
+            "How many connections there may be",
+            connections_max.clone(),
+        );
+        registry.register(
+            "connections_evicted",
+            "Idle connections that were closed to make place for others",
+            connections_evicted.clone(),
+        );
+        registry.register(
             "accept_failures",
             "Connections that could not be accepted",
             accept_failures.clone(),
         );
         registry.register(
             "tls_handshake_failures",
-            "TLS hand-shakes that failed, by reason",
+            "TLS handshakes that failed, by reason",
             handshake_failures.clone(),
+        );
+        registry.register_with_unit(
+            "certificate_not_before_timestamp",
+            "When the served certificate becomes valid, since the epoch",
+            Unit::Seconds,
+            certificate_not_before.clone(),
         );
         registry.register_with_unit(
             "certificate_expiry_timestamp",
@@ -185,7 +226,13 @@ impl Metrics {
 
     /// Counts a request that got an HTTP error.
     pub fn refused(&self, reason: &'static str) {
-        self.requests.get_or_create(&RequestLabels { result: "refused", reason }).inc();
+        self.requests.get_or_create(&refused(reason)).inc();
+    }
+
+    /// Notes when the certificate that is served is valid.
+    pub fn certificate_serves(&self, validity: Validity) {
+        self.certificate_not_before.set(validity.not_before);
+        self.certificate_expiry.set(validity.not_after);
     }
 
     /// All of it, in the OpenMetrics text format.
@@ -207,16 +254,16 @@ impl Observer for Metrics {
         self.connections.dec();
     }
 
+    fn evicted(&self) {
+        self.connections_evicted.inc();
+    }
+
     fn accept_failed(&self) {
         self.accept_failures.inc();
     }
 
     fn handshake_failed(&self, failure: HandshakeFailure) {
-        let reason = match failure {
-            HandshakeFailure::Protocol => "protocol",
-            HandshakeFailure::TimedOut => "timed-out",
-        };
-        self.handshake_failures.get_or_create(&ReasonLabel { reason }).inc();
+        self.handshake_failures.get_or_create(&failed(failure)).inc();
     }
 
     fn panicked(&self) -> Response<Body> {
@@ -224,6 +271,18 @@ impl Observer for Metrics {
         self.refused(Rejection::Panicked.reason());
         Rejection::Panicked.into_response()
     }
+}
+
+fn refused(reason: &'static str) -> RequestLabels {
+    RequestLabels { result: "refused", reason }
+}
+
+fn failed(failure: HandshakeFailure) -> ReasonLabel {
+    let reason = match failure {
+        HandshakeFailure::Protocol => "protocol",
+        HandshakeFailure::TimedOut => "timed-out",
+    };
+    ReasonLabel { reason }
 }
 
 fn left(reason: Reason) -> RequestLabels {
@@ -234,6 +293,9 @@ fn left(reason: Reason) -> RequestLabels {
 
 impl Reloads {
     fn register(&self, registry: &mut Registry, name: &str) {
+        for result in [&SUCCESS, &FAILURE] {
+            drop(self.results.get_or_create(result));
+        }
         let reloads = registry.sub_registry_with_prefix(name);
         reloads.register("reloads", "Loads, by result", self.results.clone());
         reloads.register_with_unit(
@@ -242,17 +304,23 @@ impl Reloads {
             Unit::Seconds,
             self.last_success.clone(),
         );
+        reloads.register(
+            "last_reload_successful",
+            "1 while what the files hold is in force, 0 while it is not usable",
+            self.last_successful.clone(),
+        );
     }
 
     /// Counts a load that is now in force.
     pub fn succeeded(&self) {
-        self.results.get_or_create(&ResultLabel { result: "success" }).inc();
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        self.last_success.set(i64::try_from(now.as_secs()).unwrap_or(i64::MAX));
+        self.results.get_or_create(&SUCCESS).inc();
+        self.last_successful.set(1);
+        self.last_success.set(time::now());
     }
 
     /// Counts a load that changed nothing, because what was read is not usable.
     pub fn failed(&self) {
-        self.results.get_or_create(&ResultLabel { result: "failure" }).inc();
+        self.results.get_or_create(&FAILURE).inc();
+        self.last_successful.set(0);
     }
 }

@@ -66,14 +66,14 @@ pub struct Options {
 #[non_exhaustive]
 pub enum StartError {
     /// An address is taken, or not ours.
-    #[error("cannot listen on {address} ({flag}): {error}")]
+    #[error("cannot listen on {address} ({flag})")]
     Bind {
         /// The flag that names the address.
         flag: &'static str,
         /// The address.
         address: SocketAddr,
         /// What the operating system says.
-        error: io::Error,
+        source: io::Error,
     },
     /// The certificate or its key is not usable.
     #[error(transparent)]
@@ -82,8 +82,8 @@ pub enum StartError {
     #[error(transparent)]
     Config(#[from] LoadError<MappingError>),
     /// TLS cannot be set up.
-    #[error("cannot set up TLS: {0}")]
-    Tls(rustls::Error),
+    #[error("cannot set up TLS")]
+    Tls(#[source] rustls::Error),
 }
 
 /// A webhook whose ports are open, but which serves nobody yet.
@@ -122,6 +122,7 @@ impl Webhook {
         let (config, known) = ConfigFile::start(config, own_namespace)?;
         let (files, certificate) = CertificateFiles::start(certificate)?;
         let metrics = Arc::new(Metrics::new(dropped_log_lines));
+        metrics.connections_max.set(i64::try_from(connections.connections).unwrap_or(i64::MAX));
         let in_force = Arc::new(InForce::default());
         in_force.config_loaded(&known, &metrics);
         in_force.certificate_loaded(&certificate, &metrics);
@@ -199,5 +200,5 @@ impl Webhook {
 }
 
 async fn open(address: SocketAddr, flag: &'static str) -> Result<TcpListener, StartError> {
-    TcpListener::bind(address).await.map_err(|error| StartError::Bind { flag, address, error })
+    TcpListener::bind(address).await.map_err(|source| StartError::Bind { flag, address, source })
 }

@@ -60,6 +60,19 @@ struct Metadata {}
 // === impl Rejection ===
 
 impl Rejection {
+    /// Every [`Rejection::reason`].
+    pub const REASONS: [&str; 9] = [
+        "body-broken",
+        "body-timed-out",
+        "body-too-large",
+        "content-type",
+        "method",
+        "not-found",
+        "overloaded",
+        "panic",
+        "not-a-review",
+    ];
+
     /// The reason as metrics write it.
     #[must_use]
     pub fn reason(&self) -> &'static str {

@@ -18,6 +18,7 @@ use super::{
 };
 use crate::{
     core::{decide::Knowledge, rules::Mapping},
+    errors::with_causes,
     mapping::{self, MappingError},
     pki::{
         served::{Certificate, CertificateError, ServedCertificate},
@@ -138,8 +139,12 @@ impl ConfigFile {
             }
             Look::Bad(problem) => {
                 users.metrics.config.failed();
-                error!(error = %problem, "the new mapping is not usable: the last good one stays in force");
-                tell(&users.in_force.config, problem.to_string());
+                let problem = with_causes(&problem);
+                error!(
+                    error = problem,
+                    "the new mapping is not usable: the last good one stays in force"
+                );
+                tell(&users.in_force.config, problem);
             }
         }
     }
@@ -165,7 +170,7 @@ fn parse_mapping(contents: &[Vec<u8>]) -> Result<Mapping, MappingError> {
 
 impl CertificateFiles {
     /// Reads or makes the certificate for the first time. One that is expired or not yet valid is served all the same: there
-    /// is none better, and `/readyz` says so.
+    /// is no better one, and `/readyz` fails until it is valid.
     ///
     /// # Errors
     ///
@@ -180,8 +185,8 @@ impl CertificateFiles {
                 Ok((Self(Some(watch)), certificate_loaded(certificate, &fingerprint)))
             }
             CertificateSource::SelfSigned => {
-                let certificate = Certificate::self_signed().map_err(|error| {
-                    LoadError::Content { path: "--tls-self-signed".into(), error }
+                let certificate = Certificate::self_signed().map_err(|source| {
+                    LoadError::Content { path: "--tls-self-signed".into(), source }
                 })?;
                 Ok((Self(None), certificate_loaded(certificate, &"none: made in memory")))
             }
@@ -208,8 +213,12 @@ impl CertificateFiles {
             }
             Look::Bad(problem) => {
                 users.metrics.certificate.failed();
-                error!(error = %problem, "the new certificate is not usable: the last good one stays in use");
-                tell(&users.in_force.certificate, problem.to_string());
+                let problem = with_causes(&problem);
+                error!(
+                    error = problem,
+                    "the new certificate is not usable: the last good one stays in use"
+                );
+                tell(&users.in_force.certificate, problem);
             }
         }
     }
@@ -221,7 +230,7 @@ fn parse_certificate(contents: &[Vec<u8>]) -> Result<Certificate, CertificateErr
 }
 
 fn certificate_loaded(value: Certificate, fingerprint: &dyn Display) -> Loaded<Certificate> {
-    let description = format!("expires {}, sha256 {fingerprint}", date(value.not_after()));
+    let description = format!("expires {}, sha256 {fingerprint}", date(value.validity().not_after));
     Loaded { value, description }
 }
 
@@ -238,7 +247,7 @@ impl InForce {
     /// Notes, counts and logs that a certificate is in use.
     pub fn certificate_loaded(&self, loaded: &Loaded<Certificate>, metrics: &Metrics) {
         metrics.certificate.succeeded();
-        metrics.certificate_expiry.set(loaded.value.not_after());
+        metrics.certificate_serves(loaded.value.validity());
         info!(certificate = loaded.description, "the certificate is in use");
         settle(&self.certificate, &loaded.description);
     }

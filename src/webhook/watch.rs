@@ -3,9 +3,11 @@
 //! The bytes are compared, not events awaited: the kubelet updates a mounted ConfigMap or Secret by swapping a symbolic
 //! link, after which an inotify watch on the file itself never hears anything again.
 
-use std::{convert::Infallible, fmt, fs, io, path::PathBuf};
+use std::{convert::Infallible, error::Error, fs, io, path::PathBuf};
 
 pub use crate::fingerprint::Fingerprint;
+
+use crate::errors::with_causes;
 
 /// Files that are read together, and how they were when they were last looked at.
 #[derive(Debug)]
@@ -18,20 +20,20 @@ pub struct Watch {
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError<E> {
     /// A file could not be read.
-    #[error("{}: {error}", path.display())]
+    #[error("cannot read {}", path.display())]
     Read {
         /// The file.
         path: PathBuf,
         /// What the operating system says.
-        error: io::Error,
+        source: io::Error,
     },
     /// The files were read, but their content is not usable.
-    #[error("{}: {error}", path.display())]
+    #[error("cannot load {}", path.display())]
     Content {
         /// The first of the files.
         path: PathBuf,
         /// What is wrong with it.
-        error: E,
+        source: E,
     },
 }
 
@@ -71,13 +73,13 @@ impl Watch {
     }
 
     /// Reads the files again and, unless they are as they were, hands their contents to `parse`.
-    pub fn look<T, E: fmt::Display>(
+    pub fn look<T, E: Error + 'static>(
         &mut self,
         parse: impl FnOnce(&[Vec<u8>]) -> Result<T, E>,
     ) -> Look<T, E> {
         let contents = match read(&self.paths) {
             Ok(contents) => contents,
-            Err(error) => return self.fail(Seen::Failure(error.to_string()), error),
+            Err(error) => return self.fail(Seen::Failure(with_causes(&error)), error),
         };
         let fingerprint = Fingerprint::of(&contents);
         if self.seen == Seen::Content(fingerprint) || !self.still_holds(fingerprint) {
@@ -91,7 +93,7 @@ impl Watch {
             // The content is judged again at each look, since time alone can make a certificate valid; but one verdict on
             // one content is told once.
             Err(error) => {
-                let seen = Seen::Failure(format!("{fingerprint} {error}"));
+                let seen = Seen::Failure(format!("{fingerprint} {}", with_causes(&error)));
                 self.fail(seen, LoadError::content(&self.paths, error))
             }
         }
@@ -114,7 +116,7 @@ impl Watch {
 
 fn read<E>(paths: &[PathBuf]) -> Result<Vec<Vec<u8>>, LoadError<E>> {
     let read = |path: &PathBuf| {
-        fs::read(path).map_err(|error| LoadError::Read { path: path.clone(), error })
+        fs::read(path).map_err(|source| LoadError::Read { path: path.clone(), source })
     };
     paths.iter().map(read).collect()
 }
@@ -122,8 +124,8 @@ fn read<E>(paths: &[PathBuf]) -> Result<Vec<Vec<u8>>, LoadError<E>> {
 // === impl LoadError ===
 
 impl<E> LoadError<E> {
-    fn content(paths: &[PathBuf], error: E) -> Self {
-        Self::Content { path: paths.first().cloned().unwrap_or_default(), error }
+    fn content(paths: &[PathBuf], source: E) -> Self {
+        Self::Content { path: paths.first().cloned().unwrap_or_default(), source }
     }
 }
 

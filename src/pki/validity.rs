@@ -1,0 +1,84 @@
+//! When a certificate is valid: the one answer for what is served, issued and checked.
+
+use x509_parser::certificate::X509Certificate;
+
+use super::time::date;
+
+/// The first and the last second in which a certificate is valid, both since the Unix epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Validity {
+    /// The first second.
+    pub not_before: i64,
+    /// The last second.
+    pub not_after: i64,
+}
+
+/// Why a client with the same clock refuses a certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NotValid {
+    /// The last second has passed.
+    #[error("expired on {}", date(*.0))]
+    Expired(i64),
+    /// The first second is still to come.
+    #[error("is valid only from {}", date(*.0))]
+    NotYet(i64),
+}
+
+impl Validity {
+    /// The validity that a certificate states.
+    #[must_use]
+    pub fn of(certificate: &X509Certificate<'_>) -> Self {
+        let validity = certificate.validity();
+        Self {
+            not_before: validity.not_before.timestamp(),
+            not_after: validity.not_after.timestamp(),
+        }
+    }
+
+    /// Whether a client whose clock says `now` accepts the certificate.
+    ///
+    /// # Errors
+    ///
+    /// [`NotValid`], which says when it is or was valid.
+    pub fn check(self, now: i64) -> Result<(), NotValid> {
+        if self.is_over(now) {
+            Err(NotValid::Expired(self.not_after))
+        } else if !self.is_begun(now) {
+            Err(NotValid::NotYet(self.not_before))
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Whether the first second has come.
+    #[must_use]
+    pub fn is_begun(self, now: i64) -> bool {
+        now >= self.not_before
+    }
+
+    /// Whether the last second has passed.
+    #[must_use]
+    pub fn is_over(self, now: i64) -> bool {
+        now > self.not_after
+    }
+
+    /// From the first second to the last, in seconds.
+    #[must_use]
+    pub fn duration(self) -> i64 {
+        self.not_after.saturating_sub(self.not_before)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_and_the_last_second_are_valid() {
+        let validity = Validity { not_before: 10, not_after: 20 };
+        assert_eq!(validity.check(9), Err(NotValid::NotYet(10)));
+        assert_eq!(validity.check(10), Ok(()));
+        assert_eq!(validity.check(20), Ok(()));
+        assert_eq!(validity.check(21), Err(NotValid::Expired(20)));
+    }
+}
