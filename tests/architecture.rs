@@ -24,7 +24,8 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
 ];
 
 /// The crates that the core is built on: none of them has a runtime, a clock or a socket.
-const CORE_DEPENDENCIES: [&str; 5] = ["base64", "json-patch", "serde", "serde_json", "thiserror"];
+const CORE_DEPENDENCIES: [&str; 8] =
+    ["base64", "hmac", "json-patch", "serde", "serde_json", "sha2", "thiserror", "zeroize"];
 
 /// The parts of the standard library that reach outside of the process. The crate boundary cannot keep these out.
 const IMPURE: [&str; 7] = ["env", "fs", "io", "net", "process", "thread", "time"];

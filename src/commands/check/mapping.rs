@@ -77,16 +77,10 @@ fn docker_hub(pattern: &RegistryPattern) -> Option<String> {
 
 /// Whether a Secret that has the pattern for its key would open an image of the pattern on a node.
 fn opens(pattern: &RegistryPattern) -> bool {
-    let image = image_of(pattern);
+    let image = pattern.example_image();
     let key = image.strip_suffix("/app").unwrap_or(&image);
     let keyring = Keyring::new([("", [RegistryKey::from(key)])]);
     ImageRef::parse(&image).is_ok_and(|image| !keyring.lookup(&image).is_empty())
-}
-
-/// An image that a pattern without a glob covers.
-pub(super) fn image_of(pattern: &RegistryPattern) -> String {
-    let image = format!("{}/{}", pattern.host(), pattern.path());
-    format!("{}/app", image.trim_end_matches('/'))
 }
 
 /// Host and port, where the port is one that images leave out.

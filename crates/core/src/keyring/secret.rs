@@ -7,13 +7,16 @@ use base64::{
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
 
+use zeroize::Zeroizing;
+
 use super::go_json::{self, Members, Value};
 use super::key::RegistryKey;
 
 pub use super::go_json::{Kind, SyntaxError};
 
 /// The type of a Secret with a Docker configuration file, and the data key that it is read from.
-const DOCKER_CONFIG_JSON: (&str, &str) = ("kubernetes.io/dockerconfigjson", ".dockerconfigjson");
+pub(crate) const DOCKER_CONFIG_JSON: (&str, &str) =
+    ("kubernetes.io/dockerconfigjson", ".dockerconfigjson");
 /// The same for the older form of that file, which has its entries at the top.
 const DOCKER_CFG: (&str, &str) = ("kubernetes.io/dockercfg", ".dockercfg");
 
@@ -127,8 +130,15 @@ pub enum SecretError {
     },
 }
 
+/// User and password of an entry, byte for byte as the kubelet would send them. Wiped from memory when dropped.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub(crate) struct Credential {
+    pub(crate) username: Zeroizing<Vec<u8>>,
+    pub(crate) password: Zeroizing<Vec<u8>>,
+}
+
 /// Entries by key: a later one replaces an earlier one.
-type Entries = BTreeMap<String, Login>;
+pub(crate) type Entries = BTreeMap<String, Credential>;
 
 /// Reads a Secret as the kubelet does, from its type and its data, which `data` finds by key.
 ///
@@ -139,16 +149,35 @@ pub fn read<'d>(
     type_: &str,
     data: impl FnOnce(&str) -> Option<&'d [u8]>,
 ) -> Result<Contents, SecretError> {
+    let entries = match entries(type_, data)? {
+        Ok(entries) => entries,
+        Err(ignored) => return Ok(Contents::Ignored(ignored)),
+    };
+    let entries = entries.into_iter().map(|(key, credential)| Entry {
+        key: key.into(),
+        login: Login {
+            username: credential.username.to_vec(),
+            has_password: !credential.password.is_empty(),
+        },
+    });
+    Ok(Contents::Entries(entries.collect()))
+}
+
+/// As [`read`], with the passwords.
+pub(crate) fn entries<'d>(
+    type_: &str,
+    data: impl FnOnce(&str) -> Option<&'d [u8]>,
+) -> Result<Result<Entries, Ignored>, SecretError> {
     let (data_key, read_entries): (_, fn(_, _) -> _) = if type_ == DOCKER_CONFIG_JSON.0 {
         (DOCKER_CONFIG_JSON.1, read_config)
     } else if type_ == DOCKER_CFG.0 {
         (DOCKER_CFG.1, read_entries)
     } else {
-        return Ok(Contents::Ignored(Ignored::Type(type_.into())));
+        return Ok(Err(Ignored::Type(type_.into())));
     };
     let text = match data(data_key) {
-        None => return Ok(Contents::Ignored(Ignored::NoData { data_key })),
-        Some([]) => return Ok(Contents::Ignored(Ignored::Empty { data_key })),
+        None => return Ok(Err(Ignored::NoData { data_key })),
+        Some([]) => return Ok(Err(Ignored::Empty { data_key })),
         Some(text) => text,
     };
 
@@ -158,8 +187,7 @@ pub fn read<'d>(
     if let Some(members) = members {
         read_entries(members, &mut entries)?;
     }
-    let entries = entries.into_iter().map(|(key, login)| Entry { key: key.into(), login });
-    Ok(Contents::Entries(entries.collect()))
+    Ok(Ok(entries))
 }
 
 /// Reads the members of a whole Docker configuration.
@@ -186,14 +214,15 @@ fn object<'a>(member: &'static str, value: Value<'a>) -> Result<Option<Members<'
 
 fn read_entries(members: Members<'_>, entries: &mut Entries) -> Result<(), SecretError> {
     for (key, value) in members {
-        let login = read_login(&key, value)?;
-        entries.insert(key, login);
+        let credential = read_login(&key, value)?;
+        entries.insert(key, credential);
     }
     Ok(())
 }
 
-fn read_login(key: &str, entry: Value<'_>) -> Result<Login, SecretError> {
-    let [mut username, mut password, mut email, mut auth] = [const { String::new() }; 4];
+fn read_login(key: &str, entry: Value<'_>) -> Result<Credential, SecretError> {
+    let [mut username, mut password, mut email, mut auth]: [Zeroizing<String>; 4] =
+        Default::default();
     let members = entry.members().map_err(|found| SecretError::Entry { key: key.into(), found })?;
     for (name, value) in members.into_iter().flatten() {
         let fields = [
@@ -211,18 +240,22 @@ fn read_login(key: &str, entry: Value<'_>) -> Result<Login, SecretError> {
             text.map_err(|found| SecretError::EntryMember { key: key.into(), member, found });
         // A `null` leaves what an earlier member of the same name has put there.
         if let Some(text) = text? {
-            *field = text;
+            *field = Zeroizing::new(text);
         }
     }
     if auth.is_empty() {
-        return Ok(Login { username: username.into(), has_password: !password.is_empty() });
+        let bytes = |text: &str| Zeroizing::new(text.as_bytes().to_vec());
+        return Ok(Credential { username: bytes(&username), password: bytes(&password) });
     }
 
-    let pair = decode_auth(&auth).ok_or_else(|| SecretError::AuthBase64 { key: key.into() })?;
+    let pair = decode_auth(&auth).map(Zeroizing::new);
+    let pair = pair.ok_or_else(|| SecretError::AuthBase64 { key: key.into() })?;
     let colon = pair.iter().position(|&byte| byte == b':');
     let colon = colon.ok_or_else(|| SecretError::AuthColon { key: key.into() })?;
     let (username, colon_and_password) = pair.split_at(colon);
-    Ok(Login { username: username.to_vec(), has_password: colon_and_password.len() > 1 })
+    let bytes = |bytes: &[u8]| Zeroizing::new(bytes.to_vec());
+    let password = colon_and_password.get(1..).unwrap_or_default();
+    Ok(Credential { username: bytes(username), password: bytes(password) })
 }
 
 /// Decodes base64 as Go does: line breaks are skipped, padding is whole or missing, unused bits are free.
@@ -230,9 +263,9 @@ fn decode_auth(auth: &str) -> Option<Vec<u8>> {
     const PADDED: GeneralPurpose = engine(DecodePaddingMode::RequireCanonical);
     const UNPADDED: GeneralPurpose = engine(DecodePaddingMode::RequireNone);
 
-    let auth = auth.replace(['\r', '\n'], "");
+    let auth = Zeroizing::new(auth.replace(['\r', '\n'], ""));
     let engine = if auth.ends_with('=') { PADDED } else { UNPADDED };
-    engine.decode(auth).ok()
+    engine.decode(&*auth).ok()
 }
 
 const fn engine(padding: DecodePaddingMode) -> GeneralPurpose {

@@ -80,6 +80,13 @@ impl RegistryPattern {
         host && path.is_some_and(|rest| whole || rest.is_empty() || rest.starts_with('/'))
     }
 
+    /// An image that a pattern without a glob covers.
+    #[must_use]
+    pub fn example_image(&self) -> String {
+        let image = format!("{}/{}", self.host, self.path);
+        format!("{}/app", image.trim_end_matches('/'))
+    }
+
     /// The pattern, or the first thing that is wrong with it.
     pub(super) fn parse(text: &str) -> Result<Self, PatternProblem> {
         borrowed_from_urls_or_images(text).map_or(Ok(()), Err)?;

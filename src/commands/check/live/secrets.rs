@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::{Check, finding::Report, mapping::image_of};
+use super::super::{Check, finding::Report};
 use crate::{
     commands::{manifests::SecretManifest, scan::Asked, secret::how_to_make},
     core::{
@@ -154,7 +154,7 @@ impl<'m> Shelf<'m> {
     fn patterns_open(&self, name: &str, entries: &[Entry], keyring: &Keyring, report: &mut Report) {
         let patterns = |rule: &'m Rule| rule.patterns.iter().map(move |it| (rule, it));
         for (rule, pattern) in self.rules_of(name).flat_map(patterns) {
-            let image = image_of(pattern);
+            let image = pattern.example_image();
             let opens = |image: &ImageRef<'_>| !keyring.lookup(image).is_empty();
             if pattern.is_glob()
                 || ImageRef::parse(&image).is_ok_and(|image| opens(&image))
@@ -214,7 +214,7 @@ fn images_open(
 
 /// Whether an entry is for a part of what a pattern covers.
 fn is_below(entry: &Entry, pattern: &RegistryPattern) -> bool {
-    let image = image_of(pattern);
+    let image = pattern.example_image();
     let covered = image.strip_suffix("app").unwrap_or(&image);
     entry.key.index_key().is_some_and(|key| key.as_str().starts_with(covered))
 }
