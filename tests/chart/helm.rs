@@ -39,6 +39,21 @@ pub(crate) fn render(arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
+/// What Helm prints after an installation with these arguments, of which nothing is done.
+pub(crate) fn notes(arguments: &[&str]) -> String {
+    let output = Command::new(&*HELM)
+        .args(["install", "pullcred", "charts/pullcred", "--namespace", NAMESPACE])
+        .arg("--dry-run=client")
+        .args(arguments)
+        .current_dir(repository())
+        .output()
+        .expect("Helm runs");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "helm install {arguments:?}: {errors}");
+    let printed = String::from_utf8(output.stdout).unwrap();
+    printed.split_once("\nNOTES:\n").expect("notes").1.to_owned()
+}
+
 /// Why Helm refuses to render the chart with these arguments.
 pub(crate) fn refusal(arguments: &[&str]) -> String {
     let output = template(arguments);

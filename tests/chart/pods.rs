@@ -94,13 +94,46 @@ fn selectors_find_their_pods_and_no_others() {
 
 #[test]
 fn a_changed_mapping_restarts_nothing() {
-    let pods = |secret: &str| -> Vec<_> {
+    let pods = |secret: &str, argument: &str| -> Vec<_> {
         let rules = format!(
             r#"--set-json=mapping.rules=[{{"registries":["a.example"],"secret":"{secret}"}}]"#
         );
-        objects(&[&rules]).iter().filter_map(Object::pod).collect()
+        let objects = objects(&[&rules, "--set=mappingCheck.enabled=false", argument]);
+        objects.iter().filter_map(Object::pod).collect()
     };
-    assert_eq!(pods("one"), pods("two"));
+    let usual = "--set=webhook.rollOutMapping=false";
+    assert_eq!(pods("one", usual), pods("two", usual));
+    // Unless it is asked for, so that `helm upgrade --wait` waits for the new mapping.
+    let asked_for = "--set=webhook.rollOutMapping=true";
+    assert_ne!(pods("one", asked_for), pods("two", asked_for));
+    assert_eq!(pods("one", asked_for), pods("one", asked_for));
+}
+
+/// What fails before anything of the release is touched.
+#[test]
+fn a_hook_reads_the_mapping_before_anything_is_installed() {
+    let objects = objects(&[]);
+    let installed = find(&objects, "ConfigMap", "pullcred-mapping");
+    let read = find(&objects, "ConfigMap", "pullcred-mapping-check");
+    assert_eq!(installed.at("/data"), read.at("/data"));
+    let job = find(&objects, "Job", "pullcred-mapping-check");
+    for object in [read, job] {
+        assert_eq!(
+            object.text("/metadata/annotations/helm.sh~1hook"),
+            "pre-install,pre-upgrade",
+            "{}",
+            object.kind()
+        );
+    }
+    // Its words are what Helm prints.
+    assert_eq!(job.text("/metadata/annotations/helm.sh~1hook-output-log-policy"), "hook-failed");
+    assert_eq!(job.at("/spec/podFailurePolicy/rules/0/onExitCodes/values"), &json!([2]));
+    let pod = job.pod().unwrap();
+    assert_eq!(pod.at("/spec/automountServiceAccountToken"), false);
+    // The chart's own accounts are not there yet.
+    assert!(pod.at("/spec/serviceAccountName").is_null());
+    let own = crate::helm::render(&["--set=mappingFrom.configMap=mine"]);
+    assert!(!own.contains("mapping-check"), "a ConfigMap of one's own may not be there yet");
 }
 
 #[test]

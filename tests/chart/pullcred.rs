@@ -1,6 +1,6 @@
 //! pullcred understands what the chart gives it, and has the metrics that the chart asks for.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, convert::Infallible, io::Write};
 
 use clap::Parser as _;
 use pullcred::{
@@ -9,11 +9,11 @@ use pullcred::{
     core::{decide::Reason, image::ImageRef},
     http::observer::{HandshakeFailure, Observer},
     mapping,
-    webhook::metrics::Metrics,
+    webhook::{metrics::Metrics, watch::Watch},
 };
 
 use crate::{
-    helm::{examples, objects, render, repository},
+    helm::{examples, notes, objects, render, repository},
     object::{Object, find},
 };
 
@@ -63,11 +63,38 @@ fn the_controller_and_the_hook_name_what_the_chart_has() {
     let tls = volumes.find(|volume| volume.text("/name") == "tls").unwrap();
     assert_eq!(tls.text("/secret/secretName"), run.tls_secret);
 
-    let hook = objects.iter().find(|object| object.kind() == "Job").unwrap();
-    let ControllerArgs::Unregister(hook) = controller("Job", hook.name()) else {
+    let ControllerArgs::Unregister(hook) = controller("Job", "pullcred-unregister") else {
         panic!("the Job does not run `unregister`");
     };
     assert_eq!(hook.webhook_config, run.webhook_config);
+}
+
+#[test]
+fn the_hook_before_an_installation_reads_the_mapping_that_it_mounts() {
+    let pod = find(&objects(&[]), "Job", "pullcred-mapping-check").pod().unwrap();
+    let Command::Explain(arguments) = Cli::try_parse_from(command_line(&pod)).unwrap().command
+    else {
+        panic!("the Job runs another command than `explain`");
+    };
+    let mounted = pod.items("/spec/containers/0/volumeMounts").next().unwrap();
+    let config = format!("{arguments:?}");
+    assert!(config.contains(&format!("{}/pullcred.yaml", mounted.text("/mountPath"))), "{config}");
+}
+
+/// `/readyz?verbose` of a webhook shows the hash of the file, so the notes say which one to wait for.
+#[test]
+fn the_notes_have_the_hash_of_the_mapping() {
+    for arguments in [&[][..], &["--set=tests.enabled=false,mapping.always={debug-tools}"]] {
+        let objects = objects(arguments);
+        let text = find(&objects, "ConfigMap", "pullcred-mapping").text("/data/pullcred.yaml");
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+        // As the webhook looks at its file.
+        let (_, (), hash) =
+            Watch::start(vec![file.path().to_owned()], |_| Ok::<_, Infallible>(())).unwrap();
+        let notes = notes(arguments);
+        assert!(notes.contains(&format!("says sha256 {hash}")), "{hash}: {notes}");
+    }
 }
 
 #[test]

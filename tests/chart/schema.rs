@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, fs};
 
+use pullcred::core::rules::RegistryPattern;
 use serde_json::{Map, Value};
 
 use crate::helm::{refusal, render, repository};
@@ -27,10 +28,6 @@ fn slips_of_the_pen_are_refused() {
         ("--set=controller.serviceAccount.create=false", "/controller/serviceAccount/name"),
         ("--set=certificates.mode=existingSecret", "/certificates/existingSecret/name"),
         (
-            r#"--set-json=mapping.rules=[{"registries":["https://quay.io"],"secret":"s"}]"#,
-            "/mapping/rules/0/registries/0",
-        ),
-        (
             r#"--set-json=mapping.rules=[{"registry":"quay.io","secret":"s"}]"#,
             "additional properties 'registry' not allowed",
         ),
@@ -55,9 +52,65 @@ fn what_the_templates_refuse_says_what_to_write() {
             &["--set=mappingFrom.configMap=mine", "--set=mapping.always={debug}"],
             "both mapping and mappingFrom.configMap are set",
         ),
+        (
+            &["--namespace=kube-system"],
+            "pullcred doesn't go into kube-system: its ResourceQuota, priority and policies are for a namespace of its own. \
+             Write --namespace pullcred --create-namespace",
+        ),
+        (
+            &["--set=webhook.hostNetwork=true,webhook.ports.https=10250"],
+            "port 10250 of each node is the kubelet's: choose another for webhook.ports",
+        ),
+        (
+            &["--set=webhook.hostNetwork=true,webhook.ports.admin=10250"],
+            "port 10250 of each node is the kubelet's: choose another for webhook.ports",
+        ),
+        (
+            &[
+                "--set=certificates.mode=existingSecret,certificates.existingSecret.name=pullcred-cm-tls",
+                "--set=certificates.existingSecret.caBundle=",
+            ],
+            "pullcred-cm-tls is the name of a Secret of another certificates.mode: choose another",
+        ),
     ] {
         let refusal = refusal(arguments);
         assert!(refusal.contains(words), "{arguments:?}: {refusal}");
+    }
+}
+
+/// What the schema can't say, since its messages are patterns. Everything else is refused by the hook that reads the mapping.
+#[test]
+fn a_registry_that_the_webhook_refuses_is_refused_in_words() {
+    for (registry, words) in [
+        ("https://quay.io", "has a scheme: write quay.io"),
+        ("quay.io/acme/app:1.2", "has a tag: write quay.io/acme/app, which covers all its tags"),
+        ("registry:5000/app:1", "has a tag: write registry:5000/app"),
+        (
+            "quay.io/*",
+            "has a * in its path: a path covers all that is below it, so leave it out: quay.io",
+        ),
+        ("quay.io/acme/app-*", "so leave it out: quay.io/acme"),
+        ("quay.io ", "has white space in it"),
+        ("quay.io/acme\\tapp", "has white space in it"),
+        ("robot@quay.io", "has an @: leave out user name and digest"),
+        ("quay.io/app@sha256:00", "has an @: leave out user name and digest"),
+    ] {
+        let rules = format!(
+            r#"--set-json=mapping.rules=[{{"registries":["quay.io"],"secret":"s"}},{{"registries":["{registry}"],"secret":"s"}}]"#
+        );
+        let refusal = refusal(&[&rules]);
+        assert!(refusal.contains("mapping.rules[1].registries"), "{registry}: {refusal}");
+        assert!(refusal.contains(words), "{registry}: {refusal}");
+        let text = registry.replace("\\t", "\t");
+        assert!(text.parse::<RegistryPattern>().is_err(), "the webhook takes {registry}");
+    }
+    for registry in
+        ["quay.io", "*.example.com", "registry:5000/a/b", "*.a.io:5000", "[fd00::1]:5000/x"]
+    {
+        assert!(registry.parse::<RegistryPattern>().is_ok(), "the webhook refuses {registry}");
+        render(&[&format!(
+            r#"--set-json=mapping.rules=[{{"registries":["{registry}"],"secret":"s"}}]"#
+        )]);
     }
 }
 
@@ -73,6 +126,11 @@ fn refusing_pods_takes_two_replicas_and_a_budget() {
     assert!(
         without.contains("/webhook/podDisruptionBudget/enabled': value must be true"),
         "{without}"
+    );
+    let both = refusal(&[fail, "--set=webhook.podDisruptionBudget.maxUnavailable=100%"]);
+    assert!(
+        both.contains("/webhook/podDisruptionBudget/maxUnavailable': value must be 1"),
+        "{both}"
     );
     // A null takes the default away, and must not take the condition with it.
     assert!(refusal(&[fail, "--set=webhook.replicas=null"]).contains("/webhook"));

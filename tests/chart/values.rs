@@ -149,7 +149,21 @@ fn who_may_connect() {
             "networkPolicy.metricsFrom=null",
             "NetworkPolicy pullcred-controller",
             "/spec/ingress",
-            json!([]),
+            Value::Null,
+        ),
+        // `kubectl get --raw …/proxy/readyz` comes from the API server.
+        (
+            "networkPolicy.apiServerCIDRs={192.0.2.1/32}",
+            "NetworkPolicy pullcred-webhook",
+            "/spec/ingress/1/from",
+            json!([{"namespaceSelector": {}}, {"ipBlock": {"cidr": "192.0.2.1/32"}}]),
+        ),
+        // The ports behind the Service of the API server, on minikube and microk8s, too.
+        (
+            "",
+            "NetworkPolicy pullcred-controller",
+            "/spec/egress/0/ports",
+            json!([443, 6443, 8443, 16443].map(|port| json!({"port": port, "protocol": "TCP"}))),
         ),
     ]);
 }
@@ -168,6 +182,28 @@ fn spread_constraints_without_a_selector_get_the_webhooks() {
     );
     let selector = format!("{}/labelSelector", constraint(1));
     assert_eq!(webhook.at(&selector), webhook.at("/spec/selector"));
+}
+
+#[test]
+fn under_fail_webhooks_share_no_node() {
+    let unsatisfiable = |arguments: &[&str]| {
+        let objects = objects(arguments);
+        let webhook = find(&objects, "Deployment", "pullcred-webhook");
+        webhook
+            .items("/spec/template/spec/topologySpreadConstraints")
+            .map(|constraint| constraint.text("/whenUnsatisfiable").to_owned())
+            .collect::<Vec<_>>()
+    };
+    let fail = "--set=registration.failurePolicy=Fail";
+    assert_eq!(unsatisfiable(&[]), ["ScheduleAnyway", "ScheduleAnyway"]);
+    assert_eq!(unsatisfiable(&[fail]), ["ScheduleAnyway", "DoNotSchedule"]);
+    let own = r#"--set-json=webhook.topologySpreadConstraints=[{"topologyKey":"kubernetes.io/hostname","maxSkew":1,"whenUnsatisfiable":"ScheduleAnyway"}]"#;
+    assert_eq!(unsatisfiable(&[fail, own]), ["ScheduleAnyway"]);
+}
+
+#[test]
+fn the_quota_for_critical_pods_binds_no_namespace() {
+    check([("", "ResourceQuota pullcred-critical-pods", "/spec/hard/pods", json!("1000000000"))]);
 }
 
 #[test]
@@ -195,6 +231,10 @@ fn what_is_off_is_not_there() {
         (
             "--set=controller.serviceAccount.create=false,controller.serviceAccount.name=x",
             &["ServiceAccount/pullcred-controller"],
+        ),
+        (
+            "--set=mappingCheck.enabled=false",
+            &["ConfigMap/pullcred-mapping-check", "Job/pullcred-mapping-check"],
         ),
         ("--set=criticalPodsQuota.create=false", &["ResourceQuota/pullcred-critical-pods"]),
         (

@@ -18,6 +18,8 @@
 
 {{- define "pullcred.webhookName" -}}{{ include "pullcred.fullname" . }}-webhook{{- end }}
 {{- define "pullcred.controllerName" -}}{{ include "pullcred.fullname" . }}-controller{{- end }}
+{{- define "pullcred.publishName" -}}{{ include "pullcred.fullname" . }}-publish{{- end }}
+{{- define "pullcred.checkName" -}}{{ include "pullcred.fullname" . }}-mapping-check{{- end }}
 {{- define "pullcred.unregisterName" -}}{{ include "pullcred.fullname" . }}-unregister{{- end }}
 {{- define "pullcred.testName" -}}{{ include "pullcred.fullname" . }}-helm-test{{- end }}
 
@@ -32,18 +34,53 @@
 {{- .Values.controller.serviceAccount.name | default (include "pullcred.controllerName" .) -}}
 {{- end }}
 
-{{/* The Secret with the serving certificate, and the one with the CA's key. */}}
+{{/* The Secret with the serving certificate, and those with a CA's key. Modes share no name: each leaves the Secrets of the others
+     alone, so that one can change between them. */}}
 {{- define "pullcred.tlsSecret" -}}
 {{- if eq .Values.certificates.mode "existingSecret" -}}
 {{- .Values.certificates.existingSecret.name -}}
+{{- else if eq .Values.certificates.mode "certManager" -}}
+{{- include "pullcred.fullname" . }}-cm-tls
 {{- else -}}
 {{- include "pullcred.fullname" . }}-tls
 {{- end -}}
 {{- end }}
 {{- define "pullcred.caSecret" -}}{{ include "pullcred.fullname" . }}-ca{{- end }}
+{{- define "pullcred.certManagerCa" -}}{{ include "pullcred.fullname" . }}-cm-ca{{- end }}
 
 {{- define "pullcred.mappingConfigMap" -}}
 {{- .Values.mappingFrom.configMap | default (printf "%s-mapping" (include "pullcred.fullname" .)) -}}
+{{- end }}
+
+{{/* The mapping file, to the byte: `/readyz?verbose` of a webhook Pod shows the hash of this. */}}
+{{- define "pullcred.mappingText" -}}
+{{- $mapping := deepCopy .Values.mapping }}
+{{- if include "pullcred.testsEnabled" . }}
+{{- $rule := dict
+      "registries" (list (include "pullcred.imageName" .))
+      "secret" (include "pullcred.testName" .)
+      "namespaces" (list (include "pullcred.testName" .)) }}
+{{- $_ := set $mapping "rules" (append ($mapping.rules | default list) $rule) }}
+{{- end }}
+{{- toYaml $mapping }}{{ "\n" }}
+{{- end }}
+
+{{/* Who may connect to admin ports: who reads metrics, and the API server, through which `kubectl get --raw …/proxy/…` comes. */}}
+{{- define "pullcred.adminPeers" -}}
+{{- $peers := .Values.networkPolicy.metricsFrom | default list }}
+{{- range .Values.networkPolicy.apiServerCIDRs }}
+{{- $peers = append $peers (dict "ipBlock" (dict "cidr" .)) }}
+{{- end }}
+{{- with $peers }}{{ toYaml . }}{{ end }}
+{{- end }}
+
+{{/* What the API server adds to a policy's matchConstraints, around a namespaceSelector. The whole of it has one owner, so that what is
+     left out is a conflict between two who apply the chart. */}}
+{{- define "pullcred.matchDefaults" -}}
+matchPolicy: Equivalent
+namespaceSelector:
+  {{- toYaml . | nindent 2 }}
+objectSelector: {}
 {{- end }}
 
 {{/* Labels. A component is given as (list $ "webhook"). */}}
@@ -136,8 +173,20 @@ readinessProbe:
 {{- if eq .Values.certificates.mode "self" }}true{{ end -}}
 {{- end }}
 
+{{/* Whether a Job at install and upgrade writes the caBundle, and the controller never does. */}}
+{{- define "pullcred.publishByJob" -}}
+{{- if and (include "pullcred.controllerEnabled" .) (eq .Values.certificates.self.publish "job") }}true{{ end -}}
+{{- end }}
+
 {{- define "pullcred.testsEnabled" -}}
 {{- if and .Values.tests.enabled (not .Values.mappingFrom.configMap) }}true{{ end -}}
+{{- end }}
+
+{{/* The annotations of what the Job that publishes needs, with a weight. */}}
+{{- define "pullcred.publishHook" -}}
+helm.sh/hook: post-install,post-upgrade,post-rollback
+helm.sh/hook-weight: {{ . | quote }}
+helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded,hook-failed
 {{- end }}
 
 {{/* What the schema can't say. */}}
@@ -148,7 +197,46 @@ readinessProbe:
 {{- if not (or .Values.mappingFrom.configMap .Values.mapping.rules .Values.mapping.always (include "pullcred.testsEnabled" .)) -}}
 {{- fail "the mapping is empty, and pullcred doesn't start with an empty one: write mapping.rules, such as [{registries: [registry.example.com], secret: example}]" -}}
 {{- end -}}
+{{- range $rule, $_ := .Values.mapping.rules -}}
+{{- range $registry := .registries -}}
+{{- $where := printf "mapping.rules[%d].registries: %q" $rule $registry -}}
+{{- $path := regexReplaceAll "^[^/]*/?" $registry "" -}}
+{{- if contains "://" $registry -}}
+{{- fail (printf "%s has a scheme: write %s" $where (regexReplaceAll "^.*://" $registry "")) -}}
+{{- else if regexMatch "\\s" $registry -}}
+{{- fail (printf "%s has white space in it" $where) -}}
+{{- else if contains "@" $registry -}}
+{{- fail (printf "%s has an @: leave out user name and digest" $where) -}}
+{{- else if contains ":" $path -}}
+{{- fail (printf "%s has a tag: write %s, which covers all its tags" $where (regexReplaceAll ":[^/:]*$" $registry "")) -}}
+{{- else if contains "*" $path -}}
+{{- fail (printf "%s has a * in its path: a path covers all that is below it, so leave it out: %s" $where (regexReplaceAll "/[^/*]*\\*.*$" $registry "")) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- if eq .Release.Namespace "kube-system" -}}
+{{- fail "pullcred doesn't go into kube-system: its ResourceQuota, priority and policies are for a namespace of its own. Write --namespace pullcred --create-namespace" -}}
+{{- end -}}
+{{- if and .Values.webhook.hostNetwork (or (eq (int .Values.webhook.ports.https) 10250) (eq (int .Values.webhook.ports.admin) 10250)) -}}
+{{- fail "webhook.hostNetwork is on, and port 10250 of each node is the kubelet's: choose another for webhook.ports" -}}
+{{- end -}}
+{{- range (lookup "admissionregistration.k8s.io/v1" "MutatingWebhookConfiguration" "" "").items -}}
+{{- $other := . -}}
+{{- $annotations := .metadata.annotations | default dict -}}
+{{- $ours := and (eq (index $annotations "meta.helm.sh/release-name" | default "") $.Release.Name) (eq (index $annotations "meta.helm.sh/release-namespace" | default "") $.Release.Namespace) -}}
+{{- range .webhooks -}}
+{{- if and (eq .name (include "pullcred.entryName" $)) (not $ours) (ne $other.metadata.name (include "pullcred.fullname" $)) -}}
+{{- fail (printf "this cluster has pullcred already, as MutatingWebhookConfiguration %s: a second one would be asked about the same Pods. One is enough: its mapping can have rules for some namespaces (mapping.rules[].namespaces). To replace it, remove that one first" $other.metadata.name) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
 {{- $certificates := .Values.certificates -}}
+{{- $fullname := include "pullcred.fullname" . -}}
+{{- range list "-tls" "-ca" "-cm-tls" "-cm-ca" -}}
+{{- if and (eq $certificates.mode "existingSecret") (eq $certificates.existingSecret.name (print $fullname .)) -}}
+{{- fail (printf "certificates.existingSecret.name: %s is the name of a Secret of another certificates.mode: choose another, or a change of mode would find yours in its place" $certificates.existingSecret.name) -}}
+{{- end -}}
+{{- end -}}
 {{- if and (eq $certificates.mode "existingSecret") (not $certificates.existingSecret.caBundle) -}}
 {{- $injected := false -}}
 {{- range $key, $_ := .Values.registration.annotations -}}
