@@ -12,6 +12,7 @@
 //! | [`webhook`] | admission over HTTPS: the router, bodies, the mapping and certificate files, its metrics |
 //! | [`controller`] | the serving certificate and the registration's `caBundle`, kept in order in a cluster |
 //! | [`cluster`] | the one way to the API server: client, calls, pages, watches |
+//! | [`registry`] | a client to container registries: whether a login opens an image |
 //! | [`commands`] | what people and pipelines run: manifests in, explanations and manifests out |
 //! | `fingerprint` | whether two files are the same, in twelve digits |
 //! | [`cli`] | the command line, as types |
@@ -20,7 +21,7 @@
 //!
 //! # The dependency rule
 //!
-//! `main -> cli -> {commands, controller, webhook} -> {cluster, http, pki, mapping} -> core`: arrows go down only. `core` is a
+//! `main -> cli -> {commands, controller, webhook} -> {cluster, http, pki, mapping, registry} -> core`: arrows go down only. `core` is a
 //! crate of its own, which knows neither tokio, axum nor kube. `tests/architecture.rs` reads the `use` lines and enforces the
 //! rest.
 //!
@@ -41,6 +42,7 @@ pub mod http;
 pub use pullcred_core as core;
 pub mod mapping;
 pub mod pki;
+pub mod registry;
 pub mod shutdown;
 pub mod telemetry;
 pub mod webhook;

@@ -19,7 +19,8 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("telemetry", &[]),
     ("webhook", &["core", "errors", "fingerprint", "http", "mapping", "pki", "shutdown"]),
     ("controller", &["cluster", "core", "errors", "http", "pki", "shutdown"]),
-    ("commands", &["cluster", "core", "errors", "fingerprint", "mapping", "pki"]),
+    ("registry", &["core"]),
+    ("commands", &["cluster", "core", "errors", "fingerprint", "mapping", "pki", "registry"]),
     ("cli", &["cluster", "commands", "controller", "http", "telemetry", "webhook"]),
 ];
 

@@ -251,8 +251,14 @@ fn answers_that_tell_troubles_apart() {
     const THERE: &str = "307 There\r\nLocation: /v2/public/manifests/latest\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
     const NEGOTIATE: &str =
         "401 No\r\nWWW-Authenticate: Negotiate\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    const LIST: &str = "401 No\r\nWWW-Authenticate: Negotiate, Basic realm=\"x\"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    const TOKENS: &str = "401 No\r\nWWW-Authenticate: Negotiate\r\nWWW-Authenticate: Basic realm=\"x\", Bearer realm=\"http://{host}/token\"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
     let server = Server::start(&[
         ("HEAD /v2/public/", "", OK),
+        ("HEAD /v2/list/", "authorization: Basic", OK),
+        ("HEAD /v2/list/", "", LIST),
+        ("HEAD /v2/tokens/", "authorization: Bearer", OK),
+        ("HEAD /v2/tokens/", "", TOKENS),
         ("HEAD /v2/moved/", "", THERE),
         ("HEAD /v2/around/", "", AROUND),
         ("HEAD /v2/busy/", "", BUSY),
@@ -279,10 +285,12 @@ fn answers_that_tell_troubles_apart() {
             "moved",
             "200: the registry opens it, but without a login, too: that proves nothing of the login",
         ),
-        ("around", "the registry sends us from one place to the next"),
+        ("around", "the registry redirects from one place to the next"),
         ("busy", "429: the registry has had enough requests for now"),
         ("broken", "503: the registry is in trouble itself"),
         ("negotiate", "the registry wants neither a password nor a token"),
+        ("list", "200: the registry opens it for robot"),
+        ("tokens", "200: the registry opens it for robot"),
         ("scope", "401: the registry knows robot, who may not pull it"),
         ("forbidden", "403: the registry knows robot, who may not pull it"),
         ("refused", "401: the registry does not take the password of robot"),
@@ -311,4 +319,119 @@ fn tls_and_the_network() {
     let run = verify(&host, &format!("{host}/acme/web"), "canary");
     assert_eq!(run.code, Some(1), "{}", run.shown());
     assert!(run.stderr.contains("the network: Connection refused"), "{}", run.stderr);
+}
+
+/// The head of every request that carries a login or a token.
+fn with_login(server: &Server) -> Vec<String> {
+    let requests = server.requests.lock().unwrap();
+    requests.iter().filter(|it| it.contains("authorization:")).cloned().collect()
+}
+
+/// A server whose answers are made at run time: `Server` keeps them for the life of the process.
+fn serve(answers: Vec<(&'static str, &'static str, String)>) -> Server {
+    let answers = answers.into_iter().map(|(line, part, answer)| (line, part, &*answer.leak()));
+    Server::start(answers.collect::<Vec<_>>().leak())
+}
+
+fn redirect(status: u16, to: &str) -> String {
+    format!("{status} There\r\nLocation: {to}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+}
+
+const WANTS_BASIC: &str = "401 No\r\nWWW-Authenticate: Basic realm=\"x\"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+
+#[test]
+fn no_redirection_decides_where_a_login_goes() {
+    for challenge in [CHALLENGE, WANTS_BASIC] {
+        // The same host on another port, and the same server under another name: both are other origins.
+        let thief =
+            Server::start(vec![("HEAD /v2/", "", challenge), ("GET /token", "", TOKEN)].leak());
+        let names = [thief.address.to_string(), format!("localhost:{}", thief.address.port())];
+        for (status, name) in [301, 302, 303, 307, 308]
+            .into_iter()
+            .flat_map(|it| names.iter().map(move |to| (it, to)))
+        {
+            let server = serve(vec![(
+                "HEAD /v2/",
+                "",
+                redirect(status, &format!("http://{name}/v2/a/b/manifests/1")),
+            )]);
+            let host = server.address.to_string();
+            let run = verify(&host, &format!("{host}/a/b:1"), "canary");
+            assert_eq!(run.code, Some(1), "{}", run.shown());
+            let verdict =
+                format!("redirects to {name}, which asks for a login: nothing was sent to it");
+            assert!(run.stderr.contains(&verdict), "{status}: {}", run.stderr);
+            assert_eq!(with_login(&server), Vec::<String>::new());
+        }
+        assert_eq!(with_login(&thief), Vec::<String>::new());
+        assert_eq!(thief.requests.lock().unwrap().len(), 10);
+    }
+}
+
+#[test]
+fn a_redirection_to_the_same_registry_is_that_registry() {
+    let server = serve(vec![
+        ("HEAD /v2/a/b/", "", redirect(308, "/v2/c/d/manifests/1")),
+        ("HEAD /v2/c/d/", "authorization: Basic", OK.to_owned()),
+        ("HEAD /v2/c/d/", "", WANTS_BASIC.to_owned()),
+    ]);
+    let host = server.address.to_string();
+    let run = verify(&host, &format!("{host}/a/b:1"), "canary");
+    assert!(run.stderr.contains("200: the registry opens it for robot"), "{}", run.shown());
+    assert_eq!(with_login(&server).len(), 2);
+}
+
+#[test]
+fn neither_login_nor_token_follows_a_redirection() {
+    let thief = Server::start(&[("HEAD /", "", OK), ("GET /", "", TOKEN)]);
+    let there = |path: &str| redirect(307, &format!("http://{}{path}", thief.address));
+    // Where what is asked for with a login is redirected, as to a store of blobs.
+    let server = serve(vec![
+        ("HEAD /v2/a/b/", "authorization: Basic", there("/blob")),
+        ("HEAD /v2/a/b/", "", WANTS_BASIC.to_owned()),
+        ("HEAD /v2/token/", "authorization: Bearer", there("/blob")),
+        ("HEAD /v2/token/", "", CHALLENGE.to_owned()),
+        ("GET /token", "", TOKEN.to_owned()),
+        ("HEAD /v2/server/", "", CHALLENGE.replace("/token", "/elsewhere")),
+        ("GET /elsewhere", "", there("/token")),
+    ]);
+    let host = server.address.to_string();
+    for (image, verdict) in [
+        ("a/b", "200: the registry opens it for robot"),
+        ("token/x", "200: the registry opens it for robot"),
+        (
+            "server/x",
+            "the registry's token server redirects, and a login does not follow a redirection",
+        ),
+    ] {
+        let run = verify(&host, &format!("{host}/{image}"), "canary");
+        assert!(run.stderr.contains(verdict), "{image}: {}", run.shown());
+    }
+    assert_eq!(with_login(&thief), Vec::<String>::new());
+    assert_eq!(thief.requests.lock().unwrap().len(), 2);
+}
+
+#[test]
+fn a_token_server_elsewhere_is_named() {
+    let tokens = Server::start(&[("GET /token", "authorization: Basic", TOKEN)]);
+    let elsewhere = format!("localhost:{}", tokens.address.port());
+    let server = serve(vec![
+        ("HEAD /v2/a/b/", "authorization: Bearer", OK.to_owned()),
+        ("HEAD /v2/a/b/", "", CHALLENGE.replace("{host}", &elsewhere)),
+        ("HEAD /v2/open/", "", CHALLENGE.replace("{host}", "token-server.invalid")),
+    ]);
+    let host = server.address.to_string();
+    let run = verify(&host, &format!("{host}/a/b:1"), "canary");
+    let told = format!(
+        "200: the registry opens it for robot (the login went to its token server {elsewhere})"
+    );
+    assert!(run.stderr.contains(&told), "{}", run.shown());
+    assert_eq!(with_login(&tokens).len(), 1);
+    // Plain HTTP to another machine: not even its name is looked up.
+    let run = verify(&host, &format!("{host}/open/x"), "canary");
+    assert!(
+        run.stderr.contains("token server is not on HTTPS: nothing was sent to it"),
+        "{}",
+        run.shown()
+    );
 }

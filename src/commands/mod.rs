@@ -12,7 +12,6 @@ pub mod check;
 mod config;
 mod constraints;
 pub mod explain;
-mod hosts;
 pub mod inject;
 pub mod manifests;
 mod owner;

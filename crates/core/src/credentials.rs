@@ -60,7 +60,7 @@ impl Credentials {
     /// [`CredentialsError`], without anything of the data in it.
     pub fn read<'d>(
         type_: &str,
-        data: impl FnOnce(&str) -> Option<&'d [u8]>,
+        data: impl Fn(&str) -> Option<&'d [u8]>,
     ) -> Result<Self, CredentialsError> {
         let entries = secret::entries(type_, data)?.map_err(CredentialsError::Ignored)?;
         let mut logins = BTreeMap::new();

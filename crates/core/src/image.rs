@@ -9,15 +9,10 @@ use std::{borrow::Cow, fmt};
 mod error;
 pub(super) mod grammar;
 
+use super::docker_hub::{HOST as DOCKER_HUB, LEGACY_HOST, OFFICIAL};
 pub use error::ImageError;
 use grammar::{scan_digest, scan_path, scan_registry, scan_tag};
 
-/// Where images live that name no registry.
-const DOCKER_HUB: &str = "docker.io";
-/// The former name of Docker Hub's registry, still accepted in its place.
-const DOCKER_HUB_LEGACY: &str = "index.docker.io";
-/// Where Docker Hub keeps the images whose name is one word.
-const OFFICIAL: &str = "library/";
 /// The tag of an image that names neither tag nor digest.
 const DEFAULT_TAG: &str = "latest";
 /// The longest path of a repository in bytes, `library/` included and the registry not.
@@ -145,7 +140,7 @@ fn split_registry(image: &str) -> Result<(&str, &str), ImageError> {
         // Without a slash a colon starts a tag: `host:5000` is an image on Docker Hub.
         return if is_image_id(image) { Err(ImageError::ImageId) } else { Ok((DOCKER_HUB, image)) };
     };
-    if first == DOCKER_HUB_LEGACY {
+    if first == LEGACY_HOST {
         return Ok((DOCKER_HUB, rest));
     }
     let is_host =

@@ -13,7 +13,7 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use super::image::ImageRef;
+use super::{docker_hub, image::ImageRef};
 
 mod go_glob;
 mod go_json;
@@ -28,8 +28,8 @@ pub use near_miss::{NearMiss, near_miss};
 
 use location::{Location, index_key};
 
-/// The index key whose credentials are the fallback for Docker Hub.
-const DOCKER_HUB_KEY: &[u8] = b"index.docker.io";
+/// The index key of [`docker_hub::LOGIN_KEY`], whose credentials are the fallback for Docker Hub.
+const DOCKER_HUB_KEY: &[u8] = docker_hub::LEGACY_HOST.as_bytes();
 
 /// The registry keys of a Pod's pull Secrets, in the order in which the kubelet tries them.
 #[derive(Default)]
@@ -192,5 +192,5 @@ impl fmt::Debug for Keyring {
 /// `localhost/app` gets Docker Hub's credentials too.
 fn is_on_docker_hub(name: &str) -> bool {
     let first = name.split('/').next().unwrap_or(name);
-    matches!(first, "docker.io" | "index.docker.io") || !first.contains(['.', ':'])
+    docker_hub::is_named_by(first) || !first.contains(['.', ':'])
 }

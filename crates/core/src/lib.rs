@@ -8,6 +8,7 @@
 //! | [`image`] | what an image reference names, by the grammar that the kubelet uses |
 //! | [`keyring`] | which logins of which pull Secrets the kubelet offers for an image, in its order |
 //! | [`credentials`] | the logins of a pull Secret, cut down to the registries of a rule |
+//! | [`docker_hub`] | the hosts and keys of Docker Hub, which images leave out |
 //! | [`rules`] | which Secrets a mapping of registries gives an image |
 //! | [`review`], [`pod`] | the parts of an admission review that a decision needs, borrowed from its bytes |
 //! | [`decide`](mod@decide) | what a Pod gets, and why |
@@ -24,6 +25,7 @@
 pub mod answer;
 pub mod credentials;
 pub mod decide;
+pub mod docker_hub;
 pub mod image;
 mod json;
 pub mod keyring;

@@ -4,13 +4,14 @@ use std::collections::{HashMap, HashSet};
 
 use super::{Check, finding::Report};
 use crate::{
-    commands::hosts::{is_beside_docker_hub, is_loopback},
     core::{
         decide::EXCLUDED_NAMESPACES,
+        docker_hub,
         image::ImageRef,
         keyring::{Keyring, RegistryKey},
         rules::{Mapping, NamespacePattern, RegistryPattern, Rule, SecretName},
     },
+    registry::is_loopback,
 };
 
 /// A pattern with its rule.
@@ -72,7 +73,8 @@ fn reach(rule: &Rule, pattern: &RegistryPattern, report: &mut Report) {
 /// What to write instead of another host of Docker Hub.
 fn docker_hub(pattern: &RegistryPattern) -> Option<String> {
     let slash = if pattern.path().is_empty() { "" } else { "/" };
-    is_beside_docker_hub(pattern.host()).then(|| format!("docker.io{slash}{}", pattern.path()))
+    docker_hub::is_beside(pattern.host())
+        .then(|| format!("{}{slash}{}", docker_hub::HOST, pattern.path()))
 }
 
 /// Whether a Secret that has the pattern for its key would open an image of the pattern on a node.

@@ -2,13 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use crate::{
-    commands::hosts::is_beside_docker_hub,
-    core::{
-        image::ImageRef,
-        keyring::{NearMiss, RegistryKey, near_miss},
-        rules::{Mapping, NamespacePattern, RegistryPattern, Rule},
-    },
+use crate::core::{
+    docker_hub,
+    image::ImageRef,
+    keyring::{NearMiss, RegistryKey, near_miss},
+    rules::{Mapping, NamespacePattern, RegistryPattern, Rule},
 };
 
 /// How many are told.
@@ -46,8 +44,7 @@ pub(super) fn near_rules<'m>(
 
 /// What keeps a pattern from covering an image that it looks to be meant for.
 fn why_not(pattern: &RegistryPattern, image: &ImageRef<'_>) -> Option<String> {
-    if pattern.host() == "docker.io" && is_beside_docker_hub(&image.registry().to_ascii_lowercase())
-    {
+    if pattern.host() == docker_hub::HOST && docker_hub::is_beside(image.registry()) {
         return Some(format!(
             "{} is another host: write the image without it, or with docker.io",
             image.registry()

@@ -11,11 +11,11 @@ use docker_credential::{
 };
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{
-    login::{Login, LoginError},
-    registry::Registry,
+use super::registry::Registry;
+use crate::{
+    core::keyring::RegistryKey,
+    registry::{Login, LoginError},
 };
-use crate::core::keyring::RegistryKey;
 
 /// The user for which Docker and its helpers have an identity token in place of a password
 /// (github.com/docker/docker-credential-helpers, `credentials.TokenUsername`).

@@ -1,11 +1,8 @@
-//! A login, which shows nothing of itself.
+//! Logins from standard input, and logins that end by themselves.
 
-use std::{
-    fmt,
-    io::{self, Read},
-};
+use std::io::{self, Read};
 
-use base64::{Engine, prelude::BASE64_STANDARD};
+use crate::registry::{Login, LoginError};
 
 /// The longest password that is read, in bytes. The longest tokens have a few thousand.
 const PASSWORD_MAX: u64 = 64 * 1024;
@@ -21,92 +18,49 @@ const SHORT_LIVED: [(&str, &str, &str); 7] = [
     ("oauth2accesstoken", "", "an hour"),
 ];
 
-/// A user and a password, both not empty.
-#[derive(Clone, PartialEq, Eq)]
-pub(super) struct Login {
-    username: String,
-    password: String,
-}
-
-/// Why a user and a password are no login.
+/// Why there is no password on standard input.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub(super) enum LoginError {
-    /// A colon ends the user in the kubelet's `auth`.
-    #[error("a user with a colon in it cannot log in: the colon would end the name")]
-    Colon,
-    /// Nothing for a user.
-    #[error("the user is empty")]
-    NoUser,
-    /// Nothing for a password.
-    #[error("the password is empty")]
-    NoPassword,
+pub(super) enum StdinError {
+    /// User and password are no login.
+    #[error(transparent)]
+    Login(#[from] LoginError),
     /// Standard input cannot be read.
     #[error("cannot read the password from standard input: {0}")]
     Read(#[source] io::Error),
-    /// Too much on standard input.
+    /// There is more than a password on standard input.
     #[error("there are more than {PASSWORD_MAX} bytes on standard input: that is no password")]
     TooLong,
-    /// Not text.
+    /// The password is not text.
     #[error("the password on standard input is not UTF-8 text")]
     Utf8,
 }
 
-// === impl Login ===
-
-impl Login {
-    pub(super) fn new(username: String, password: String) -> Result<Self, LoginError> {
-        if username.is_empty() {
-            Err(LoginError::NoUser)
-        } else if username.contains(':') {
-            Err(LoginError::Colon)
-        } else if password.is_empty() {
-            Err(LoginError::NoPassword)
-        } else {
-            Ok(Self { username, password })
-        }
+/// A login with the password on standard input, of which one line break at the end is taken off.
+pub(super) fn read(username: String, stdin: &mut dyn io::BufRead) -> Result<Login, StdinError> {
+    let mut bytes = Vec::new();
+    stdin.take(PASSWORD_MAX + 1).read_to_end(&mut bytes).map_err(StdinError::Read)?;
+    if bytes.len() as u64 > PASSWORD_MAX {
+        return Err(StdinError::TooLong);
     }
-
-    /// A login with the password on standard input, of which one line break at the end is taken off.
-    pub(super) fn read(username: String, stdin: &mut dyn io::BufRead) -> Result<Self, LoginError> {
-        let mut bytes = Vec::new();
-        stdin.take(PASSWORD_MAX + 1).read_to_end(&mut bytes).map_err(LoginError::Read)?;
-        if bytes.len() as u64 > PASSWORD_MAX {
-            return Err(LoginError::TooLong);
-        }
-        let text = String::from_utf8(bytes).map_err(|_| LoginError::Utf8)?;
-        let text = text.strip_suffix('\n').unwrap_or(&text);
-        let text = text.strip_suffix('\r').unwrap_or(text);
-        Self::new(username, text.to_owned())
-    }
-
-    pub(super) fn username(&self) -> &str {
-        &self.username
-    }
-
-    /// The base64 of `user:password`, as the kubelet and RFC 7617 (Basic authentication) have it.
-    pub(super) fn auth(&self) -> String {
-        BASE64_STANDARD.encode(format!("{}:{}", self.username, self.password))
-    }
-
-    /// How long the password is good for, where its user says so.
-    pub(super) fn lives(&self, host: &str) -> Option<&'static str> {
-        let known = SHORT_LIVED
-            .iter()
-            .find(|(user, domain, _)| self.username == *user && host.ends_with(domain));
-        known.map(|(_, _, time)| *time)
-    }
+    let text = String::from_utf8(bytes).map_err(|_| StdinError::Utf8)?;
+    let text = text.strip_suffix('\n').unwrap_or(&text);
+    let text = text.strip_suffix('\r').unwrap_or(text);
+    Ok(Login::new(username, text.to_owned())?)
 }
 
-/// Nothing of it: some registries take a token for the user's name.
-impl fmt::Debug for Login {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Login").finish_non_exhaustive()
-    }
+/// How long the password is good for, where its user says so.
+pub(super) fn lives(login: &Login, host: &str) -> Option<&'static str> {
+    let known = SHORT_LIVED
+        .iter()
+        .find(|(user, domain, _)| login.username() == *user && host.ends_with(domain));
+    known.map(|(_, _, time)| *time)
 }
 
 #[cfg(test)]
 mod tests {
+    use base64::{Engine, prelude::BASE64_STANDARD};
+
     use super::*;
 
     #[test]
@@ -114,7 +68,7 @@ mod tests {
         for (text, password) in
             [("p w", "p w"), ("p\n", "p"), ("p\r\n", "p"), ("p\n\n", "p\n"), ("a:b", "a:b")]
         {
-            let login = Login::read("u".to_owned(), &mut text.as_bytes()).unwrap();
+            let login = read("u".to_owned(), &mut text.as_bytes()).unwrap();
             assert_eq!(login.auth(), BASE64_STANDARD.encode(format!("u:{password}")));
             assert_eq!(format!("{login:?}"), "Login { .. }");
         }
@@ -127,21 +81,21 @@ mod tests {
             ("u", "\n", "the password is empty"),
             ("u:x", "p", "a user with a colon in it cannot log in: the colon would end the name"),
         ] {
-            let error = Login::read(user.to_owned(), &mut stdin.as_bytes()).unwrap_err();
+            let error = read(user.to_owned(), &mut stdin.as_bytes()).unwrap_err();
             assert_eq!(error.to_string(), message);
         }
         let long = "p".repeat(usize::try_from(PASSWORD_MAX).unwrap() + 1);
-        assert!(Login::read("u".to_owned(), &mut long.as_bytes()).is_err());
-        assert!(Login::read("u".to_owned(), &mut &b"\xff"[..]).is_err());
+        assert!(read("u".to_owned(), &mut long.as_bytes()).is_err());
+        assert!(read("u".to_owned(), &mut &b"\xff"[..]).is_err());
     }
 
     #[test]
     fn some_logins_do_not_live_long() {
         let login = |user: &str| Login::new(user.to_owned(), "p".to_owned()).unwrap();
         let host = "1.dkr.ecr.eu-west-1.amazonaws.com";
-        assert_eq!(login("AWS").lives(host), Some("12 hours"));
-        assert_eq!(login("AWS").lives("1.dkr.ecr.cn-north-1.amazonaws.com.cn"), Some("12 hours"));
-        assert_eq!(login("AWS").lives("quay.io"), None);
-        assert_eq!(login("robot").lives(host), None);
+        assert_eq!(lives(&login("AWS"), host), Some("12 hours"));
+        assert_eq!(lives(&login("AWS"), "1.dkr.ecr.cn-north-1.amazonaws.com.cn"), Some("12 hours"));
+        assert_eq!(lives(&login("AWS"), "quay.io"), None);
+        assert_eq!(lives(&login("robot"), host), None);
     }
 }

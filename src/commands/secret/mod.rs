@@ -12,18 +12,14 @@ use std::{collections::BTreeSet, io::Write, path::PathBuf};
 
 use self::{
     docker_config::DockerConfig,
-    login::Login,
     pull_secret::{PullSecret, prove},
-    verify::{Http, Verdict, verify},
+    verify::verify,
 };
-use super::{
-    Exit, Failure, Streams,
-    hosts::{is_beside_docker_hub, is_loopback},
-    paste,
-};
+use super::{Exit, Failure, Streams, paste};
 use crate::{
     cluster::{ClusterOptions, client::block_on},
-    core::image::ImageRef,
+    core::{docker_hub, image::ImageRef},
+    registry::{Http, Login, is_loopback},
 };
 
 pub use self::registry::{Registry, RegistryError};
@@ -52,7 +48,7 @@ pub(super) fn how_to_make(name: &str, namespace: &str, registries: &BTreeSet<&st
 /// The command that logs in at a registry, which is one word of a shell.
 fn docker_login(registry: &str) -> String {
     let host = registry.split('/').next().unwrap_or(registry);
-    if matches!(host, "docker.io" | "index.docker.io") {
+    if docker_hub::is_named_by(host) {
         "docker login".to_owned()
     } else {
         format!("docker login {host}")
@@ -183,10 +179,13 @@ async fn open(
     for (written, image) in images {
         let verdict = match &http {
             Ok(http) => verify(http, image, logins).await,
-            Err(why) => Verdict::NoAnswer(why.clone()),
+            Err(why) => return Err(Failure::trouble(why.clone())),
         };
-        writeln!(stderr, "{written}: {verdict}")?;
-        if !verdict.is_good() {
+        match &verdict {
+            Some(verdict) => writeln!(stderr, "{written}: {verdict}")?,
+            None => writeln!(stderr, "{written}: the Secret has no login for it")?,
+        }
+        if !verdict.is_some_and(|it| it.is_good()) {
             let why =
                 "the Secret was not written, because a registry did not open an image with it";
             return Err(Failure::trouble(why));
@@ -209,7 +208,7 @@ fn collect(
 ) -> Result<Vec<(Registry, Login)>, Failure> {
     let path = match logins {
         Logins::Stdin { username } => {
-            let login = Login::read(username.clone(), streams.stdin).map_err(Failure::usage)?;
+            let login = login::read(username.clone(), streams.stdin).map_err(Failure::usage)?;
             return Ok(registries.into_iter().map(|it| (it, login.clone())).collect());
         }
         Logins::DockerConfig(Some(path)) => path.clone(),
@@ -243,7 +242,7 @@ fn warn_of_hosts(registries: &[Registry], stderr: &mut dyn Write) -> Result<(), 
                 "warning: {registry} is on each node another registry: the one on the node itself"
             )?;
         }
-        if is_beside_docker_hub(registry.host()) {
+        if docker_hub::is_beside(registry.host()) {
             writeln!(
                 stderr,
                 "warning: images on Docker Hub do not name {}: write docker.io",
@@ -257,7 +256,10 @@ fn warn_of_hosts(registries: &[Registry], stderr: &mut dyn Write) -> Result<(), 
 /// Says what works now, but not for long.
 fn warn_of_logins(logins: &[(Registry, Login)], stderr: &mut dyn Write) -> Result<(), Failure> {
     for (registry, login) in logins {
-        if let Some(time) = login.lives(registry.host()) {
+        for oddity in login.oddities() {
+            writeln!(stderr, "warning: the login for {registry}: {oddity}")?;
+        }
+        if let Some(time) = login::lives(login, registry.host()) {
             writeln!(
                 stderr,
                 "warning: the password of {} for {registry} is a token that ends after {time}: \

@@ -5,20 +5,23 @@ use std::{collections::BTreeMap, fmt, io::Cursor};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde::Serialize;
 
-use super::{login::Login, registry::Registry};
+use super::registry::Registry;
 use crate::{
     commands::manifests::{Documents, SecretManifest, Source, objects},
     core::{
         image::ImageRef,
-        keyring::{Keyring, secret::Contents},
+        keyring::{
+            Keyring,
+            secret::{Contents, Form},
+        },
         rules::SecretName,
     },
+    registry::Login,
 };
 
-/// The type of a Secret with a Docker config in it.
-pub(super) const TYPE: &str = "kubernetes.io/dockerconfigjson";
-/// Where its data has the config.
-const DATA_KEY: &str = ".dockerconfigjson";
+/// The type of a Secret with a Docker config in it, and where its data has the config.
+pub(super) const TYPE: &str = Form::DockerConfigJson.type_();
+const DATA_KEY: &str = Form::DockerConfigJson.data_key();
 
 /// A Secret of the type `kubernetes.io/dockerconfigjson`.
 #[derive(Serialize)]

@@ -3,6 +3,7 @@
 use std::{fmt, str::FromStr};
 
 use crate::core::{
+    docker_hub,
     keyring::RegistryKey,
     rules::{PatternError, RegistryPattern},
 };
@@ -38,7 +39,7 @@ impl Registry {
     /// Whether this is Docker Hub, or a path of it.
     #[must_use]
     pub fn is_docker_hub(&self) -> bool {
-        self.host() == "docker.io"
+        self.host() == docker_hub::HOST
     }
 
     /// The key under which a Secret has the login, and which the kubelet compares with images.
@@ -59,15 +60,7 @@ impl Registry {
             rest = rest.rsplit_once('/').map_or("", |(above, _)| above);
         }
         if self.is_docker_hub() {
-            let hub = [
-                "https://index.docker.io/v1/",
-                "index.docker.io",
-                "docker.io",
-                "index.docker.io/v1/",
-                "https://index.docker.io/v1",
-                "registry-1.docker.io",
-            ];
-            paths.extend(hub.map(ToOwned::to_owned));
+            paths.extend(docker_hub::login_keys().map(ToOwned::to_owned));
         } else {
             paths.push(self.host().to_owned());
             paths.push(format!("https://{}", self.host()));

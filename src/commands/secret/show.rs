@@ -13,13 +13,15 @@ use crate::{
     cluster::{ClusterOptions, Collection, client::block_on},
     commands::{
         Exit, Failure, Streams,
-        hosts::is_beside_docker_hub,
         manifests::{ManifestError, Problem, SecretManifest, Source, objects},
         printable::Printable,
     },
-    core::keyring::{
-        RegistryKey,
-        secret::{Contents, Entry},
+    core::{
+        docker_hub,
+        keyring::{
+            RegistryKey,
+            secret::{Contents, Entry},
+        },
     },
 };
 
@@ -176,7 +178,7 @@ fn of_entries(entries: &[Entry]) -> Vec<String> {
         if host.contains('*') {
             warnings.push(format!("{key}: every host that it matches can be sent the password"));
         }
-        if is_beside_docker_hub(host) {
+        if docker_hub::is_beside(host) {
             warnings.push(format!(
                 "{key}: images on Docker Hub do not name this host: write docker.io"
             ));

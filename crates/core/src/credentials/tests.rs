@@ -2,11 +2,11 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::keyring::secret::{Contents, DOCKER_CONFIG_JSON};
+use crate::keyring::secret::{Contents, Form};
 
 fn read(config: &Value) -> Credentials {
     let text = config.to_string();
-    Credentials::read(DOCKER_CONFIG_JSON.0, |_| Some(text.as_bytes())).unwrap()
+    Credentials::read(Form::DockerConfigJson.type_(), |_| Some(text.as_bytes())).unwrap()
 }
 
 fn patterns(texts: &[&str]) -> Vec<RegistryPattern> {
@@ -77,7 +77,8 @@ fn user_and_password_pass_byte_for_byte() {
     }});
     let credentials = read(&config);
     let rendered = credentials.slice(&patterns(&["a.io", "b.io", "c.io", "d.io"])).render();
-    let again = Credentials::read(DOCKER_CONFIG_JSON.0, |_| Some(rendered.as_slice())).unwrap();
+    let again =
+        Credentials::read(Form::DockerConfigJson.type_(), |_| Some(rendered.as_slice())).unwrap();
     assert!(again.logins == credentials.logins);
     assert_eq!(&*credentials.logins[&RegistryKey::from("a.io")].password, b"p\xfe:q\n");
 }
@@ -115,7 +116,7 @@ fn nothing_secret_is_shown() {
         assert!(!shown.contains("hunter2"), "{shown}");
     }
     let broken = br#"{"auths": {"ghcr.io": {"auth": "hunter2"}}}"#;
-    let error = Credentials::read(DOCKER_CONFIG_JSON.0, |_| Some(broken)).unwrap_err();
+    let error = Credentials::read(Form::DockerConfigJson.type_(), |_| Some(broken)).unwrap_err();
     assert!(!format!("{error} {error:?}").contains("hunter2"));
 }
 
@@ -144,7 +145,7 @@ proptest! {
         let slice = credentials.slice(&patterns);
         let rendered = slice.render();
         let contents =
-            secret::read(DOCKER_CONFIG_JSON.0, |_| Some(rendered.as_slice())).unwrap();
+            secret::read(Form::DockerConfigJson.type_(), |_| Some(rendered.as_slice())).unwrap();
         let Contents::Entries(entries) = contents else { return Err(TestCaseError::fail("ignored")) };
         let of_slice = Keyring::new([("", entries.into_iter().map(|entry| entry.key))]);
         let whole = Keyring::new([("", credentials.keys().cloned())]);

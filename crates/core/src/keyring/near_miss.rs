@@ -7,11 +7,7 @@ use super::{
     key::RegistryKey,
     location::{Comparison, Host, Location, index_key, without_scheme},
 };
-use crate::image::ImageRef;
-
-/// Other hosts of Docker Hub, which people take for its registry.
-const DOCKER_HUB_HOSTS: [&[u8]; 4] =
-    [DOCKER_HUB_KEY, b"registry-1.docker.io", b"registry.hub.docker.com", b"hub.docker.com"];
+use crate::{docker_hub, image::ImageRef};
 
 /// The one thing that keeps a key from matching an image.
 ///
@@ -66,7 +62,7 @@ pub fn near_miss(key: &RegistryKey, image: &ImageRef<'_>) -> Option<NearMiss> {
         if index_key == DOCKER_HUB_KEY {
             return None;
         }
-        if image.registry() == "docker.io" && is_other_docker_hub(&index_key) {
+        if image.registry() == docker_hub::HOST && is_other_docker_hub(&index_key) {
             return Some(NearMiss::DockerHub);
         }
     }
@@ -137,11 +133,10 @@ fn mistyped(key: &str, name: &str) -> Option<NearMiss> {
 
 /// Whether an index key names a host of Docker Hub, in any case and with any port or path.
 fn is_other_docker_hub(index_key: &[u8]) -> bool {
-    let index_key = index_key.to_ascii_lowercase();
-    DOCKER_HUB_HOSTS.into_iter().any(|host| {
-        let rest = index_key.strip_prefix(host);
-        rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'/' | b':')))
-    })
+    let index_key = String::from_utf8_lossy(index_key).to_ascii_lowercase();
+    let host = index_key.split('/').next().unwrap_or_default();
+    // What names the host as images do has another fault, such as its port or path.
+    docker_hub::is_any(host) && host.split(':').next() != Some(docker_hub::HOST)
 }
 
 fn is_same_ipv6(key: &Location, image: &ImageRef<'_>, at: &Location) -> bool {

@@ -14,11 +14,13 @@ use super::key::RegistryKey;
 
 pub use super::go_json::{Kind, SyntaxError};
 
-/// The type of a Secret with a Docker configuration file, and the data key that it is read from.
-pub(crate) const DOCKER_CONFIG_JSON: (&str, &str) =
-    ("kubernetes.io/dockerconfigjson", ".dockerconfigjson");
-/// The same for the older form of that file, which has its entries at the top.
-const DOCKER_CFG: (&str, &str) = ("kubernetes.io/dockercfg", ".dockercfg");
+mod flaw;
+mod form;
+#[cfg(test)]
+mod tests;
+
+pub use flaw::{Flaw, Oddity, Part, flaws};
+pub use form::Form;
 
 /// What the kubelet finds in a Secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +43,8 @@ pub enum Ignored {
     NoData {
         /// The key of the Secret's type.
         data_key: &'static str,
+        /// Whether there is data under the key of the other type.
+        other: Option<&'static str>,
     },
     /// It is of this type, which is none of the two for pulling.
     Type(Box<str>),
@@ -60,6 +64,7 @@ pub struct Entry {
 pub struct Login {
     username: Vec<u8>,
     has_password: bool,
+    oddities: Vec<Oddity>,
 }
 
 /// Why a Secret cannot be read. With one such Secret, the kubelet fails every pull of the Pod.
@@ -112,6 +117,14 @@ pub enum SecretError {
         /// What stands there.
         found: Kind,
     },
+    /// The document is not plain UTF-8: it begins with a mark, of which Go's decoder knows none.
+    #[error(
+        "`{data_key}` begins with a byte order mark, which the kubelet does not read: save the file as UTF-8 without it"
+    )]
+    Mark {
+        /// The data key that was read.
+        data_key: &'static str,
+    },
     /// `auths` or `HttpHeaders` is no object.
     #[error("`{member}` must be an object, not {found}")]
     Member {
@@ -130,6 +143,9 @@ pub enum SecretError {
     },
 }
 
+/// The byte order marks of UTF-8 and UTF-16.
+const MARKS: [&[u8]; 3] = [b"\xef\xbb\xbf", b"\xfe\xff", b"\xff\xfe"];
+
 /// User and password of an entry, byte for byte as the kubelet would send them. Wiped from memory when dropped.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub(crate) struct Credential {
@@ -147,7 +163,7 @@ pub(crate) type Entries = BTreeMap<String, Credential>;
 /// [`SecretError`] where the kubelet cannot read the Secret and so pulls nothing at all.
 pub fn read<'d>(
     type_: &str,
-    data: impl FnOnce(&str) -> Option<&'d [u8]>,
+    data: impl Fn(&str) -> Option<&'d [u8]>,
 ) -> Result<Contents, SecretError> {
     let entries = match entries(type_, data)? {
         Ok(entries) => entries,
@@ -155,10 +171,7 @@ pub fn read<'d>(
     };
     let entries = entries.into_iter().map(|(key, credential)| Entry {
         key: key.into(),
-        login: Login {
-            username: credential.username.to_vec(),
-            has_password: !credential.password.is_empty(),
-        },
+        login: Login::of(&credential.username, &credential.password),
     });
     Ok(Contents::Entries(entries.collect()))
 }
@@ -166,26 +179,32 @@ pub fn read<'d>(
 /// As [`read`], with the passwords.
 pub(crate) fn entries<'d>(
     type_: &str,
-    data: impl FnOnce(&str) -> Option<&'d [u8]>,
+    data: impl Fn(&str) -> Option<&'d [u8]>,
 ) -> Result<Result<Entries, Ignored>, SecretError> {
-    let (data_key, read_entries): (_, fn(_, _) -> _) = if type_ == DOCKER_CONFIG_JSON.0 {
-        (DOCKER_CONFIG_JSON.1, read_config)
-    } else if type_ == DOCKER_CFG.0 {
-        (DOCKER_CFG.1, read_entries)
-    } else {
+    let Some(form) = Form::of_type(type_) else {
         return Ok(Err(Ignored::Type(type_.into())));
     };
+    let data_key = form.data_key();
     let text = match data(data_key) {
-        None => return Ok(Err(Ignored::NoData { data_key })),
+        None => {
+            let other = Some(form.other().data_key()).filter(|key| data(key).is_some());
+            return Ok(Err(Ignored::NoData { data_key, other }));
+        }
         Some([]) => return Ok(Err(Ignored::Empty { data_key })),
         Some(text) => text,
     };
 
+    if MARKS.iter().any(|mark| text.starts_with(mark)) {
+        return Err(SecretError::Mark { data_key });
+    }
     let document = Value::parse(text).map_err(|fault| SecretError::Syntax { data_key, fault })?;
     let members = document.members().map_err(|found| SecretError::Document { data_key, found })?;
     let mut entries = Entries::new();
     if let Some(members) = members {
-        read_entries(members, &mut entries)?;
+        match form {
+            Form::DockerConfigJson => read_config(members, &mut entries)?,
+            Form::DockerCfg => read_entries(members, &mut entries)?,
+        }
     }
     Ok(Ok(entries))
 }
@@ -278,6 +297,23 @@ const fn engine(padding: DecodePaddingMode) -> GeneralPurpose {
 // === impl Login ===
 
 impl Login {
+    fn of(username: &[u8], password: &[u8]) -> Self {
+        let oddities = Oddity::of(username, password);
+        Self { username: username.to_vec(), has_password: !password.is_empty(), oddities }
+    }
+
+    /// Whether there is neither user nor password, so that the registry is asked without a login.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.username.is_empty() && !self.has_password
+    }
+
+    /// What in user and password was most likely not meant.
+    #[must_use]
+    pub fn oddities(&self) -> &[Oddity] {
+        &self.oddities
+    }
+
     /// The user's name; empty where the entry has none. Bytes that are not UTF-8 become U+FFFD.
     #[must_use]
     pub fn username(&self) -> Cow<'_, str> {
@@ -307,79 +343,20 @@ impl fmt::Display for Ignored {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Empty { data_key } => write!(f, "its `{data_key}` is empty"),
-            Self::NoData { data_key } => {
+            Self::NoData { data_key, other: None } => {
                 write!(f, "it has no `{data_key}`, which is what the kubelet reads for its type")
             }
+            Self::NoData { data_key, other: Some(other) } => write!(
+                f,
+                "it has `{other}`, but for its type the kubelet reads `{data_key}`: data key and type belong together"
+            ),
             Self::Type(type_) => {
-                let (json, cfg) = (DOCKER_CONFIG_JSON.0, DOCKER_CFG.0);
+                let (json, cfg) = (Form::DockerConfigJson.type_(), Form::DockerCfg.type_());
                 write!(
                     f,
                     "it is of type `{type_:.64}`, and the kubelet reads only `{json}` and `{cfg}`"
                 )
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn read_json(text: &str) -> Result<Contents, SecretError> {
-        read(DOCKER_CONFIG_JSON.0, |_| Some(text.as_bytes()))
-    }
-
-    #[test]
-    fn nothing_secret_is_shown() {
-        let text = r#"{"auths": {"https://hunter2@quay.io": {"auth": "aHVudGVyMjpodW50ZXIy"}}}"#;
-        let contents = read_json(text).expect("readable");
-        assert!(!format!("{contents:?}").contains("hunter2"));
-
-        for (text, message) in [
-            (
-                r#"{"auths": {"https://hunter2@quay.io": {"auth": "hunter2!"}}}"#,
-                "`auth` of the entry `https://…@quay.io` is not base64: write the base64 of `user:password`",
-            ),
-            (
-                r#"{"auths": {"quay.io": {"password": ["hunter2"]}}}"#,
-                "`password` of the entry `quay.io` must be a string in quotes, not a list",
-            ),
-            (
-                r#"{"auths": {"quay.io": {"auth": "hunter2"}"#,
-                "`.dockerconfigjson` is not JSON: it ends too early, at byte 41",
-            ),
-        ] {
-            let err = read_json(text).expect_err("unreadable");
-            assert_eq!(err.to_string(), message);
-            assert!(!format!("{err:?}").contains("hunter2"));
-        }
-    }
-
-    #[test]
-    fn a_later_null_empties_auths_but_not_a_member() {
-        let keys = |text| match read_json(text).expect("readable") {
-            Contents::Entries(entries) => entries.len(),
-            Contents::Ignored(_) => 0,
-        };
-        assert_eq!(keys(r#"{"auths": {"a": {}}, "Auths": {"b": null}}"#), 2);
-        assert_eq!(keys(r#"{"auths": {"a": {}}, "Auths": null}"#), 0);
-
-        let entries = r#"{"a": {"username": "u", "Username": null}}"#;
-        let contents = read(DOCKER_CFG.0, |_| Some(entries.as_bytes())).expect("readable");
-        let Contents::Entries(entries) = contents else { panic!("{contents:?}") };
-        assert_eq!(entries[0].login.username(), "u");
-    }
-
-    #[test]
-    fn nesting_has_go_s_bound() {
-        let nested = |depth| format!("{{\"x\": {}{}}}", "[".repeat(depth), "]".repeat(depth));
-        assert!(read_json(&nested(9_999)).is_ok());
-        assert_eq!(
-            read_json(&nested(10_000)),
-            Err(SecretError::Syntax {
-                data_key: DOCKER_CONFIG_JSON.1,
-                fault: SyntaxError::Depth { at: 6 + 9_999 }
-            })
-        );
     }
 }

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use super::glob;
 use super::pattern_error::{PatternError, PatternProblem};
-use crate::image::grammar::scan_path;
+use crate::{docker_hub, image::grammar::scan_path};
 
 /// A registry, a registry and a path, or a glob of registries, as a rule names them:
 /// `host[:port][/path]`.
@@ -132,7 +132,7 @@ pub(super) fn canonical_host(host: &str) -> Cow<'_, str> {
     } else {
         Cow::Borrowed(host)
     };
-    if folded == "index.docker.io" { Cow::Borrowed("docker.io") } else { folded }
+    if docker_hub::is_named_by(&folded) { Cow::Borrowed(docker_hub::HOST) } else { folded }
 }
 
 /// Host and port apart. The port is `None` where there is no colon after the host.

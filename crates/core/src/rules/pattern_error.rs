@@ -1,5 +1,6 @@
 //! What is wrong with a registry pattern, and what to write instead.
 
+use crate::docker_hub::{HOST, OFFICIAL};
 use std::fmt;
 
 use super::name::Quoted;
@@ -154,8 +155,8 @@ impl PatternProblem {
                 Some(segments.join("/"))
             }
             Self::NoHost if text.contains('*') => None,
-            Self::NoHost if text.contains('/') => Some(format!("docker.io/{text}")),
-            Self::NoHost => Some(format!("docker.io/library/{text}")),
+            Self::NoHost if text.contains('/') => Some(format!("{HOST}/{text}")),
+            Self::NoHost => Some(format!("{HOST}/{OFFICIAL}{text}")),
             Self::PathWildcard => {
                 let plain: Vec<_> =
                     text.split('/').take_while(|part| !part.contains('*')).collect();

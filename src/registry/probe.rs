@@ -1,0 +1,285 @@
+//! Whether a registry opens an image for a login, asked as a node would: containerd's rules say where and how.
+
+use hyper::StatusCode;
+use serde::Deserialize;
+
+use super::{
+    challenge::Challenge,
+    client::{Answer, Http, NoAnswer, Origin, parse},
+    is_loopback,
+    login::{Login, secret_header},
+};
+use crate::core::{docker_hub, image::ImageRef};
+
+/// What came of asking for an image, as data: the words for it are the caller's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Probed {
+    /// What the registry said.
+    pub outcome: Outcome,
+    /// The token server that got the login, where that is another host than the registry.
+    pub token_server: Option<String>,
+}
+
+/// What a registry says of an image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// The registry opens it with the login.
+    Opened,
+    /// The registry opens it for anybody, so the login was not sent.
+    Public,
+    /// The registry knows the user, who may not pull this image.
+    Denied {
+        /// 401 or 403: registries differ.
+        status: u16,
+    },
+    /// The registry does not take the password.
+    Refused {
+        /// The registry's or the token server's.
+        status: u16,
+    },
+    /// There is no such image, or it is hidden.
+    Absent {
+        /// Whether the login was taken before.
+        with_login: bool,
+    },
+    /// Any other status.
+    Status {
+        /// As it was answered.
+        status: u16,
+    },
+    /// A redirection leads to another host, which asks for a login. Nothing was sent to it.
+    Redirected {
+        /// The other host.
+        host: String,
+    },
+    /// The registry asks for a login in a way that is neither Basic nor Bearer.
+    UnknownScheme,
+    /// The token server that the registry names gave no token.
+    NoToken(TokenServer),
+    /// The login has characters that HTTP cannot carry.
+    Unsendable,
+    /// There is no answer.
+    NoAnswer(NoAnswer),
+}
+
+/// Why a token server gave no token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TokenServer {
+    /// It is not on HTTPS, and not on the machine itself as the registry is. Nothing was sent to it.
+    Insecure,
+    /// The registry names it by something that is no URL. Nothing was sent to it.
+    NoUrl,
+    /// It redirects. The login does not follow.
+    Redirects,
+    /// It answers something else than a token.
+    NoToken,
+}
+
+/// What a token server answers. Some write the one, some the other.
+#[derive(Deserialize)]
+struct Token {
+    token: Option<String>,
+    access_token: Option<String>,
+}
+
+// === impl Outcome ===
+
+impl Outcome {
+    /// Whether a node can pull the image.
+    #[must_use]
+    pub fn is_good(&self) -> bool {
+        matches!(self, Self::Opened | Self::Public)
+    }
+
+    /// What the status says where the login was not sent.
+    fn without_login(status: StatusCode) -> Self {
+        match status.as_u16() {
+            200..300 => Self::Public,
+            404 => Self::Absent { with_login: false },
+            status => Self::Status { status },
+        }
+    }
+
+    /// What the status says of the login.
+    fn with_login(status: StatusCode, denied: bool) -> Self {
+        match status.as_u16() {
+            200..300 => Self::Opened,
+            404 => Self::Absent { with_login: true },
+            status @ 401 if !denied => Self::Refused { status },
+            status @ (401 | 403) => Self::Denied { status },
+            status => Self::Status { status },
+        }
+    }
+}
+
+impl From<Outcome> for Probed {
+    fn from(outcome: Outcome) -> Self {
+        Self { outcome, token_server: None }
+    }
+}
+
+/// Asks the registry of `image` for its manifest, over HTTPS; where a registry on this machine does not speak that, over
+/// HTTP, as containerd does.
+///
+/// The login goes to the registry itself and to the token server that the registry names, and nowhere else. What another
+/// host says, to which a redirection led, never decides where it goes.
+pub async fn probe(http: &Http, image: &ImageRef<'_>, login: &Login) -> Probed {
+    let mut probed = ask("https", http, image, login).await;
+    if matches!(probed, Err(NoAnswer::TlsUnknown)) && is_loopback(image.registry()) {
+        probed = ask("http", http, image, login).await;
+    }
+    probed.unwrap_or_else(|why| Outcome::NoAnswer(why).into())
+}
+
+async fn ask(
+    scheme: &str,
+    http: &Http,
+    image: &ImageRef<'_>,
+    login: &Login,
+) -> Result<Probed, NoAnswer> {
+    let host = docker_hub::pulled_from(image.registry());
+    let (repository, tag) =
+        (image.repository(), image.digest().or(image.tag()).unwrap_or("latest"));
+    let uri = format!("{scheme}://{host}/v2/{repository}/manifests/{tag}");
+    let registry = Origin::of(&parse(&uri)?);
+    let answer = http.head(&uri, None).await?;
+    if answer.status != StatusCode::UNAUTHORIZED {
+        return Ok(Outcome::without_login(answer.status).into());
+    }
+    if answer.origin != registry {
+        return Ok(Outcome::Redirected { host: answer.origin.to_string() }.into());
+    }
+    let Some(challenge) = Challenge::of(&answer.headers) else {
+        return Ok(Outcome::UnknownScheme.into());
+    };
+    let Some(basic) = login.basic() else { return Ok(Outcome::Unsendable.into()) };
+    let (authorization, token_server) = match challenge {
+        Challenge::Basic => (basic, None),
+        Challenge::Bearer { realm, service, scope, .. } => {
+            let server = match token_server(&realm, &registry) {
+                Ok(server) => server,
+                Err(why) => return Ok(Outcome::NoToken(why).into()),
+            };
+            let elsewhere = (server.host() != registry.host()).then(|| server.to_string());
+            let scope = scope.unwrap_or_else(|| format!("repository:{repository}:pull"));
+            let answer =
+                http.get(&token_uri(&realm, service.as_deref(), &scope), Some(&basic)).await?;
+            match token(&answer) {
+                Ok(token) => (token, elsewhere),
+                Err(outcome) => return Ok(Probed { outcome, token_server: elsewhere }),
+            }
+        }
+    };
+    let answer = http.head(&uri, Some(&authorization)).await?;
+    if answer.origin != registry && answer.status == StatusCode::UNAUTHORIZED {
+        let outcome = Outcome::Redirected { host: answer.origin.to_string() };
+        return Ok(Probed { outcome, token_server });
+    }
+    // With a token that does not reach so far, some say 401 and some 403.
+    let denied = matches!(
+        Challenge::of(&answer.headers),
+        Some(Challenge::Bearer { error: Some(error), .. }) if error == "insufficient_scope"
+    );
+    Ok(Probed { outcome: Outcome::with_login(answer.status, denied), token_server })
+}
+
+/// The token server that a registry names. It may be another host, as Docker Hub's is: a node sends the login there, too.
+/// But it is on HTTPS; only a registry on this machine that speaks HTTP itself may have one on this machine that does.
+fn token_server(realm: &str, registry: &Origin) -> Result<Origin, TokenServer> {
+    let server = parse(realm).map_err(|_| TokenServer::NoUrl)?;
+    let server = Origin::of(&server);
+    let both_here =
+        !registry.is_https() && is_loopback(registry.host()) && is_loopback(server.host());
+    if server.is_https() || both_here { Ok(server) } else { Err(TokenServer::Insecure) }
+}
+
+/// The header with the token in an answer of a token server.
+fn token(answer: &Answer) -> Result<hyper::header::HeaderValue, Outcome> {
+    if answer.status.is_redirection() {
+        return Err(Outcome::NoToken(TokenServer::Redirects));
+    }
+    if answer.status != StatusCode::OK {
+        return Err(match Outcome::with_login(answer.status, false) {
+            // Nothing was asked of the registry yet.
+            Outcome::Opened | Outcome::Absent { .. } => Outcome::NoToken(TokenServer::NoToken),
+            outcome => outcome,
+        });
+    }
+    let token = serde_json::from_slice(&answer.body).ok();
+    let token = token.and_then(|Token { token, access_token }| token.or(access_token));
+    let header = token.and_then(|token| secret_header(&format!("Bearer {token}")));
+    header.ok_or(Outcome::NoToken(TokenServer::NoToken))
+}
+
+/// The address to ask for a token.
+fn token_uri(realm: &str, service: Option<&str>, scope: &str) -> String {
+    let service = service.map(|service| ("service", service));
+    // What stands behind a `#` is never sent, so nothing may be put there.
+    let mut uri = realm.split('#').next().unwrap_or(realm).to_owned();
+    for (name, value) in service.into_iter().chain([("scope", scope)]) {
+        uri.push(if uri.contains('?') { '&' } else { '?' });
+        uri.push_str(name);
+        uri.push('=');
+        uri.push_str(&escaped(value));
+    }
+    uri
+}
+
+const HEX: &[u8; 16] = b"0123456789ABCDEF";
+
+/// Percent-encoded, but for what RFC 3986 calls unreserved.
+fn escaped(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                escaped.push(char::from(byte));
+            }
+            other => {
+                let digit = |half: u8| char::from(HEX[usize::from(half)]);
+                escaped.extend(['%', digit(other >> 4), digit(other & 15)]);
+            }
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scope_is_escaped() {
+        let realm = "https://x/t";
+        assert_eq!(
+            token_uri(realm, Some("a b"), "repository:a/b:pull"),
+            "https://x/t?service=a%20b&scope=repository%3Aa%2Fb%3Apull"
+        );
+        assert_eq!(token_uri("https://x/t?a=1", None, "s"), "https://x/t?a=1&scope=s");
+        assert_eq!(token_uri("https://x/t#a", None, "s"), "https://x/t?scope=s");
+    }
+
+    #[test]
+    fn a_login_goes_to_token_servers_on_https() {
+        let origin = |uri: &str| Origin::of(&parse(uri).unwrap());
+        for (realm, registry, taken) in [
+            ("https://auth.docker.io/token", "https://registry-1.docker.io", Ok(())),
+            ("HTTPS://auth.example.com", "https://registry.example.com", Ok(())),
+            ("https://auth.example.com", "http://localhost:5000", Ok(())),
+            ("http://127.0.0.1:5001/token", "http://localhost:5000", Ok(())),
+            (
+                "http://registry.example.com/token",
+                "https://registry.example.com",
+                Err(TokenServer::Insecure),
+            ),
+            ("http://auth.example.com", "http://localhost:5000", Err(TokenServer::Insecure)),
+            ("http://127.0.0.1.nip.io", "http://localhost:5000", Err(TokenServer::Insecure)),
+            ("http://localhost:1", "https://registry.example.com", Err(TokenServer::Insecure)),
+            ("https://a.io@b.io/", "https://a.io", Err(TokenServer::NoUrl)),
+            ("//a.io/token", "https://a.io", Err(TokenServer::NoUrl)),
+            ("token", "https://a.io", Err(TokenServer::NoUrl)),
+        ] {
+            assert_eq!(token_server(realm, &origin(registry)).map(|_| ()), taken, "{realm}");
+        }
+    }
+}
