@@ -8,6 +8,7 @@ use std::{
     io::{self, BufRead, Write},
 };
 
+mod accounts;
 pub mod check;
 mod config;
 mod constraints;
@@ -22,6 +23,7 @@ mod scan;
 pub mod secret;
 pub mod shell;
 
+pub use accounts::AccountSource;
 pub use config::{ConfigError, load_mapping};
 pub use printable::PrintableLines;
 

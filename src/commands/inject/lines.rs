@@ -59,35 +59,73 @@ impl<'t> Lines<'t> {
         start
     }
 
-    /// The place behind the colon that follows a key that ends at `end`.
-    pub(super) fn colon(self, end: usize) -> Option<usize> {
-        let rest = self.behind(end).trim_start_matches([' ', '\t']);
-        rest.starts_with(':').then(|| self.0.len() - rest.len() + 1)
+    /// The start of a key in a mapping: the `?` before `at`, where there is one, or `at` itself.
+    pub(super) fn key_start(self, at: usize) -> usize {
+        let before = self.before(at).trim_end_matches([' ', '\t']);
+        if before.len() < at && before.ends_with('?') { before.len() - 1 } else { at }
     }
 
-    /// The last dash before `at` on its line, with nothing but space between.
+    /// The dash of the entry of a list that starts at `at`: what may stand between are space, lines that are blank or
+    /// comments, an anchor and a tag.
     pub(super) fn dash(self, at: usize) -> Option<usize> {
-        let before = self.prefix(at).trim_end_matches([' ', '\t']);
-        before.ends_with('-').then(|| self.line_start(at) + before.len() - 1)
+        let mut line_start = self.line_start(at);
+        let mut line = self.0.get(line_start..at)?;
+        loop {
+            let before = without_properties(line);
+            if before.ends_with('-') {
+                return Some(line_start + before.len() - 1);
+            }
+            if !before.is_empty() {
+                return None;
+            }
+            let above = line_start.checked_sub(1)?;
+            line_start = self.line_start(above);
+            line = without_comment(self.0.get(line_start..above)?);
+        }
+    }
+
+    /// What stands behind `at` on its line, and where the next line starts, if there is one.
+    pub(super) fn rest(self, at: usize) -> (&'t str, Option<usize>) {
+        let rest = self.behind(at);
+        match rest.find('\n') {
+            Some(length) => (rest.get(..length).unwrap_or_default().trim(), Some(at + length + 1)),
+            None => (rest.trim(), None),
+        }
     }
 
     /// Where and what to insert so that `lines` follow the line of `at`, behind which only a comment may stand.
     pub(super) fn insert_behind(self, at: usize, lines: &[String]) -> Option<(usize, String)> {
         let line_break = self.line_break(at);
-        let rest = self.behind(at);
-        let (rest, line_end) = match rest.find('\n') {
-            Some(length) => (rest.get(..length)?, Some(at + length + 1)),
-            None => (rest, None),
-        };
-        let rest = rest.trim();
+        let (rest, next_line) = self.rest(at);
         if !rest.is_empty() && !rest.starts_with('#') {
             return None;
         }
-        let each = |line: &String| match line_end {
+        let each = |line: &String| match next_line {
             Some(_) => [line, line_break].concat(),
             None => [line_break, line].concat(),
         };
-        Some((line_end.unwrap_or(self.0.len()), lines.iter().map(each).collect()))
+        Some((next_line.unwrap_or(self.0.len()), lines.iter().map(each).collect()))
+    }
+}
+
+/// A line up to a comment, and without the space before it. Of a line that holds no more than dashes, anchors and tags.
+fn without_comment(line: &str) -> &str {
+    let comment = line.match_indices('#').map(|(at, _)| at);
+    let mut comment = comment
+        .filter(|at| line.get(..*at).is_some_and(|it| it.is_empty() || it.ends_with([' ', '\t'])));
+    comment.next().map_or(line, |at| line.get(..at).unwrap_or_default()).trim_end()
+}
+
+/// What stands before the anchor and the tag at the end of a line.
+fn without_properties(line: &str) -> &str {
+    let mut line = line.trim_end();
+    loop {
+        let start = line.rfind([' ', '\t']).map_or(0, |space| space + 1);
+        let Some((before, last)) = line.split_at_checked(start) else { return line };
+        if !last.starts_with(['&', '!']) {
+            return line;
+        }
+        line = before.trim_end();
     }
 }
 
@@ -103,9 +141,18 @@ mod tests {
         assert_eq!(lines.indent(key + 4), None);
         assert_eq!(lines.line_break(key), "\r\n");
         assert_eq!(lines.above_comments(key), lines.0.find("  # x").unwrap());
-        assert_eq!(lines.colon(key + 2), Some(key + 3));
         let entry = lines.0.len() - 1;
         assert_eq!((lines.dash(entry), lines.line_break(entry)), (Some(entry - 3), "\r\n"));
+        assert_eq!((lines.key_start(entry), Lines("{ ?  a").key_start(5)), (entry, 2));
+        for text in [
+            "a:\n  -\n    ",
+            "a:\n  - &x !!map ",
+            "a:\n  - &x # c\n\n    # d\n    !t ",
+            "- # a - b\n\t",
+        ] {
+            assert_eq!(Lines(text).dash(text.len()), text.find('-'), "{text}");
+        }
+        assert_eq!(Lines("a: b\n ").dash(6), None);
         let new = ["n".to_owned()];
         assert_eq!(lines.insert_behind(key + 5, &new), Some((entry - 5, "n\r\n".to_owned())));
         assert_eq!(lines.insert_behind(key, &new), None);

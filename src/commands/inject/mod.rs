@@ -3,16 +3,14 @@
 //! The decision is that of [`decide`](crate::core::decide::decide), and so is the patch. What is added here is only
 //! where in a document the Pods are, and how a patch gets into a text that people keep.
 
-mod diff;
 mod edit;
 mod lines;
 mod output;
 mod patch;
 mod render;
-mod tree;
+mod strict;
 
 use std::{
-    borrow::Cow,
     io::{self, Write},
     path::PathBuf,
 };
@@ -22,13 +20,15 @@ use serde_json::Value;
 use self::{
     edit::Refused,
     output::Writer,
-    patch::{Change, Findings, Lens},
+    patch::{Findings, Planner},
 };
 use super::{
-    Exit, Failure, Streams, load_mapping,
-    manifests::{Document, ManifestError, Source, TemplatePath},
+    AccountSource, Exit, Failure, Streams,
+    accounts::Accounts,
+    load_mapping,
+    manifests::{Document, Input, Places, Source, TemplatePath},
 };
-use crate::core::decide::Knowledge;
+use crate::{cluster::ClusterOptions, core::decide::Knowledge};
 
 pub use self::{edit::EditError, output::Output};
 
@@ -37,16 +37,20 @@ pub use self::{edit::EditError, output::Output};
 pub struct Options {
     /// The mapping.
     pub config: PathBuf,
-    /// The manifests, in this order.
+    /// The manifests, in this order. A folder stands for the manifests in it, a pattern for the files it matches.
     pub sources: Vec<Source>,
     /// What to write.
     pub output: Output,
-    /// Whether a change is a finding.
+    /// Whether a change, an object whose Pods are not found, and a path that leads nowhere are findings.
     pub check: bool,
-    /// The namespace of every object, whatever it says itself.
+    /// The namespace of the objects that name none; `default` where it is not given.
     pub namespace: Option<String>,
     /// Where the objects of custom kinds keep their Pod templates.
     pub paths: Vec<TemplatePath>,
+    /// Where `ServiceAccounts` are, besides those among the manifests.
+    pub service_accounts: Vec<AccountSource>,
+    /// The cluster, where one of these is it.
+    pub cluster: ClusterOptions,
 }
 
 /// A document that cannot be changed as it should.
@@ -58,75 +62,126 @@ pub struct InjectError {
     source: EditError,
 }
 
-/// What was seen, for the last line.
+/// What was seen, for the last lines.
 #[derive(Debug, Default)]
 struct Tally {
     templates: usize,
     changed: usize,
+    /// Objects of which it is not known where they have their Pods.
+    unknown: usize,
+    /// Paths that led nowhere.
+    unmet: Vec<String>,
 }
 
 /// Runs the command.
+///
+/// Manifests are read twice, since a `ServiceAccount` may stand behind the Pods that use it. Nothing is written before
+/// all of them are read.
 ///
 /// # Errors
 ///
 /// [`Failure`] where the mapping, a manifest or an option is wrong, or the output cannot be written.
 pub fn run(options: &Options, streams: &mut Streams<'_>) -> Result<Exit, Failure> {
-    if Source::share_stdin(&options.sources) {
+    let Options { output, namespace, paths, .. } = options;
+    let accounts = options.service_accounts.iter().filter_map(AccountSource::manifests);
+    if Source::share_stdin(options.sources.iter().chain(accounts)) {
         return Err(Failure::usage(
-            "`-f -` stands there twice, but standard input can be read only once",
+            "`-` stands there twice, but standard input can be read only once",
         ));
     }
     let known = Knowledge { mapping: load_mapping(&options.config)?, own_namespace: None };
-    let lens =
-        Lens { known: &known, namespace: options.namespace.as_deref(), paths: &options.paths };
-    let mut writer = Writer::new(streams.stdout);
-    let mut tally = Tally::default();
-    for source in &options.sources {
-        writer.begin(source)?;
-        for document in source.open(streams.stdin)? {
-            let document = document?;
-            let error = |problem| ManifestError::new(source, problem);
-            let value = document.value().map_err(error)?;
-            let findings = lens.look(&document, &value).map_err(error)?;
-            let place = format!("{source}: line {}", document.content_line());
-            for warning in &findings.warnings {
-                writeln!(streams.stderr, "warning: {place}: {warning}")?;
-            }
-            tally.add(&findings);
-            write(options.output, &mut writer, (&document, value), &findings.changes, &place)?;
-        }
+    let mut accounts = Accounts::new(
+        &options.service_accounts,
+        &options.cluster,
+        namespace.as_deref(),
+        streams.stdin,
+    )?;
+    let sources = Source::expand(&options.sources)?.into_iter();
+    let mut inputs =
+        sources.map(|source| Input::new(source, streams.stdin)).collect::<Result<Vec<_>, _>>()?;
+    if let Some(input) = inputs.iter().find(|it| *output == Output::InPlace && !it.is_file()) {
+        return Err(Failure::usage(format!(
+            "--in-place needs files that can be replaced, and {} is none",
+            input.source()
+        )));
     }
-    writer.finish()?;
-    tally.tell(options.output, streams.stderr)?;
-    Ok(if options.check && tally.changed > 0 { Exit::Findings } else { Exit::Fine })
+    accounts.scan(&mut inputs)?;
+    let mut planner = Planner {
+        known: &known,
+        namespace: namespace.as_deref(),
+        paths,
+        met: vec![false; paths.len()],
+        accounts,
+        warned: Vec::new(),
+    };
+    let mut writer = Writer::new(*output);
+    let mut tally = Tally::default();
+    for mut input in inputs {
+        let source = input.source().clone();
+        for document in input.documents()? {
+            let document = document?;
+            let (value, findings) = planner.plan(&source, &document)?;
+            tally.add(&findings);
+            report(*output, &mut writer, &source, &findings, streams.stderr)?;
+            write(*output, &mut writer, &source, (&document, value), &findings)?;
+        }
+        writer.end(&source)?;
+    }
+    let unmet = paths.iter().zip(planner.met).filter(|(_, met)| !met);
+    tally.unmet = unmet.map(|(path, _)| path.to_string()).collect();
+    writer.finish(streams.stdout)?;
+    tally.report(*output, streams.stderr)?;
+    Ok(if options.check && tally.has_findings() { Exit::Findings } else { Exit::Fine })
 }
 
-/// Writes one document and what becomes of it.
+/// Says what was found out about a document.
+fn report(
+    output: Output,
+    writer: &mut Writer,
+    source: &Source,
+    Findings { changes, unknown, warnings, .. }: &Findings,
+    stderr: &mut dyn Write,
+) -> io::Result<()> {
+    for (line, warning) in warnings {
+        writeln!(stderr, "warning: {source}: line {line}: {warning}")?;
+    }
+    if output != Output::Findings {
+        for (line, text) in unknown {
+            writeln!(stderr, "warning: {source}: line {line}: {text}")?;
+        }
+        return Ok(());
+    }
+    for change in changes {
+        let (line, object, secrets) = (change.line, &change.object, change.secrets.join(", "));
+        writer.finding(&format!("{source}: line {line}: {object} lacks {secrets}"))?;
+    }
+    for (line, text) in unknown {
+        writer.finding(&format!("{source}: line {line}: {text}"))?;
+    }
+    Ok(())
+}
+
+/// Takes one document and what becomes of it.
 fn write(
     output: Output,
-    writer: &mut Writer<'_>,
+    writer: &mut Writer,
+    source: &Source,
     (document, value): (&Document, Value),
-    changes: &[Change],
-    place: &str,
+    Findings { changes, .. }: &Findings,
 ) -> Result<(), Failure> {
-    let refused = |Refused { object, error }| {
-        Failure::trouble(InjectError { place: place.to_owned(), object, source: error })
+    let refused = |Refused { object, at, error }| {
+        let place = format!("{source}: line {}", Places::new(document).line_at(&at));
+        Failure::trouble(InjectError { place, object, source: error })
     };
     match output {
-        Output::Findings => {
-            changes.iter().try_for_each(|change| writer.finding(place, change))?;
-        }
+        Output::Findings => {}
         Output::Json => writer.json(edit::patched(value, changes).map_err(refused)?)?,
-        Output::Diff | Output::Yaml => {
-            let text = match changes {
-                [] => Cow::Borrowed(document.text()),
-                _ => Cow::Owned(edit::edited(document.text(), value, changes).map_err(refused)?),
-            };
-            if output == Output::Diff {
-                writer.diff(document, &text)?;
-            } else {
-                writer.manifest(&text)?;
-            }
+        Output::Diff | Output::InPlace | Output::Yaml if changes.is_empty() => {
+            writer.text(document, document.text())?;
+        }
+        Output::Diff | Output::InPlace | Output::Yaml => {
+            let text = edit::edited(document.text(), value, changes).map_err(refused)?;
+            writer.text(document, &text)?;
         }
     }
     Ok(())
@@ -138,11 +193,22 @@ impl Tally {
     fn add(&mut self, findings: &Findings) {
         self.templates += findings.templates;
         self.changed += findings.changes.len();
+        self.unknown += findings.unknown.len();
     }
 
-    /// Says what was seen, so that nobody takes silence for success.
-    fn tell(&self, output: Output, stderr: &mut dyn Write) -> io::Result<()> {
-        let Self { templates, changed } = self;
+    fn has_findings(&self) -> bool {
+        self.changed + self.unknown + self.unmet.len() > 0
+    }
+
+    /// Says what was seen, so that silence is not taken for success.
+    fn report(&self, output: Output, stderr: &mut dyn Write) -> io::Result<()> {
+        let Self { templates, changed, unmet, .. } = self;
+        for path in unmet {
+            writeln!(
+                stderr,
+                "warning: --path {path} leads to no Pod template: it must lead to an object with a `spec`"
+            )?;
+        }
         if *templates == 0 {
             return writeln!(
                 stderr,
@@ -152,7 +218,9 @@ impl Tally {
         let what = format!("{changed} of {templates} Pods and Pod templates");
         match output {
             Output::Diff | Output::Findings => writeln!(stderr, "{what} lack Secrets"),
-            Output::Json | Output::Yaml => writeln!(stderr, "added Secrets to {what}"),
+            Output::InPlace | Output::Json | Output::Yaml => {
+                writeln!(stderr, "added Secrets to {what}")
+            }
         }
     }
 }

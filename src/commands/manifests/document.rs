@@ -1,9 +1,15 @@
 //! One document of a stream: its text, and the value that the text stands for.
 
-use serde_json::Value;
-use serde_saphyr::{Error, Location};
+use std::rc::Rc;
 
-use super::Problem;
+use json_patch::jsonptr::Pointer;
+use serde_json::Value;
+use serde_saphyr::{DuplicateKeyPolicy, Error, Location, Options};
+
+use super::{
+    Problem,
+    tree::{self, Node},
+};
 
 /// The most nodes that aliases may stand for: enough to name things once, too few for a bomb.
 const ALIASED_MAX: usize = 1_000_000;
@@ -53,15 +59,71 @@ impl Document {
     ///
     /// [`Problem::Yaml`], with line and column.
     pub fn value(&self) -> Result<Value, Problem> {
-        read(&self.text).map_err(|error| {
-            let place = error.location().unwrap_or(Location::UNKNOWN);
-            let number = |number| usize::try_from(number).unwrap_or(usize::MAX);
-            Problem::Yaml {
-                line: self.line + number(place.line().saturating_sub(1)),
-                column: number(place.column().max(1)),
-                fault: fault(&error, &self.text),
+        self.value_and_repeated_keys().map(|(value, _)| value)
+    }
+
+    /// What the document stands for, and the lines of the stream with keys that stand in their mapping a second time. Of
+    /// these the last one counts, as it does to kubectl.
+    ///
+    /// # Errors
+    ///
+    /// [`Problem::Yaml`], with line and column.
+    pub fn value_and_repeated_keys(&self) -> Result<(Value, Vec<usize>), Problem> {
+        let once = options(DuplicateKeyPolicy::Error);
+        if let Ok(value) = serde_saphyr::from_str_with_options(&self.text, once) {
+            return Ok((value, Vec::new()));
+        }
+        match read(&self.text) {
+            Ok(value) => Ok((value, Places::new(self).repeated_keys())),
+            Err(error) => {
+                let place = error.location().unwrap_or(Location::UNKNOWN);
+                let number = |number| usize::try_from(number).unwrap_or(usize::MAX);
+                let line = number(place.line().saturating_sub(1));
+                Err(Problem::Yaml {
+                    line: self.line + line,
+                    column: number(place.column().max(1)),
+                    fault: fault(&error, self.text.lines().nth(line).unwrap_or_default()),
+                })
             }
-        })
+        }
+    }
+}
+
+/// Where the values of a document stand.
+pub(in crate::commands) struct Places<'d> {
+    document: &'d Document,
+    root: Option<Rc<Node>>,
+    /// The places behind the line breaks of the text.
+    line_starts: Vec<usize>,
+}
+
+// === impl Places ===
+
+impl<'d> Places<'d> {
+    /// The places of a document that has a value.
+    pub(in crate::commands) fn new(document: &'d Document) -> Self {
+        let breaks = document.text.match_indices('\n');
+        let line_starts = breaks.map(|(at, _)| at + 1).collect();
+        Self { document, root: tree::parse(&document.text).ok().flatten(), line_starts }
+    }
+
+    /// The line of the stream in which the value at `pointer` stands, or else the last one that is there on the way to
+    /// it. That of the root is [`Document::content_line`].
+    pub(in crate::commands) fn line_at(&self, pointer: &Pointer) -> usize {
+        match &self.root {
+            Some(root) if !pointer.is_root() => self.line(root.nearest(pointer)),
+            _ => self.document.content_line(),
+        }
+    }
+
+    fn repeated_keys(&self) -> Vec<usize> {
+        let keys = self.root.as_ref().map(|root| root.repeated_keys());
+        keys.into_iter().flatten().map(|key| self.line(key)).collect()
+    }
+
+    fn line(&self, node: &Node) -> usize {
+        let above = self.line_starts.partition_point(|start| *start <= node.span.start);
+        self.document.line + above
     }
 }
 
@@ -77,7 +139,11 @@ impl std::fmt::Debug for Document {
 
 /// Reads the text of one document the way `kubectl` does, where YAML 1.1 and 1.2 differ.
 pub(in crate::commands) fn read(text: &str) -> Result<Value, Error> {
-    let options = serde_saphyr::options! {
+    serde_saphyr::from_str_with_options(text, options(DuplicateKeyPolicy::LastWins))
+}
+
+fn options(duplicate_keys: DuplicateKeyPolicy) -> Options {
+    serde_saphyr::options! {
         alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: ALIASED_MAX },
         // A List may be as large as memory allows: what bounds it is the text, which is there already.
         budget: serde_saphyr::budget! {
@@ -92,20 +158,17 @@ pub(in crate::commands) fn read(text: &str) -> Result<Value, Error> {
             max_recorded_anchor_events: usize::MAX,
             max_total_scalar_bytes: usize::MAX,
         },
+        duplicate_keys: duplicate_keys,
         emit_comments: false,
         legacy_octal_numbers: true,
         with_snippet: false,
-    };
-    serde_saphyr::from_str_with_options(text, options)
+    }
 }
 
-/// What is wrong, without text of the document other than a key's name.
-fn fault(error: &Error, text: &str) -> String {
+/// What is wrong in `line`, without text of the document other than a key's name.
+fn fault(error: &Error, line: &str) -> String {
     match error {
-        Error::WithSnippet { error, .. } | Error::AliasError { error, .. } => fault(error, text),
-        Error::DuplicateMappingKey { .. } => {
-            "this key stands here a second time: keep one of the two".to_owned()
-        }
+        Error::WithSnippet { error, .. } | Error::AliasError { error, .. } => fault(error, line),
         Error::UnknownAnchor { .. } => {
             "an alias without its anchor: write text that begins with `*` in quotes".to_owned()
         }
@@ -118,7 +181,7 @@ fn fault(error: &Error, text: &str) -> String {
         Error::MultipleDocuments { .. } => {
             "a second document begins here: write a line with `---` before it".to_owned()
         }
-        _ if text.contains("{{") => {
+        _ if line.contains("{{") => {
             "not valid YAML, and it has `{{` in it: render the template first, as in `helm template …`"
                 .to_owned()
         }
@@ -203,6 +266,7 @@ mod tests {
             value("a: &x {b: 1}\nc: {<<: *x, d: 2}"),
             json!({"a": {"b": 1}, "c": {"b": 1, "d": 2}})
         );
+        assert_eq!(value("a: 1\nb: {c: 1, c: 2}\na: 3\n"), json!({"a": 3, "b": {"c": 2}}));
         assert_eq!(value("1: a\ntrue: b"), json!({"1": "a", "true": "b"}));
     }
 
@@ -214,8 +278,8 @@ mod tests {
                 "line 10, column 4: not valid YAML, while scanning a plain scalar, found a tab: indent with spaces",
             ),
             (
-                "a: 1\na: 2\n",
-                "line 11, column 1: this key stands here a second time: keep one of the two",
+                "s: '{{ $x }}'\na:\n\tb: 1\n",
+                "line 12, column 2: not valid YAML, tabs disallowed within this context (block indentation): indent with spaces",
             ),
             (
                 "a: *hunter2\n",
@@ -244,6 +308,20 @@ mod tests {
         ] {
             assert_eq!(refused(text), message);
         }
+    }
+
+    #[test]
+    fn repeated_keys_and_values_have_their_lines() {
+        let repeated =
+            |text: &str| Document::new(text.to_owned(), 10).value_and_repeated_keys().unwrap().1;
+        let text = "# c\na: {b: 1,\n  b: 2}\na: 3\nb: {<<: {c: 1}, <<: {d: 2}}\n";
+        assert_eq!(repeated(text), [12, 13]);
+        assert_eq!(repeated("a: {b: 1}\nb: 2"), [0; 0]);
+        let text = "# c\na:\n- b\n- c: &x\n    d: 1\ne: *x\n";
+        let document = Document::new(text.to_owned(), 10);
+        let line = |pointer| Places::new(&document).line_at(Pointer::from_static(pointer));
+        let lines = ["", "/a/1", "/a/1/c/d", "/e/d", "/e", "/a/0/none"].map(line);
+        assert_eq!(lines, [11, 13, 14, 14, 15, 12]);
     }
 
     #[test]

@@ -7,11 +7,15 @@ use super::{
     json_end::{JsonEnd, State},
 };
 
+/// The byte order mark, in UTF-8.
+const MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// The documents of a stream, one after the other, each with every byte that belongs to it.
 ///
 /// A document ends before a line that begins with `---`, behind a line that begins with `...`, and behind the last
 /// bracket of a JSON document. In YAML these markers cannot be part of any text (YAML 1.2.2, `c-forbidden`), so no
-/// parser is needed to find them. Joined, the documents are the stream again.
+/// parser is needed to find them. Joined, the documents are the stream again, but for byte order marks: kubectl takes one
+/// at the start of any document, and only that of the stream is kept.
 #[derive(Debug)]
 pub struct Documents<R> {
     source: Source,
@@ -73,16 +77,25 @@ impl<R: BufRead> Documents<R> {
         let first_line = if bytes.is_empty() { self.lines + 1 } else { self.lines };
         let mut content = Content::default();
         let mut is_last = content.step(&bytes) == Step::Last;
+        let mut starts = is_start(&bytes);
         while !is_last {
             let start = bytes.len();
             if self.read_line(&mut bytes)? == 0 {
                 break;
             }
+            if starts && self.lines > 1 && bytes.get(start..).is_some_and(|it| it.starts_with(MARK))
+            {
+                bytes.drain(start..start + MARK.len());
+            }
+            starts = is_start(bytes.get(start..).unwrap_or_default());
             match content.step(bytes.get(start..).unwrap_or_default()) {
                 Step::Continue => {}
                 Step::Last => is_last = true,
                 Step::Next => {
                     self.next = bytes.split_off(start);
+                    if self.next.starts_with(MARK) {
+                        self.next.drain(..MARK.len());
+                    }
                     break;
                 }
             }
@@ -126,7 +139,7 @@ impl<R: BufRead> Iterator for Documents<R> {
 
 impl Content {
     fn step(&mut self, line: &[u8]) -> Step {
-        let line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
+        let line = line.strip_prefix(MARK).unwrap_or(line);
         if is_marker(line, b"---") {
             match self {
                 Self::Json(_) | Self::Yaml => return Step::Next,
@@ -167,6 +180,12 @@ impl Content {
     }
 }
 
+/// Whether a document can begin behind this line: it is `---`, or there is none.
+fn is_start(line: &[u8]) -> bool {
+    let line = line.strip_prefix(MARK).unwrap_or(line).trim_ascii_end();
+    line.is_empty() || line == b"---"
+}
+
 fn is_marker(line: &[u8], marker: &[u8]) -> bool {
     line.strip_prefix(marker).is_some_and(|rest| rest.first().is_none_or(u8::is_ascii_whitespace))
 }
@@ -190,7 +209,9 @@ mod tests {
         let documents = Documents::new(Source::Stdin, text.as_bytes());
         let documents: Vec<_> =
             documents.map(Result::unwrap).map(|it| (it.line(), it.text().to_owned())).collect();
-        assert_eq!(documents.iter().map(|(_, text)| text.as_str()).collect::<String>(), text);
+        let joined = documents.iter().map(|(_, text)| text.as_str()).collect::<String>();
+        let without = |text: &str| text.replace('\u{feff}', "");
+        assert_eq!(without(&joined), without(text));
         documents
     }
 
@@ -209,6 +230,10 @@ mod tests {
         assert_eq!(texts("a: 1\n...\n\n# b\nb: 2\n"), ["a: 1\n...\n", "\n# b\nb: 2\n"]);
         assert_eq!(texts("# head\n\n---\na: 1\n"), ["# head\n\n---\na: 1\n"]);
         assert_eq!(texts("---\n---\n"), ["---\n", "---\n"]);
+        assert_eq!(
+            texts("\u{feff}a: 1\n---\n\u{feff}b: 2\n\u{feff}---\r\n\u{feff}c: '\u{feff}'\n{}\n"),
+            ["\u{feff}a: 1\n", "---\nb: 2\n", "---\r\nc: '\u{feff}'\n{}\n"]
+        );
         assert_eq!(
             texts("%YAML 1.2\n---\na: 1\n...\n%YAML 1.2\n---\nb: 2\n"),
             ["%YAML 1.2\n---\na: 1\n...\n", "%YAML 1.2\n---\nb: 2\n"]

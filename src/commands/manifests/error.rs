@@ -9,7 +9,7 @@ use crate::commands::printable::Printable;
 #[derive(Debug)]
 pub struct ManifestError {
     source: Source,
-    problem: Problem,
+    problem: Box<Problem>,
 }
 
 /// What is wrong with a manifest. Lines and columns count from 1, in the whole file.
@@ -20,6 +20,8 @@ pub struct ManifestError {
 pub enum Problem {
     /// The source is a folder.
     Folder,
+    /// A folder holds no manifest, or a pattern matches none.
+    NoManifests,
     /// A document is no Kubernetes object.
     NoObject {
         /// Where the document begins.
@@ -76,13 +78,19 @@ impl ManifestError {
     /// The error of a problem in `source`.
     #[must_use]
     pub fn new(source: &Source, problem: Problem) -> Self {
-        Self { source: source.clone(), problem }
+        Self { source: source.clone(), problem: Box::new(problem) }
     }
 
     /// What is wrong.
     #[must_use]
     pub fn problem(&self) -> &Problem {
         &self.problem
+    }
+
+    /// What is wrong, without where.
+    #[must_use]
+    pub fn into_problem(self) -> Problem {
+        *self.problem
     }
 }
 
@@ -91,11 +99,12 @@ impl std::error::Error for ManifestError {}
 impl fmt::Display for ManifestError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { source, problem } = self;
-        match problem {
+        match &**problem {
             Problem::Read(error) => write!(f, "cannot read {source}: {error}"),
             Problem::Folder => {
                 write!(f, "cannot read {source}: it is a folder, name the files in it")
             }
+            Problem::NoManifests => write!(f, "cannot read {source}: {problem}"),
             _ => write!(f, "{source}: {problem}"),
         }
     }
@@ -113,6 +122,9 @@ impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Folder => f.write_str("it is a folder"),
+            Self::NoManifests => {
+                f.write_str("no file there ends with .yaml, .yml or .json, or none matches")
+            }
             Self::NoObject { line, found } => write!(
                 f,
                 "line {line}: a Kubernetes object with `apiVersion` and `kind` belongs here, not {found}: \

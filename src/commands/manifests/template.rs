@@ -4,6 +4,7 @@ use std::{collections::HashSet, fmt, str::FromStr};
 
 use json_patch::jsonptr::{Pointer, PointerBuf, Token};
 use serde_json::Value;
+use serde_path_to_error::{Path, Segment};
 
 use super::Object;
 use crate::core::{describe, pod::Pod};
@@ -38,7 +39,7 @@ pub struct PodTemplate<'v> {
 
 /// Where the objects of a custom kind keep their Pod template: `/spec/template`, or `Rollout=/spec/template`.
 ///
-/// The place is a JSON Pointer (RFC 6901), in which `*` stands for every entry of a list.
+/// The place is a JSON Pointer (RFC 6901), in which `*` stands for every entry of a list and every member of an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TemplatePath {
     kind: Option<Box<str>>,
@@ -58,30 +59,45 @@ pub struct TemplatePathError;
 #[error("{field}: {fault}")]
 pub struct PodError {
     field: String,
+    pointer: PointerBuf,
     fault: String,
 }
 
 /// The Pods and Pod templates of an object: those of Kubernetes' own kinds, or else those that `paths` lead to.
 #[must_use]
 pub fn pod_templates<'v>(object: &Object<'v>, paths: &[TemplatePath]) -> Vec<PodTemplate<'v>> {
-    let own = KINDS
-        .iter()
-        .find(|(group, kind, _)| *group == object.group() && *kind == object.kind())
-        .map(|(_, _, pointer)| *pointer);
     let mut found = Vec::new();
-    if let Some(pointer) = own {
-        resolve(object, Pointer::from_static(pointer), &mut found);
+    if let Some(pointer) = own(object) {
+        resolve(object, pointer, &mut found);
         return found;
     }
-    for path in paths {
-        if path.kind.as_deref().is_none_or(|kind| kind == object.kind()) {
-            resolve(object, &path.pointer, &mut found);
-        }
+    for path in paths.iter().filter(|path| path.is_for(object)) {
+        resolve(object, &path.pointer, &mut found);
     }
     // Two paths may lead to one place.
     let mut seen = HashSet::new();
     found.retain(|template: &PodTemplate<'_>| seen.insert(template.pointer.clone()));
     found
+}
+
+/// A path within a value, as far as it is known.
+fn pointer(path: &Path) -> PointerBuf {
+    let mut pointer = PointerBuf::new();
+    for segment in path {
+        match segment {
+            Segment::Seq { index } => pointer.push_back(Token::from(*index)),
+            Segment::Map { key } => pointer.push_back(Token::new(key.clone())),
+            Segment::Enum { .. } | Segment::Unknown => break,
+        }
+    }
+    pointer
+}
+
+/// Where Kubernetes' own kinds have their Pods; none for any other kind.
+fn own(object: &Object<'_>) -> Option<&'static Pointer> {
+    let own =
+        KINDS.iter().find(|(group, kind, _)| *group == object.group() && *kind == object.kind());
+    own.map(|(_, _, pointer)| Pointer::from_static(pointer))
 }
 
 /// Appends the objects that `path` leads to, from within `object`.
@@ -108,6 +124,9 @@ fn step<'v>(at: &PointerBuf, value: &'v Value, token: &Token<'_>) -> Vec<(Pointe
         Value::Array(entries) if name == "*" => {
             entries.iter().enumerate().map(|(at, entry)| (below(at.into()), entry)).collect()
         }
+        Value::Object(members) if name == "*" && !members.contains_key("*") => {
+            members.iter().map(|(name, member)| (below(Token::new(name)), member)).collect()
+        }
         Value::Array(entries) => {
             let entry = name.parse().ok().and_then(|at: usize| entries.get(at));
             entry.map(|entry| (below(token.clone()), entry)).into_iter().collect()
@@ -131,6 +150,7 @@ impl<'v> PodTemplate<'v> {
     pub fn pod(&self) -> Result<Pod<'v>, PodError> {
         serde_path_to_error::deserialize(self.value).map_err(|error| PodError {
             field: error.path().to_string(),
+            pointer: pointer(error.path()),
             fault: describe(error.inner()),
         })
     }
@@ -139,6 +159,12 @@ impl<'v> PodTemplate<'v> {
 // === impl PodError ===
 
 impl PodError {
+    /// Where the field stands in the Pod.
+    #[must_use]
+    pub fn pointer(&self) -> &Pointer {
+        &self.pointer
+    }
+
     /// What to write, where it is one of the usual slips; begins with a colon, or is empty.
     #[must_use]
     pub fn hint(&self) -> &'static str {
@@ -152,6 +178,22 @@ impl PodError {
 }
 
 // === impl TemplatePath ===
+
+impl TemplatePath {
+    /// Whether it leads to a Pod template in this object, which has a `spec`.
+    #[must_use]
+    pub fn meets(&self, object: &Object<'_>) -> bool {
+        let mut found = Vec::new();
+        if own(object).is_none() && self.is_for(object) {
+            resolve(object, &self.pointer, &mut found);
+        }
+        found.iter().any(|template| template.value.get("spec").is_some_and(Value::is_object))
+    }
+
+    fn is_for(&self, object: &Object<'_>) -> bool {
+        self.kind.as_deref().is_none_or(|kind| kind == object.kind())
+    }
+}
 
 impl FromStr for TemplatePath {
     type Err = TemplatePathError;
@@ -227,6 +269,18 @@ mod tests {
         );
         assert_eq!(pointers(&rollout, &["/spec/tasks/2/t", "/spec/none"]), ["/spec/tasks/2/t"]);
         assert_eq!(pointers(&rollout, &["/kind"]), [""; 0]);
+        let replicas = json!({"kind": "PyTorchJob", "spec": {"r": {"Master": {"t": {"spec": {}}}, "Wo/rker": {"t": {}}}}});
+        assert_eq!(
+            pointers(&replicas, &["/spec/r/*/t"]),
+            ["/spec/r/Master/t", "/spec/r/Wo~1rker/t"]
+        );
+        let star = json!({"kind": "Odd", "spec": {"*": {"t": {}}, "a": {"t": {}}}});
+        assert_eq!(pointers(&star, &["/spec/*/t"]), ["/spec/*/t"]);
+        let objects = objects(&replicas, 1).unwrap();
+        let meets = |path: &str| path.parse::<TemplatePath>().unwrap().meets(&objects[0]);
+        let met =
+            ["/spec/r/*/t", "/spec/r/Worker/t", "PyTorchjob=/spec/r/*/t", "/spec/r/*"].map(meets);
+        assert_eq!(met, [true, false, false, false]);
     }
 
     #[test]
