@@ -9,9 +9,11 @@ use axum::{
     Router,
     body::Body,
     extract::State,
-    http::{HeaderValue, Response, StatusCode, Uri, header},
+    http::{HeaderMap, HeaderValue, Response, StatusCode, Uri, header},
     routing::get,
 };
+
+use super::exposition::text_format;
 
 /// A process that tells of itself on the plain port.
 pub trait Report: Send + Sync + 'static {
@@ -59,12 +61,22 @@ async fn readyz<R: Report>(State(process): State<Arc<R>>, uri: Uri) -> Response<
     text(status, "text/plain; charset=utf-8", body)
 }
 
-async fn metrics<R: Report>(State(process): State<Arc<R>>) -> Response<Body> {
+/// OpenMetrics for callers that accept it, as Prometheus does; for others the older text format.
+async fn metrics<R: Report>(State(process): State<Arc<R>>, headers: HeaderMap) -> Response<Body> {
     const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
     match process.metrics() {
-        Ok(body) => text(StatusCode::OK, OPENMETRICS, body),
+        Ok(body) if accepts_openmetrics(&headers) => text(StatusCode::OK, OPENMETRICS, body),
+        Ok(body) => text(StatusCode::OK, TEXT, text_format(&body)),
         Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, "text/plain", error.to_string()),
     }
+}
+
+fn accepts_openmetrics(headers: &HeaderMap) -> bool {
+    let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    accepted
+        .flat_map(|value| value.split(','))
+        .any(|media| media.trim().starts_with("application/openmetrics-text"))
 }
 
 fn is_verbose(pair: &str) -> bool {
@@ -90,4 +102,25 @@ fn text(status: StatusCode, content_type: &'static str, body: String) -> Respons
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn openmetrics_is_for_those_who_accept_it() {
+        let prometheus = "application/openmetrics-text;version=1.0.0;q=0.8,text/plain;q=0.5,*/*";
+        for (accept, expected) in [
+            (Some(prometheus), true),
+            (Some("text/plain;version=0.0.4, application/openmetrics-text"), true),
+            (Some("text/plain"), false),
+            (Some("*/*"), false),
+            (None, false),
+        ] {
+            let values = accept.map(|accept| (header::ACCEPT, HeaderValue::from_static(accept)));
+            let headers: HeaderMap = values.into_iter().collect();
+            assert_eq!(accepts_openmetrics(&headers), expected, "{accept:?}");
+        }
+    }
 }
