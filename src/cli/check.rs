@@ -1,8 +1,9 @@
 //! `pullcred check`
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, ValueEnum};
+use k8s_openapi::jiff::SignedDuration;
 
 use crate::{
     cluster::ClusterOptions,
@@ -16,6 +17,9 @@ use crate::{
 at the labels of namespaces, and at the Pods and Secrets of those that have opted in.
 Secrets are read by name, and no login is ever shown. What may not be read is a note.
 
+With --wait it first waits until a mapping that has just changed is in force. --print-rights writes what
+a user or a CronJob of its own needs for --live: Secrets are named one by one.
+
 JSON is one object a line: {\"severity\", \"check\", \"where\", \"message\"}.
 Exit code: 0 no error and no warning (notes are neither), 1 findings or no cluster, 2 usage or mapping.
 
@@ -26,16 +30,43 @@ Examples:
     pullcred check --config pullcred.yaml -o json
   Is all well with pullcred in this cluster?
     pullcred check --live
+  After a change of the mapping, before Pods are created that need it:
+    helm upgrade … && pullcred check --live --wait
+  Does the mapping in the chart's values say what is meant?
+    pullcred check --config values.yaml
   Would a new mapping do for the namespace shop?
     pullcred check --live -n shop --config pullcred.yaml"
 )]
 pub struct CheckArgs {
-    /// The mapping of registries to Secrets [default with --live: that of the webhook's Pods]
+    /// The mapping of registries to Secrets, or values of the chart [default with --live: that of the webhook's Pods]
     #[arg(long, env = "PULLCRED_CONFIG", value_name = "FILE", required_unless_present = "live")]
     pub config: Option<PathBuf>,
     /// Look at a cluster, too
     #[arg(long)]
     pub live: bool,
+    /// First wait until the webhook's Pods are ready and decide by the mapping in their ConfigMap, so long at the most
+    #[arg(
+        long,
+        value_name = "DURATION",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "5m",
+        value_parser = duration,
+        requires = "live"
+    )]
+    pub wait: Option<Duration>,
+    /// Write the rights that --live needs for this mapping, as manifests, and look at nothing
+    #[arg(long, conflicts_with = "live", requires = "config")]
+    pub print_rights: bool,
+    /// The namespace that pullcred is installed in
+    #[arg(
+        long,
+        value_name = "NAMESPACE",
+        value_parser = super::namespace,
+        default_value = "pullcred",
+        requires = "print_rights"
+    )]
+    pub installed_in: String,
     /// The one namespace whose Pods and Secrets to look at [default: all]
     #[arg(short, long, value_name = "NAMESPACE", value_parser = super::namespace, requires = "live")]
     pub namespace: Option<String>,
@@ -63,23 +94,42 @@ pub enum CheckOutput {
     Json,
 }
 
+/// Reads a time such as `90s`, `5m` or `1h`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let parsed = text.parse::<SignedDuration>().ok().and_then(|it| Duration::try_from(it).ok());
+    parsed.ok_or_else(|| "write a time such as 90s, 5m or 1h".to_owned())
+}
+
 // === impl CheckArgs ===
 
 impl CheckArgs {
     /// What the command needs to know.
     #[must_use]
     pub fn into_options(self) -> Options {
-        let Self { config, live, namespace, webhook_config, context, kubeconfig, output } = self;
+        let Self {
+            config,
+            live,
+            wait,
+            print_rights,
+            installed_in,
+            namespace,
+            webhook_config,
+            context,
+            kubeconfig,
+            output,
+        } = self;
         let output = match output {
             CheckOutput::Json => Output::Json,
             CheckOutput::Table => Output::Table,
         };
         let checked = match config {
             // Clap lets it be missing with --live only.
+            Some(config) if print_rights => Checked::Rights(config, installed_in),
             Some(config) if !live => Checked::Mapping(config),
             config => {
                 let cluster = ClusterOptions { context, kubeconfig };
-                Checked::Live(Live { cluster, namespace, registration: webhook_config }, config)
+                let live = Live { cluster, namespace, registration: webhook_config, wait };
+                Checked::Live(live, config)
             }
         };
         Options { checked, output }

@@ -11,7 +11,10 @@ use kube::{
     Api, Client, Resource,
     api::{DeleteParams, GetParams, ListParams, Patch, PatchParams},
     client::Body,
-    core::{NamespaceResourceScope, ObjectList, Request as Requests, Status, request},
+    core::{
+        ApiResource, DynamicObject, NamespaceResourceScope, ObjectList, Request as Requests,
+        Status, request,
+    },
 };
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::time::{sleep, timeout};
@@ -248,6 +251,16 @@ impl Collection {
             url: K::url_path(&(), namespace),
             kind: K::kind(&()).into_owned(),
             namespace: namespace.map(ToOwned::to_owned),
+        }
+    }
+
+    /// All objects of a kind that the API server may not know, such as one of a newer Kubernetes.
+    #[must_use]
+    pub fn of_resource(resource: &ApiResource) -> Self {
+        Self {
+            url: DynamicObject::url_path(resource, None),
+            kind: resource.kind.clone(),
+            namespace: None,
         }
     }
 

@@ -13,6 +13,8 @@ use serde_json::Value;
 use super::manifests::SecretManifest;
 use crate::cluster::{Cluster, Collection, Pages};
 
+/// Where `kubectl apply` without `--server-side` keeps a copy of what it applied.
+pub(super) const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 /// How many Secrets are asked for at a time.
 const AT_ONCE: usize = 8;
 /// How long nothing is said of the progress.
@@ -44,6 +46,8 @@ pub(super) struct Asked {
     pub(super) name: String,
     /// It, none where there is none, or why that is not known.
     pub(super) found: Result<Option<SecretManifest>, String>,
+    /// Whether an annotation of it repeats its logins.
+    pub(super) is_in_annotation: bool,
 }
 
 /// Says how far a long scan is.
@@ -83,12 +87,21 @@ pub(super) async fn secrets(cluster: &Cluster, names: Vec<(String, String)>) -> 
     let secret = async |(namespace, name): (String, String)| {
         let from = Collection::of::<Secret>(Some(&namespace));
         let found = cluster.get::<Secret>(&from, &name).await;
+        let is_in_annotation =
+            found.as_ref().is_ok_and(|it| it.as_ref().is_some_and(repeats_logins));
         let found = found
             .map_err(|error| error.reason())
             .map(|secret| secret.map(|it| SecretManifest::from_api(&namespace, &name, it)));
-        Asked { namespace, name, found }
+        Asked { namespace, name, found, is_in_annotation }
     };
     stream::iter(names).map(secret).buffer_unordered(AT_ONCE).collect().await
+}
+
+/// Whether `kubectl apply` left the data of a Secret in an annotation, where nothing that hides `data` looks.
+fn repeats_logins(secret: &Secret) -> bool {
+    let applied = secret.metadata.annotations.as_ref().and_then(|it| it.get(LAST_APPLIED));
+    let applied = applied.and_then(|it| serde_json::from_str::<Value>(it).ok());
+    applied.is_some_and(|it| ["data", "stringData"].iter().any(|field| !it[*field].is_null()))
 }
 
 // === impl Progress ===

@@ -6,6 +6,7 @@ mod finding;
 mod live;
 mod mapping;
 mod name;
+mod rights;
 
 use std::path::PathBuf;
 
@@ -30,6 +31,8 @@ pub enum Checked {
     Live(Live, Option<PathBuf>),
     /// A mapping alone.
     Mapping(PathBuf),
+    /// Nothing: the rights to check a cluster by this mapping are written, with pullcred in this namespace.
+    Rights(PathBuf, String),
 }
 
 /// How findings are written.
@@ -55,6 +58,9 @@ pub fn run(options: &Options, streams: &mut Streams<'_>) -> Result<Exit, Failure
             report.sort();
         }
         Checked::Mapping(config) => mapping::check(&load_mapping(config)?, &mut report),
+        Checked::Rights(config, namespace) => {
+            return rights::write(&load_mapping(config)?, namespace, streams);
+        }
     }
     match options.output {
         Output::Json => report.write_json(streams.stdout)?,

@@ -7,6 +7,8 @@ use serde::{Serialize, Serializer};
 /// What was checked: a name for programs, which stays the same from release to release.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Check {
+    /// A login that an annotation of its Secret repeats.
+    AppliedLogin,
     /// The registration's `caBundle`.
     CaBundle,
     /// What the webhook's Pods serve with.
@@ -25,8 +27,12 @@ pub enum Check {
     IncompleteLogin,
     /// The label of a namespace.
     Label,
+    /// Namespaces that opted in before a policy asked who may.
+    LabelledBefore,
     /// The mapping as a whole.
     Mapping,
+    /// A mapping that the webhook's Pods do not decide by yet.
+    MappingNotInForce,
     /// The registration's further conditions.
     MatchConditions,
     /// A Secret that is not there.
@@ -41,18 +47,26 @@ pub enum Check {
     NotOptedIn,
     /// What could not be looked at.
     NotSeen,
+    /// That no Pod was there to judge.
+    NothingChecked,
     /// The registration's selector of Pods.
     ObjectSelector,
     /// The path that the API server posts to.
     Path,
     /// Pods that run without a Secret that they would get now.
     PodWithoutSecret,
+    /// A policy in place of the webhook.
+    Policy,
     /// Whether there is a registration.
     Registration,
     /// Whether the API server asks again after other webhooks.
     Reinvocation,
+    /// Replicas of pullcred that are not ready.
+    Replicas,
     /// The version of reviews.
     ReviewVersions,
+    /// Rules for namespaces that did not opt in.
+    RuleNowhere,
     /// The requests that the API server asks about.
     Rules,
     /// The type of a Secret, and whether there is anything in it.
@@ -81,7 +95,8 @@ pub enum Check {
 
 impl Check {
     /// Every check, in the order of their names.
-    pub const ALL: [Self; 34] = [
+    pub const ALL: [Self; 41] = [
+        Self::AppliedLogin,
         Self::CaBundle,
         Self::Certificate,
         Self::DockerHub,
@@ -91,7 +106,9 @@ impl Check {
         Self::FailurePolicy,
         Self::IncompleteLogin,
         Self::Label,
+        Self::LabelledBefore,
         Self::Mapping,
+        Self::MappingNotInForce,
         Self::MatchConditions,
         Self::MissingSecret,
         Self::NamespaceSelector,
@@ -99,12 +116,16 @@ impl Check {
         Self::NodeItself,
         Self::NotOptedIn,
         Self::NotSeen,
+        Self::NothingChecked,
         Self::ObjectSelector,
         Self::Path,
         Self::PodWithoutSecret,
+        Self::Policy,
         Self::Registration,
         Self::Reinvocation,
+        Self::Replicas,
         Self::ReviewVersions,
+        Self::RuleNowhere,
         Self::Rules,
         Self::SecretType,
         Self::Service,
@@ -122,6 +143,7 @@ impl Check {
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::AppliedLogin => "applied-login",
             Self::CaBundle => "ca-bundle",
             Self::Certificate => "certificate",
             Self::DockerHub => "docker-hub",
@@ -131,7 +153,9 @@ impl Check {
             Self::FailurePolicy => "failure-policy",
             Self::IncompleteLogin => "incomplete-login",
             Self::Label => "label",
+            Self::LabelledBefore => "labelled-before",
             Self::Mapping => "mapping",
+            Self::MappingNotInForce => "mapping-not-in-force",
             Self::MatchConditions => "match-conditions",
             Self::MissingSecret => "missing-secret",
             Self::NamespaceSelector => "namespace-selector",
@@ -139,12 +163,16 @@ impl Check {
             Self::NodeItself => "node-itself",
             Self::NotOptedIn => "not-opted-in",
             Self::NotSeen => "not-seen",
+            Self::NothingChecked => "nothing-checked",
             Self::ObjectSelector => "object-selector",
             Self::Path => "path",
             Self::PodWithoutSecret => "pod-without-secret",
+            Self::Policy => "policy",
             Self::Registration => "registration",
             Self::Reinvocation => "reinvocation",
+            Self::Replicas => "replicas",
             Self::ReviewVersions => "review-versions",
+            Self::RuleNowhere => "rule-nowhere",
             Self::Rules => "rules",
             Self::SecretType => "secret-type",
             Self::Service => "service",

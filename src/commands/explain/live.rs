@@ -115,7 +115,7 @@ impl Known {
             names.map(|name| (subject.namespace.clone(), name.clone()))
         });
         let wanted = names.filter(|name| self.asked.insert(name.clone())).collect::<Vec<_>>();
-        for Asked { namespace, name, found } in secrets(&self.cluster, wanted).await {
+        for Asked { namespace, name, found, .. } in secrets(&self.cluster, wanted).await {
             match found {
                 Ok(Some(secret)) => self.stock.add(secret),
                 // Not there, which is what the stock says of whatever it has not.

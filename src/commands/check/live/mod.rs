@@ -5,35 +5,45 @@
 //! | [`registration`] | the MutatingWebhookConfiguration, field by field |
 //! | [`certificates`], [`handshake`] | what the API server trusts, and what is served |
 //! | [`serving`] | the Service and the Pods behind it |
-//! | [`mounted`] | which mapping they run with |
+//! | [`replicas`] | Pods of pullcred that are not ready |
+//! | [`mounted`], [`in_force`], `wait` | which mapping they are given, and which one they decide by |
+//! | [`forward`] | a port of a Pod, through the API server |
+//! | [`policy`] | a policy in place of the webhook, and one on the label |
+//! | [`reach`] | whether there is anything to judge |
 //! | [`namespaces`], [`pods`], [`secrets`] | who has opted in, who needs what, and whether it would work |
 //!
 //! Each of them turns what was read into findings. What may not be read is a note, and nothing else stops for it.
 
 mod certificates;
+mod forward;
 mod handshake;
+mod in_force;
 mod mounted;
 mod namespaces;
 mod pods;
+mod policy;
+mod reach;
 mod registration;
+mod replicas;
 mod secrets;
 mod serving;
+mod wait;
 
-use std::{collections::BTreeMap, io::Write};
+use std::{collections::BTreeMap, io::Write, time::Duration};
 
 use k8s_openapi::api::{
     admissionregistration::v1::{MutatingWebhook, MutatingWebhookConfiguration},
-    core::v1::{ConfigMap, Pod},
+    core::v1::Pod,
 };
 use serde_json::Value;
 
 use self::{
     certificates::Bundle,
-    mounted::{Source, file_of},
+    in_force::Given,
     namespaces::Standing,
     pods::Usage,
     registration::WEBHOOK,
-    secrets::Shelf,
+    secrets::{Shelf, Spare},
     serving::Serving,
 };
 use super::{Check, finding::Report};
@@ -56,6 +66,8 @@ pub struct Live {
     pub namespace: Option<String>,
     /// The one registration; without one, those that have pullcred's webhook.
     pub registration: Option<String>,
+    /// How long to wait until every webhook Pod decides by the mapping that it is given; without one, not at all.
+    pub wait: Option<Duration>,
 }
 
 /// Looks at a cluster, by `mapping` or by that of the webhook's Pods.
@@ -68,11 +80,12 @@ pub(super) fn check(
     block_on(async {
         let cluster = live.cluster.connect().await?.patient();
         let doctor = Doctor { live, cluster };
-        let installed = doctor.registrations(report).await?;
-        let mapping = match mapping {
-            Some(mapping) => Some(mapping),
-            None => doctor.mapping(&installed, report).await,
-        };
+        if let Some(limit) = live.wait {
+            doctor.wait(limit, stderr).await?;
+        }
+        let installed = doctor.registrations(mapping.is_some(), report).await?;
+        let given = doctor.given(&installed, mapping.is_none(), report).await;
+        let mapping = mapping.or(given);
         if let Some(mapping) = &mapping {
             super::mapping::check(mapping, report);
         }
@@ -96,6 +109,8 @@ struct Installed {
     /// That of the Service.
     namespace: Option<String>,
     pods: Vec<Pod>,
+    /// Whether a policy injects, and no webhook.
+    by_policy: bool,
 }
 
 // === impl Doctor ===
@@ -103,7 +118,11 @@ struct Installed {
 impl Doctor<'_> {
     /// Looks at the registrations, and at what they point to. This is the first that is asked of the API server, so where
     /// it does not answer at all, there is nothing to report.
-    async fn registrations(&self, report: &mut Report) -> Result<Installed, Failure> {
+    async fn registrations(
+        &self,
+        has_mapping: bool,
+        report: &mut Report,
+    ) -> Result<Installed, Failure> {
         let mut installed = Installed::default();
         let found = match self.configurations().await {
             Ok(found) => found,
@@ -114,6 +133,9 @@ impl Doctor<'_> {
             Err(error) => return Err(error.into()),
         };
         let now = certificates::now();
+        for configuration in found.iter().filter(|it| !ours(it, self.live).is_empty()) {
+            registration::judge_whole(configuration, self.live.registration.is_some(), report);
+        }
         for (name, webhook) in found.iter().flat_map(|found| ours(found, self.live)) {
             registration::judge(name, webhook, report);
             let text = webhook.client_config.ca_bundle.as_ref().map_or(&[][..], |it| &it.0);
@@ -125,7 +147,9 @@ impl Doctor<'_> {
                 installed.namespace.or_else(|| service.map(|it| it.namespace.clone()));
             installed.webhooks.push(webhook.clone());
         }
-        if installed.webhooks.is_empty() {
+        installed.by_policy = installed.webhooks.is_empty()
+            && policy::in_place_of_a_webhook(&self.cluster, has_mapping, report).await;
+        if installed.webhooks.is_empty() && !installed.by_policy {
             let (place, message) = match &self.live.registration {
                 Some(name) => (
                     registration::place(name),
@@ -154,51 +178,29 @@ impl Doctor<'_> {
         }
     }
 
-    /// The mapping that the webhook's Pods run with; none where that is not known.
-    async fn mapping(&self, installed: &Installed, report: &mut Report) -> Option<Mapping> {
-        let found = installed.pods.iter().find_map(|pod| {
-            let file = file_of(pod, "--config", "PULLCRED_CONFIG")?;
-            match file.source {
-                Source::ConfigMap(name) => {
-                    Some((pod.metadata.namespace.as_deref()?, name, file.key))
-                }
-                Source::Secret(_) => None,
-            }
-        });
-        let Some((namespace, name, key)) = found else {
-            let why = "no Pod of the webhook tells which one it has. Without it neither Secrets nor Pods are judged: \
-                       write --config FILE";
-            report.not_seen("mapping", why);
-            return None;
-        };
-        let place = format!("configmap {namespace}/{name}");
-        let maps = Collection::of::<ConfigMap>(Some(namespace));
-        let map = match self.cluster.get::<ConfigMap>(&maps, &name).await {
-            Ok(Some(map)) => map,
-            Ok(None) => {
-                report.not_seen(place, "there is no such ConfigMap. Write --config FILE");
-                return None;
-            }
-            Err(error) => {
-                report.not_seen(place, &format!("{}. Write --config FILE", error.reason()));
+    /// The mapping that the webhook's Pods are given; none where that is not known. Says whether it is in force, and, where
+    /// it is `needed` and not known, why.
+    async fn given(
+        &self,
+        installed: &Installed,
+        needed: bool,
+        report: &mut Report,
+    ) -> Option<Mapping> {
+        let given = match Given::read(&self.cluster, &installed.pods).await {
+            Ok(given) => given,
+            Err(not_given) => {
+                not_given.report(needed && !installed.by_policy, report);
                 return None;
             }
         };
-        let Some(text) = map.data.unwrap_or_default().remove(&key) else {
-            report.error(
-                Check::Mapping,
-                place,
-                format!("it has no key {key}, which the webhook reads"),
-            );
-            return None;
-        };
-        match mapping::parse(&text) {
-            Ok(mapping) => Some(mapping),
+        match mapping::parse(&given.text) {
+            Ok(mapping) => {
+                let in_force = given.in_force(&self.cluster, &installed.pods).await;
+                in_force.judge(&given.place(), report);
+                Some(mapping)
+            }
             Err(error) => {
-                let message = format!(
-                    "the webhook does not take it, and goes on with the last good one: {error:#}"
-                );
-                report.error(Check::Mapping, place, message);
+                given.refused(&error, report);
                 None
             }
         }
@@ -224,18 +226,25 @@ impl Doctor<'_> {
         if let Some(name) = only.filter(|_| labels.is_empty()) {
             return Err(Failure::trouble(format!("there is no namespace {name}")));
         }
-        let judged = labels.iter().map(|(name, labels)| {
-            (name.as_str(), namespaces::judge(name, labels, webhooks, known, report))
+        policy::on_the_label(&self.cluster, &labels, report).await;
+        let judged = labels.iter().filter(|(_, it)| !it.is_of_the_test()).map(|(name, it)| {
+            (name.as_str(), namespaces::judge(name, &it.labels, webhooks, known, report))
         });
         let standings: BTreeMap<&str, Standing> = judged.collect();
         // Without a mapping no Pod needs anything.
         if known.mapping.rules().is_empty() && known.mapping.always().is_empty() {
             return Ok(());
         }
+        let covered: Vec<&str> = standings
+            .iter()
+            .filter(|(_, standing)| **standing == Standing::Covered)
+            .map(|(name, _)| *name)
+            .collect();
+        reach::judge(&covered, only, &known.mapping, report);
         let Some(usage) = self.pods(&standings, known, report, stderr).await? else {
             return Ok(());
         };
-        self.secrets(&standings, &usage, known, report, stderr).await?;
+        self.secrets(&covered, &usage, known, report, stderr).await?;
         let may_opt_in = |name: &str| standings.get(name) == Some(&Standing::NotOptedIn);
         usage.report(may_opt_in, report);
         Ok(())
@@ -279,7 +288,7 @@ impl Doctor<'_> {
     /// Reads the Secrets of each namespace, by their names.
     async fn secrets(
         &self,
-        standings: &BTreeMap<&str, Standing>,
+        covered: &[&str],
         usage: &Usage,
         known: &Knowledge,
         report: &mut Report,
@@ -287,14 +296,15 @@ impl Doctor<'_> {
     ) -> Result<(), Failure> {
         let none = BTreeMap::new();
         let mut progress = Progress::of("Secrets");
-        let covered = standings.iter().filter(|(_, standing)| **standing == Standing::Covered);
-        for (namespace, _) in covered {
+        let mut spare = Spare::default();
+        for namespace in covered {
             let needs = usage.needs.get(*namespace).unwrap_or(&none);
             let secrets = Shelf::new(namespace, &known.mapping, needs);
             let found = scan::secrets(&self.cluster, secrets.names()).await;
             progress.add(found.len(), stderr)?;
-            secrets.judge(found, report);
+            secrets.judge(found, &mut spare, report);
         }
+        spare.report(report);
         Ok(())
     }
 }

@@ -2,7 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::{admissionregistration::v1::MutatingWebhook, core::v1::Namespace};
+use k8s_openapi::{
+    api::{admissionregistration::v1::MutatingWebhook, core::v1::Namespace},
+    apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry,
+    jiff::Timestamp,
+};
 use kube::core::{ObjectMeta, PartialObjectMeta};
 
 use super::{
@@ -11,6 +15,7 @@ use super::{
 };
 use crate::{
     cluster::{CallError, Cluster, Collection},
+    commands::paste::opt_in,
     core::{
         decide::{EXCLUDED_NAMESPACES, Knowledge},
         pod::{INJECT_LABEL, OPTED_IN},
@@ -28,14 +33,27 @@ pub(super) enum Standing {
     NotOptedIn,
 }
 
+/// The label of the chart's own test, whose namespace is not the users' to look after (Kubernetes' recommended labels).
+const OF_THE_TEST: (&str, &str) = ("app.kubernetes.io/component", "helm-test");
+/// The label of everything in the chart.
+const OF_THE_CHART: (&str, &str) = ("app.kubernetes.io/name", "pullcred");
+
+/// What a namespace says of itself.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Labelled {
+    pub(super) labels: BTreeMap<String, String>,
+    /// When the label that opts in was set, as far as that is known.
+    pub(super) labelled_at: Option<Timestamp>,
+}
+
 /// The labels of the namespace of this name, or of all. Empty where there is no namespace of that name.
 pub(super) async fn read(
     cluster: &Cluster,
     only: Option<&str>,
-) -> Result<BTreeMap<String, BTreeMap<String, String>>, CallError> {
+) -> Result<BTreeMap<String, Labelled>, CallError> {
     type Found = PartialObjectMeta<Namespace>;
     let namespaces = Collection::of::<Namespace>(None);
-    let labels = |metadata: ObjectMeta| Some((metadata.name?, metadata.labels.unwrap_or_default()));
+    let labels = |metadata: ObjectMeta| Some((metadata.name.clone()?, Labelled::from(metadata)));
     let found: Vec<Found> = match only {
         Some(name) => cluster.get_metadata(&namespaces, name).await?.into_iter().collect(),
         None => cluster.list_metadata(namespaces).all().await?,
@@ -83,7 +101,9 @@ pub(super) fn judge(
         Some(OPTED_IN) | None => {}
         Some(other) => {
             let message = format!(
-                "its label is {INJECT_LABEL}={other}, which means nothing: write {OPTED_IN}, or remove it"
+                "its label is {INJECT_LABEL}={other}, which means nothing: \
+                 {}, or remove the label",
+                opt_in(name)
             );
             report.warning(Check::Label, place, message);
         }
@@ -92,6 +112,29 @@ pub(super) fn judge(
         _ if asked => Standing::Covered,
         None => Standing::NotOptedIn,
         Some(_) => Standing::LeftOut,
+    }
+}
+
+// === impl Labelled ===
+
+impl Labelled {
+    /// Whether this is the namespace of the chart's own test.
+    pub(super) fn is_of_the_test(&self) -> bool {
+        let has = |(key, value): (&str, &str)| self.labels.get(key).is_some_and(|it| it == value);
+        has(OF_THE_TEST) && has(OF_THE_CHART)
+    }
+}
+
+impl From<ObjectMeta> for Labelled {
+    fn from(metadata: ObjectMeta) -> Self {
+        let owns_label = |entry: &&ManagedFieldsEntry| {
+            let fields = entry.fields_v1.as_ref().map(|it| &it.0);
+            let labels = fields.and_then(|it| it.get("f:metadata")?.get("f:labels"));
+            labels.is_some_and(|it| it.get(format!("f:{INJECT_LABEL}")).is_some())
+        };
+        let entries = metadata.managed_fields.iter().flatten().filter(owns_label);
+        let labelled_at = entries.filter_map(|entry| entry.time.as_ref()).map(|time| time.0).min();
+        Self { labels: metadata.labels.unwrap_or_default(), labelled_at }
     }
 }
 

@@ -5,8 +5,10 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::{
-    api::admissionregistration::v1::{MutatingWebhook, RuleWithOperations},
-    apimachinery::pkg::apis::meta::v1::LabelSelector,
+    api::admissionregistration::v1::{
+        MutatingWebhook, MutatingWebhookConfiguration, RuleWithOperations,
+    },
+    apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta},
 };
 use kube::core::{Expression, Selector, SelectorExt};
 
@@ -22,6 +24,9 @@ use crate::{
 
 /// The name of pullcred's webhook within a registration: the chart's, and that of the manifests.
 pub(super) const WEBHOOK: &str = "inject.pullcred.dev";
+
+/// Where Helm writes the namespace of a release.
+const RELEASE_NAMESPACE: &str = "meta.helm.sh/release-namespace";
 
 /// Longer than this a Pod should wait for nobody, in seconds: the API server's own default.
 const PATIENCE: i32 = 10;
@@ -53,6 +58,48 @@ pub(super) fn judge(name: &str, webhook: &MutatingWebhook, report: &mut Report) 
     }
 }
 
+/// Judges what a webhook configuration has beside pullcred's webhook, and where it sends what it asks about. `named` is
+/// one that was asked for by name, which may be somebody's own making.
+pub(super) fn judge_whole(
+    configuration: &MutatingWebhookConfiguration,
+    named: bool,
+    report: &mut Report,
+) {
+    let ObjectMeta { name, annotations, .. } = &configuration.metadata;
+    let place = place(name.as_deref().unwrap_or_default());
+    let webhooks = || configuration.webhooks.iter().flatten();
+    if webhooks().any(|it| it.name == WEBHOOK) {
+        for other in webhooks().filter(|it| it.name != WEBHOOK) {
+            let message = format!(
+                "it has another webhook, {:?}, which pullcred never makes: see who added it, and remove it",
+                other.name
+            );
+            report.error(Check::Registration, &place, message);
+        }
+    }
+    let release = annotations.iter().flatten().find(|(key, _)| *key == RELEASE_NAMESPACE);
+    for webhook in webhooks() {
+        match (&webhook.client_config.service, &webhook.client_config.url) {
+            (Some(service), _) if release.is_some_and(|(_, it)| *it != service.namespace) => {
+                let message = format!(
+                    "it calls a Service in the namespace {:?}, but Helm installed it in {:?}: see who changed it",
+                    service.namespace,
+                    release.map_or("", |(_, it)| it),
+                );
+                report.error(Check::Service, &place, message);
+            }
+            (None, Some(url)) if !named => {
+                let message = format!(
+                    "it calls {url:?}, not a Service of this cluster, and so sends all that it asks about there: see who \
+                     changed it. Where that is meant, say so by --webhook-config"
+                );
+                report.error(Check::Service, &place, message);
+            }
+            _ => {}
+        }
+    }
+}
+
 /// Where findings about a registration are.
 pub(super) fn place(name: &str) -> String {
     format!("registration {name}")
@@ -75,9 +122,10 @@ fn rules(place: &str, webhook: &MutatingWebhook, report: &mut Report) {
         report.error(Check::Rules, place, message);
     } else if !rules().all(covers_nothing_else) {
         let message = format!(
-            "it asks about more than new Pods, and each answer takes time for nothing: write {wanted}"
+            "it asks about more than new Pods, and pullcred never does: what answers reads, and may change, all that the \
+             rules cover. See who changed it, and write {wanted}"
         );
-        report.warning(Check::Rules, place, message);
+        report.error(Check::Rules, place, message);
     }
 }
 
@@ -190,10 +238,7 @@ fn namespaces(place: &str, webhook: &MutatingWebhook, report: &mut Report) {
             },
             let_in.join(", "),
         );
-        match FailurePolicy::of(webhook) {
-            FailurePolicy::Fail => report.error(Check::NamespaceSelector, place, message),
-            FailurePolicy::Ignore => report.warning(Check::NamespaceSelector, place, message),
-        }
+        report.error(Check::NamespaceSelector, place, message);
     }
 }
 
@@ -204,7 +249,7 @@ fn pods(place: &str, webhook: &MutatingWebhook, report: &mut Report) {
             "objectSelector lets Pods with {INJECT_LABEL}={OPTED_OUT} in, which pullcred leaves alone anyway: \
              write {INJECT_LABEL} NotIn [{OPTED_OUT}]"
         );
-        report.warning(Check::ObjectSelector, place, message);
+        report.error(Check::ObjectSelector, place, message);
     }
     if !selector.matches(&BTreeMap::new()) {
         let message =

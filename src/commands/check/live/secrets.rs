@@ -4,7 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::{Check, finding::Report};
 use crate::{
-    commands::{manifests::SecretManifest, scan::Asked, secret::how_to_make},
+    commands::{
+        manifests::SecretManifest,
+        paste,
+        scan::{Asked, LAST_APPLIED},
+        secret::how_to_make,
+    },
     core::{
         image::ImageRef,
         keyring::{
@@ -33,6 +38,10 @@ pub(super) struct Shelf<'m> {
     left_out: usize,
 }
 
+/// Secrets of the mapping that are missing where no Pod needs them: by Secret, the namespaces.
+#[derive(Debug, Default)]
+pub(super) struct Spare(BTreeMap<String, Vec<String>>);
+
 // === impl Shelf ===
 
 impl<'m> Shelf<'m> {
@@ -58,10 +67,21 @@ impl<'m> Shelf<'m> {
         self.names.iter().map(|name| (self.namespace.to_owned(), (*name).to_owned())).collect()
     }
 
-    /// Judges what was found.
-    pub(super) fn judge(&self, found: Vec<Asked>, report: &mut Report) {
+    /// Judges what was found. What is missing and needed by no Pod is `spare`.
+    pub(super) fn judge(&self, found: Vec<Asked>, spare: &mut Spare, report: &mut Report) {
+        for asked in found.iter().filter(|asked| asked.is_in_annotation) {
+            let (name, namespace) = (&asked.name, self.namespace);
+            let remove = paste::name(name).map_or_else(String::new, |name| {
+                format!(": kubectl annotate secret {name} -n {namespace} {LAST_APPLIED}-")
+            });
+            let message = format!(
+                "its annotation {LAST_APPLIED} repeats its logins, where tools that hide `data` do not look: remove the \
+                 annotation, and apply with --server-side from now on{remove}"
+            );
+            report.note(Check::AppliedLogin, self.place(name), message);
+        }
         let found: BTreeMap<String, _> = found.into_iter().map(|it| (it.name, it.found)).collect();
-        let (mut unknown, mut spare) = (Vec::new(), Vec::new());
+        let mut unknown = Vec::new();
         let mut why_unknown = None;
         for (name, found) in &found {
             match found {
@@ -73,7 +93,7 @@ impl<'m> Shelf<'m> {
                             format!("it is not there, but Pods with {image} need it: {make}");
                         report.error(Check::MissingSecret, self.place(name), message);
                     }
-                    None => spare.push(name.as_str()),
+                    None => spare.add(self.namespace, name),
                 },
                 Err(why) => {
                     unknown.push(name.as_str());
@@ -82,13 +102,6 @@ impl<'m> Shelf<'m> {
             }
         }
         let place = || format!("namespace {}", self.namespace);
-        if !spare.is_empty() {
-            let message = format!(
-                "these Secrets of the mapping are not there, and no image of a Pod needs them yet: {}",
-                some(&spare)
-            );
-            report.note(Check::MissingSecret, place(), message);
-        }
         if let Some(why) = why_unknown {
             report.not_seen(place(), &format!("Secret {}: {why}", some(&unknown)));
         }
@@ -169,6 +182,36 @@ impl<'m> Shelf<'m> {
             );
             report.warning(Check::NoLogin, self.place(name), message);
         }
+    }
+}
+
+// === impl Spare ===
+
+impl Spare {
+    fn add(&mut self, namespace: &str, secret: &str) {
+        let namespaces = self.0.entry(secret.to_owned()).or_default();
+        namespaces.push(namespace.to_owned());
+    }
+
+    /// One line for all namespaces: a rule without `namespaces` has its Secret missing in most of them.
+    pub(super) fn report(&self, report: &mut Report) {
+        if self.0.is_empty() {
+            return;
+        }
+        let told: Vec<String> = self
+            .0
+            .iter()
+            .map(|(secret, namespaces)| {
+                let namespaces: Vec<&str> = namespaces.iter().map(String::as_str).collect();
+                format!("{secret} in {}", some(&namespaces))
+            })
+            .collect();
+        let told: Vec<&str> = told.iter().map(String::as_str).collect();
+        let message = format!(
+            "these Secrets of the mapping are not there, and no image of a Pod needs them yet: {}",
+            told.join("; ")
+        );
+        report.note(Check::MissingSecret, "secrets", message);
     }
 }
 

@@ -8,23 +8,22 @@ use k8s_openapi::api::{
     core::v1::{Pod, Secret, Service},
     discovery::v1::EndpointSlice,
 };
-use kube::Api;
 use rustls::pki_types::{CertificateDer, ServerName};
 use tokio::{net::TcpStream, time::timeout};
 
 use super::{
     super::{Check, finding::Report},
     certificates::{Bundle, Timestamp, chain, judge_served},
+    forward::{forwarded, too_slow},
     handshake,
     mounted::{Source, file_of},
     registration::FailurePolicy,
+    replicas,
 };
 use crate::cluster::{CallError, Cluster, Collection};
 
 /// How long a hand-shake may take, with all that is on the way.
 const HANDSHAKE: Duration = Duration::from_secs(10);
-/// How long to wait for the reason of a stream that has ended.
-const REFUSAL: Duration = Duration::from_secs(1);
 /// How many Pods of the webhook shake hands: more have the same Secret.
 const POD_MAX: usize = 8;
 /// The port of a Service that a registration names none of (admissionregistration.k8s.io/v1).
@@ -51,7 +50,7 @@ type Chain = Vec<CertificateDer<'static>>;
 // === impl Serving ===
 
 impl Serving<'_> {
-    /// Judges it, and answers the Pods of the webhook, which tell what it runs with.
+    /// Judges it, and answers the Pods of the webhook, which show what it runs with.
     pub(super) async fn judge(&self, report: &mut Report) -> Vec<Pod> {
         let config = &self.webhook.client_config;
         match (&config.service, &config.url) {
@@ -101,28 +100,22 @@ impl Serving<'_> {
             );
             report.error(Check::Service, place.clone(), message);
         }
-        match self.pods(namespace, &spec.selector.unwrap_or_default()).await {
-            Ok(pods) => pods,
-            Err(error) => {
+        let selector = spec.selector.unwrap_or_default();
+        let controllers = match replicas::of_controller(&selector) {
+            Some(selector) => selected(self.cluster, namespace, &selector).await,
+            None => Ok(Vec::new()),
+        };
+        match (selected(self.cluster, namespace, &selector).await, controllers) {
+            (Ok(pods), Ok(controllers)) => {
+                replicas::judge("webhook", &pods, report);
+                replicas::judge("controller", &controllers, report);
+                pods
+            }
+            (Err(error), _) | (_, Err(error)) => {
                 report.not_seen(format!("pods of {place}"), &error.reason());
                 Vec::new()
             }
         }
-    }
-
-    /// Those that the Service selects. Without a selector it has no Pods of its own.
-    async fn pods(
-        &self,
-        namespace: &str,
-        selector: &BTreeMap<String, String>,
-    ) -> Result<Vec<Pod>, CallError> {
-        if selector.is_empty() {
-            return Ok(Vec::new());
-        }
-        let selector: Vec<String> =
-            selector.iter().map(|(key, value)| format!("{key}={value}")).collect();
-        let pods = Collection::of::<Pod>(Some(namespace));
-        self.cluster.list(pods, Some(&selector.join(","))).all().await
     }
 
     async fn endpoints(
@@ -179,7 +172,8 @@ impl Serving<'_> {
         }
         for Endpoint { pod, port } in ready.iter().take(POD_MAX) {
             let Some(pod) = pod else { continue };
-            match forwarded(&pods, pod, *port, &name).await {
+            let shake = async |stream| handshake::chain(stream, name.to_owned()).await;
+            match forwarded(&pods, pod, *port, shake).await {
                 Ok(chain) => {
                     self.certificate(&format!("pod {namespace}/{pod}"), &chain, &name, report);
                 }
@@ -221,6 +215,36 @@ impl Serving<'_> {
     }
 }
 
+/// The Pods behind the Service of a webhook; none where there is no such Service.
+///
+/// # Errors
+///
+/// [`CallError`]
+pub(super) async fn pods_behind(
+    cluster: &Cluster,
+    ServiceReference { namespace, name, .. }: &ServiceReference,
+) -> Result<Vec<Pod>, CallError> {
+    let services = Collection::of::<Service>(Some(namespace));
+    let service = cluster.get::<Service>(&services, name).await?;
+    let selector = service.and_then(|it| it.spec?.selector).unwrap_or_default();
+    selected(cluster, namespace, &selector).await
+}
+
+/// The Pods that a Service selects. Without a selector it has no Pods of its own.
+async fn selected(
+    cluster: &Cluster,
+    namespace: &str,
+    selector: &BTreeMap<String, String>,
+) -> Result<Vec<Pod>, CallError> {
+    if selector.is_empty() {
+        return Ok(Vec::new());
+    }
+    let selector: Vec<String> =
+        selector.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    let pods = Collection::of::<Pod>(Some(namespace));
+    cluster.list(pods, Some(&selector.join(","))).all().await
+}
+
 /// What is ready behind the port of that name, each Pod once: with two families of addresses it has two slices.
 fn ready(slices: &[EndpointSlice], port_name: Option<&str>) -> Vec<Endpoint> {
     let mut found: BTreeMap<String, Endpoint> = BTreeMap::new();
@@ -243,31 +267,6 @@ fn ready(slices: &[EndpointSlice], port_name: Option<&str>) -> Vec<Endpoint> {
     found.into_values().collect()
 }
 
-async fn forwarded(
-    pods: &Api<Pod>,
-    pod: &str,
-    port: u16,
-    name: &ServerName<'_>,
-) -> Result<Chain, String> {
-    let shake = async {
-        let mut forwarder = pods.portforward(pod, &[port]).await.map_err(CallError::reason_of)?;
-        let refusal = forwarder.take_error(port);
-        let stream = forwarder.take_stream(port).ok_or("the stream is gone")?;
-        let chain = match handshake::chain(stream, name.to_owned()).await {
-            Ok(chain) => Ok(chain),
-            // A stream that just ends may have its reason in the other one.
-            Err(error) => {
-                let refusal = async { refusal?.await };
-                let refusal = timeout(REFUSAL, refusal).await.ok().flatten();
-                Err(refusal.unwrap_or_else(|| error.to_string()))
-            }
-        };
-        forwarder.abort();
-        chain
-    };
-    timeout(HANDSHAKE, shake).await.unwrap_or_else(|_| Err(too_slow()))
-}
-
 async fn at_url(url: &str) -> Result<(ServerName<'static>, Chain), String> {
     let uri: Uri = url.parse().map_err(|error| format!("{url} is no URL: {error}"))?;
     let host = uri.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
@@ -282,10 +281,6 @@ async fn at_url(url: &str) -> Result<(ServerName<'static>, Chain), String> {
         Ok(Err(error)) => Err(error.to_string()),
         Err(_) => Err(too_slow()),
     }
-}
-
-fn too_slow() -> String {
-    format!("it takes longer than {} seconds", HANDSHAKE.as_secs())
 }
 
 #[cfg(test)]

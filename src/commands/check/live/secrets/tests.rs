@@ -34,9 +34,16 @@ fn judged(name: &str, found: Option<(&str, &str)>, images: &[&str]) -> String {
         let data = BTreeMap::from([(".dockerconfigjson".to_owned(), text.as_bytes().to_vec())]);
         SecretManifest::new(name.to_owned(), None, Some(type_.to_owned()), data)
     });
-    let asked = Asked { namespace: "shop".to_owned(), name: name.to_owned(), found: Ok(secret) };
+    let asked = Asked {
+        namespace: "shop".to_owned(),
+        name: name.to_owned(),
+        found: Ok(secret),
+        is_in_annotation: false,
+    };
     let mut report = Report::default();
-    shelf.judge(vec![asked], &mut report);
+    let mut spare = Spare::default();
+    shelf.judge(vec![asked], &mut spare, &mut report);
+    spare.report(&mut report);
     let mut out = Vec::new();
     report.write_json(&mut out).unwrap();
     let told = String::from_utf8(out).unwrap();
