@@ -46,6 +46,57 @@ fn the_examples_of_this_project_are_clean() {
     assert_eq!((run.code, run.stdout.as_str()), (Some(0), ""), "{}", run.shown());
 }
 
+/// The example of the documents is what the command writes for the example mapping: no right more, no Secret unnamed.
+#[test]
+fn the_rights_of_the_example_are_those_of_its_mapping() {
+    let config = "../../examples/pullcred.yaml";
+    let run = run(&["check", "--print-rights", "--config", config], "");
+    assert_eq!((run.code, run.stderr.as_str()), (Some(0), ""), "{}", run.shown());
+    let example = include_str!("../examples/check-rights.yaml");
+    assert_eq!(
+        run.stdout, example,
+        "run: pullcred check --print-rights --config examples/pullcred.yaml"
+    );
+    let (_, secrets) = run.stdout.split_once("- secrets\n  resourceNames:\n").unwrap();
+    assert!(!secrets.contains("list"), "{secrets}");
+}
+
+#[test]
+fn rights_are_for_the_namespace_that_pullcred_is_in() {
+    let folder = tempfile::tempdir().unwrap();
+    let values = folder.path().join("values.yaml");
+    let mapping = "mapping: {rules: [{registries: [quay.io], secret: b}], always: [a, b]}\n";
+    fs::write(&values, mapping).unwrap();
+    let values = values.to_str().unwrap();
+    let run = run(&["check", "--print-rights", "--config", values, "--installed-in", "home"], "");
+    assert_eq!(run.code, Some(0), "{}", run.shown());
+    assert_eq!(run.stdout.matches("  namespace: home\n").count(), 1, "{}", run.stdout);
+    let names = "  resourceNames:\n  - a\n  - b\n  verbs:\n  - get\n";
+    assert!(run.stdout.ends_with(names), "{}", run.stdout);
+}
+
+/// The values of the chart are checked as the mapping in them, by the lines of the values.
+#[test]
+fn values_of_the_chart_are_checked_by_their_mapping() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("values.yaml");
+    let check = |text: &str| {
+        fs::write(&path, text).unwrap();
+        run(&["check", "--config", path.to_str().unwrap()], "")
+    };
+    let sound =
+        check("image: {tag: 0.1.0}\nmapping:\n  rules: [{registries: [quay.io], secret: a}]\n");
+    assert_eq!((sound.code, sound.stdout.as_str()), (Some(0), ""), "{}", sound.shown());
+    let port = check(
+        "replicas: 2\nmapping:\n  rules:\n    - registries: ['quay.io:443']\n      secret: a\n",
+    );
+    assert_eq!(port.code, Some(1), "{}", port.shown());
+    assert!(port.stdout.contains("usual-port line 4"), "{}", port.stdout);
+    let refused = check("mapping:\n  rules:\n    - registries: ['quay.io/*']\n      secret: a\n");
+    assert_eq!((refused.code, refused.stdout.as_str()), (Some(2), ""), "{}", refused.shown());
+    assert!(refused.stderr.contains("line 3, column 20"), "{}", refused.stderr);
+}
+
 #[test]
 fn mistakes_are_a_matter_of_usage() {
     let folder = tempfile::tempdir().unwrap();
@@ -56,6 +107,12 @@ fn mistakes_are_a_matter_of_usage() {
         vec!["check", "--config", "no-such-file.yaml"],
         vec!["check", "--config", "check/clean.yaml", "--namespace", "shop"],
         vec!["check", "--live", "--config", "no-such-file.yaml"],
+        vec!["check", "--config", "check/clean.yaml", "--wait"],
+        vec!["check", "--live", "--wait=soon"],
+        vec!["check", "--live", "--wait=-5s"],
+        vec!["check", "--print-rights"],
+        vec!["check", "--live", "--print-rights", "--config", "check/clean.yaml"],
+        vec!["check", "--config", "check/clean.yaml", "--installed-in", "home"],
         vec!["check", "--config", path.to_str().unwrap()],
     ] {
         let run = run(&args, "");

@@ -72,7 +72,7 @@ fn roles<'r>(mapping: &'r Mapping, namespace: &'r str) -> [Role<'r>; 3] {
         resource_names: Vec::new(),
         verbs: verbs.to_vec(),
     };
-    let role = |kind, name: &str, namespace, rules| Role {
+    let object = |kind, name: &str, namespace, rules| Role {
         api_version: API_VERSION,
         kind,
         metadata: Metadata { name: name.to_owned(), namespace },
@@ -101,8 +101,8 @@ fn roles<'r>(mapping: &'r Mapping, namespace: &'r str) -> [Role<'r>; 3] {
         ..rule("", &["secrets"], &["get"])
     };
     [
-        role("ClusterRole", NAME, None, in_the_cluster),
-        role("Role", NAME, Some(namespace), at_home),
-        role("ClusterRole", &format!("{NAME}-secrets"), None, vec![secrets]),
+        object("ClusterRole", NAME, None, in_the_cluster),
+        object("Role", NAME, Some(namespace), at_home),
+        object("ClusterRole", &format!("{NAME}-secrets"), None, vec![secrets]),
     ]
 }

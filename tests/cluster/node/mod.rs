@@ -38,7 +38,7 @@ pub(crate) use self::{
     creations::{Creations, UNSCHEDULED_IMAGE},
     events::{Events, until_phase},
     registry::{FIRST, SECOND},
-    release::{HOME, RELEASE, Tag, lines_of},
+    release::{HOME, RELEASE, Tag, VALUES, lines_of},
 };
 use crate::{api::Api, control_plane::ControlPlane, process::Process};
 

@@ -21,7 +21,8 @@ use crate::{
 const CHART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/charts/pullcred");
 
 /// The values that the tests install it with.
-const VALUES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cluster/node/values.yaml");
+pub(crate) const VALUES: &str =
+    concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cluster/node/values.yaml");
 
 /// The name of the release, and so the prefix of everything in it.
 pub(crate) const RELEASE: &str = "pullcred";

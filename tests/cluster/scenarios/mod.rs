@@ -103,7 +103,7 @@ pub(crate) fn on_a_control_plane(slot: &Slot) -> Vec<Trial> {
         check::more_pods_than_a_page,
         check::unlabelled_and_mislabelled,
         check::of_nobody,
-        check::of_the_documented_role,
+        check::of_the_printed_rights,
         policy::golden_cases,
         policy::image_vectors,
         policy::largest_mapping,
@@ -134,6 +134,7 @@ pub(crate) fn on_a_node(slot: &Slot) -> Vec<Trial> {
         check::a_real_installation,
     ];
     let alone = scenarios![
+        check::mapping_in_force,
         chart_life::upgrade_and_rollback,
         chart_life::webhooks_killed,
         chart_life::uninstall,

@@ -140,9 +140,9 @@ fn from_before(
     }
     let more = names.len().saturating_sub(NAMED);
     let more = if more == 0 { String::new() } else { format!(" and {more} more") };
-    let named = names.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
+    let first = names.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
     let message = format!(
-        "labelled before the policy was there, which asked nobody whether they may: {named}{more}. See whether each is \
+        "labelled before the policy was there, which asked nobody whether they may: {first}{more}. See whether each is \
          to stay"
     );
     report.note(Check::LabelledBefore, format!("policy {policy}"), message);

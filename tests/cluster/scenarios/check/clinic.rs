@@ -120,6 +120,11 @@ impl Clinic {
         Ok((stdout + &stderr).trim().to_owned())
     }
 
+    /// The file of the mapping.
+    pub(super) fn mapping(&self) -> PathBuf {
+        self.mapping.clone()
+    }
+
     /// The namespace, the registration and the mapping.
     pub(super) fn args(&self) -> Vec<String> {
         let value = |flag: &str, value: &str| format!("--{flag}={value}");

@@ -40,7 +40,7 @@ pub(crate) async fn each_field_changed(cluster: Arc<Cluster>) -> Result<Report> 
     let changes: [(Value, &str, &str, &str); 13] = [
         (json!({"clientConfig": {"caBundle": null}}), "error", "ca-bundle", "is empty"),
         (rule(json!(["UPDATE"]), json!(["pods"])), "error", "rules", "no rule covers new Pods"),
-        (rule(json!(["CREATE"]), json!(["pods", "services"])), "warning", "rules", "more than new"),
+        (rule(json!(["CREATE"]), json!(["pods", "services"])), "error", "rules", "more than new"),
         (
             json!({"failurePolicy": "Ignore", "sideEffects": "NoneOnDryRun"}),
             "warning",
@@ -58,7 +58,7 @@ pub(crate) async fn each_field_changed(cluster: Arc<Cluster>) -> Result<Report> 
         ),
         (
             json!({"objectSelector": {"matchExpressions": []}}),
-            "warning",
+            "error",
             "object-selector",
             "write pullcred.dev/inject NotIn [disabled]",
         ),
@@ -70,7 +70,7 @@ pub(crate) async fn each_field_changed(cluster: Arc<Cluster>) -> Result<Report> 
         ),
         (
             json!({"objectSelector": nobody, "namespaceSelector": {"matchExpressions": [in_label]}}),
-            "warning",
+            "error",
             "namespace-selector",
             "kube-system, kube-public, kube-node-lease",
         ),

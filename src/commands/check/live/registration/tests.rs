@@ -85,7 +85,7 @@ fn rules_are_read_as_the_api_server_reads_them() {
         ("resources", json!(["pods/*"])),
         ("apiGroups", json!(["*"])),
     ] {
-        assert_eq!(found(&rule(field, &value)), ["warning rules"], "{field} {value}");
+        assert_eq!(found(&rule(field, &value)), ["error rules"], "{field} {value}");
     }
     for (field, value) in [("scope", json!("*")), ("apiVersions", json!(["*"]))] {
         assert_eq!(found(&rule(field, &value)), [""; 0], "{field} {value}");
@@ -100,7 +100,7 @@ fn each_value_has_its_finding() {
         (json!({"timeoutSeconds": 11}), "warning timeout"),
         (json!({"admissionReviewVersions": ["v1beta1", "v1"]}), "error review-versions"),
         (json!({"matchConditions": null}), "warning match-conditions"),
-        (json!({"objectSelector": null}), "warning object-selector"),
+        (json!({"objectSelector": null}), "error object-selector"),
         (json!({"clientConfig": {"service": {"path": null}}}), "error path"),
         (json!({"clientConfig": {"service": null, "url": "https://x/Mutate"}}), "error path"),
         (namespaces(&json!([])), "error namespace-selector"),
@@ -118,12 +118,11 @@ fn selectors_are_judged_by_what_they_select() {
     let label = json!({"key": "pullcred.dev/inject", "operator": "In", "values": ["enabled"]});
     let by_name = |operator: &str, names: &[&str]| json!({"key": "kubernetes.io/metadata.name", "operator": operator, "values": names});
     let all = ["kube-node-lease", "kube-public", "kube-system", "home"];
-    let warning = ["warning namespace-selector"];
     let error = ["error namespace-selector"];
     for (expressions, expected) in [
         (json!([label, by_name("In", &["shop"])]), &[][..]),
-        (json!([label, by_name("NotIn", &all[..3])]), &warning),
-        (json!([label]), &warning),
+        (json!([label, by_name("NotIn", &all[..3])]), &error),
+        (json!([label]), &error),
         (json!([by_name("NotIn", &all)]), &error),
         (json!([by_name("NotIn", &all), {"key": INJECT_LABEL, "operator": "Exists"}]), &error),
         (
@@ -140,4 +139,51 @@ fn selectors_are_judged_by_what_they_select() {
         "matchLabels": {INJECT_LABEL: OPTED_IN}, "matchExpressions": [by_name("NotIn", &all)],
     }});
     assert_eq!(found(&by_label), [""; 0]);
+}
+
+/// What is beside pullcred's webhook, or elsewhere, sees what it should not.
+#[test]
+fn a_configuration_that_somebody_else_changed_is_an_error() {
+    let found = |webhooks: Value, release: Option<&str>, named: bool| {
+        let annotations = release.map(|it| json!({"meta.helm.sh/release-namespace": it}));
+        let configuration = json!({
+            "metadata": {"name": "pullcred", "annotations": annotations}, "webhooks": webhooks,
+        });
+        let mut report = Report::default();
+        judge_whole(&serde_json::from_value(configuration).unwrap(), named, &mut report);
+        let mut out = Vec::new();
+        report.write_json(&mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    };
+    let changed = |change: Value| {
+        let mut webhook = sound();
+        json_patch::merge(&mut webhook, &change);
+        webhook
+    };
+    let elsewhere = changed(json!({
+        "clientConfig": {"service": null, "url": "https://thief.example/\u{1b}[2J"},
+    }));
+    let beside = changed(json!({"name": "all.thief.example"}));
+    for (webhooks, release, named, part) in [
+        (json!([sound()]), None, false, ""),
+        (json!([sound()]), Some("home"), false, ""),
+        (json!([sound()]), Some("other"), false, "\"service\",\"where\":\"registration pullcred\""),
+        (json!([elsewhere]), None, false, "\"service\",\"where\":\"registration pullcred\""),
+        (json!([elsewhere]), None, true, ""),
+        (
+            json!([sound(), beside]),
+            None,
+            false,
+            "\"registration\",\"where\":\"registration pullcred\"",
+        ),
+        (json!([beside]), None, true, ""),
+    ] {
+        let found = found(webhooks, release, named);
+        assert_eq!(found.lines().count(), usize::from(!part.is_empty()), "{found}");
+        assert!(
+            found.contains(part) && (part.is_empty() || found.contains("\"error\"")),
+            "{found}"
+        );
+        assert!(!found.contains('\u{1b}'), "{found}");
+    }
 }
