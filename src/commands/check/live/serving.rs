@@ -20,7 +20,10 @@ use super::{
     registration::FailurePolicy,
     replicas,
 };
-use crate::cluster::{CallError, Cluster, Collection};
+use crate::{
+    cluster::{CallError, Cluster, Collection},
+    commands::paste,
+};
 
 /// How long a hand-shake may take, with all that is on the way.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -139,9 +142,9 @@ impl Serving<'_> {
                     FailurePolicy::Fail => "no Pod can be created in opted-in namespaces",
                     FailurePolicy::Ignore => "new Pods get no Secret",
                 };
-                let message = format!(
-                    "nothing behind it is ready, so {then}: see kubectl get pods -n {namespace}"
-                );
+                let see = paste::name(namespace)
+                    .map_or_else(String::new, |it| format!(": see kubectl get pods -n {it}"));
+                let message = format!("nothing behind it is ready, so {then}{see}");
                 report.error(Check::Endpoints, place, message);
             }
             (1, FailurePolicy::Fail) => {
