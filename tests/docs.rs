@@ -121,6 +121,7 @@ fn the_reasons_of_requests_are_those_that_are_documented() {
         Rejection::BodyTooLarge(1),
         Rejection::ContentType,
         Rejection::Method,
+        Rejection::NoMapping,
         Rejection::NotFound,
         Rejection::Overloaded,
         Rejection::Panicked,

@@ -210,8 +210,6 @@ async fn every_series_is_there_before_its_first_event() {
 fn what_cannot_start_says_why_in_one_line_and_exits_with_2() {
     let folder = Folder::new(ALIYUN);
     let path = folder.folder.path();
-    let broken = path.join("broken.yaml");
-    fs::write(&broken, "rules:\n  - registries: [ghcr.io]\n    secert: x\n").unwrap();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = taken.local_addr().unwrap().to_string();
     let file = |name: &str| path.join(name).to_string_lossy().into_owned();
@@ -221,7 +219,6 @@ fn what_cannot_start_says_why_in_one_line_and_exits_with_2() {
         ("no certificate", vec!["--config", &good], "--tls-self-signed"),
         ("no mapping", vec!["--tls-self-signed"], "--config"),
         ("a missing file", vec!["--tls-self-signed", "--config", &file("none")], "none"),
-        ("a broken mapping", vec!["--tls-self-signed", "--config", &file("broken.yaml")], "secert"),
         ("a taken port", vec!["--tls-self-signed", "--config", &good, "--listen", &taken], &taken),
         ("a key alone", vec!["--config", &good, "--tls-key", "tls.key"], "--tls-cert"),
         (
@@ -236,6 +233,34 @@ fn what_cannot_start_says_why_in_one_line_and_exits_with_2() {
         assert!(error.contains(expected), "{about}: {error}");
         assert!(output.stdout.is_empty(), "{about}");
     }
+}
+
+/// A Pod that starts with a bad mapping does not crash again and again: it waits, and says why.
+#[tokio::test]
+async fn with_a_broken_mapping_it_is_not_ready_until_there_is_a_good_one() {
+    let folder = Folder::new("rules: [{registries: [ghcr.io], secert: x}]\n");
+    let mut webhook = folder.start();
+    assert_eq!(page(webhook.admin, "/livez").await.0, StatusCode::OK);
+    let (status, report) = page(webhook.admin, "/readyz?verbose").await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(report.contains("[-]mapping failed: ") && report.contains("secert"), "{report}");
+    let (_, metrics) = page(webhook.admin, "/metrics").await;
+    assert!(metrics.contains("pullcred_config_reloads_total{result=\"failure\"} 1"), "{metrics}");
+    // Who reaches it all the same is refused, so that `failurePolicy` decides.
+    let mut connection = Connection::tls(webhook.address).await;
+    let answer = connection.review(private_pod()).await.unwrap();
+    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+
+    folder.write("rules: [{registries: [ghcr.io], scret: x}]\n");
+    eventually("the newer mistake", async || {
+        page(webhook.admin, "/readyz?verbose").await.1.contains("scret")
+    })
+    .await;
+    folder.write(ALIYUN);
+    eventually("ready", async || page(webhook.admin, "/readyz").await.0 == StatusCode::OK).await;
+    assert_eq!(injected(&mut connection).await, ["aliyun"]);
+    webhook.signal("INT");
+    assert_eq!(webhook.wait().code(), Some(0));
 }
 
 fn run(args: &[&str]) -> Output {

@@ -35,6 +35,7 @@ impl Report for Admin {
     fn checks(&self) -> Vec<Check> {
         let certificate = note(self.in_force.certificate());
         let not_valid = self.served.current().check_validity(time::now()).err();
+        let none_yet = self.in_force.config().loaded.is_empty();
         let serving = *self.phase.borrow() == Phase::Serving;
         vec![
             Check {
@@ -42,7 +43,11 @@ impl Report for Admin {
                 failure: (!serving).then(|| "shutting down".to_owned()),
                 note: "in service".to_owned(),
             },
-            Check { name: "mapping", failure: None, note: note(self.in_force.config()) },
+            Check {
+                name: "mapping",
+                failure: none_yet.then(|| note(self.in_force.config())),
+                note: note(self.in_force.config()),
+            },
             Check {
                 name: "certificate",
                 failure: not_valid.map(|error| format!("{error}; {certificate}")),
@@ -60,6 +65,7 @@ impl Report for Admin {
 fn note(source: Source) -> String {
     match source.trouble {
         None => source.loaded,
+        Some(trouble) if source.loaded.is_empty() => trouble,
         Some(trouble) => format!("{}; not in force: {trouble}", source.loaded),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Instant};
 
-use arc_swap::ArcSwap;
+use arc_swap::ArcSwapOption;
 use axum::{
     Router,
     body::Body,
@@ -27,7 +27,7 @@ use crate::core::{
 /// All that the admission handler works with. No request waits for anything outside of it.
 #[derive(Debug)]
 pub struct Admission {
-    known: ArcSwap<Knowledge>,
+    known: ArcSwapOption<Knowledge>,
     metrics: Arc<Metrics>,
     bodies: BodyReader,
     room: Semaphore,
@@ -60,16 +60,17 @@ async fn wrong_path(State(admission): State<Arc<Admission>>) -> Response<Body> {
 // === impl Admission ===
 
 impl Admission {
-    /// An admission handler that has `max_in_flight` requests in hand at most.
+    /// An admission handler that has `max_in_flight` requests in hand at most. Without a mapping it refuses each one, so
+    /// that `failurePolicy` decides about the Pod, until it [learns](Self::learn) one.
     #[must_use]
     pub fn new(
-        known: Knowledge,
+        known: impl Into<Option<Knowledge>>,
         metrics: Arc<Metrics>,
         limits: BodyLimits,
         max_in_flight: usize,
     ) -> Self {
         Self {
-            known: ArcSwap::from_pointee(known),
+            known: ArcSwapOption::new(known.into().map(Arc::new)),
             metrics,
             bodies: BodyReader::new(limits),
             room: Semaphore::new(max_in_flight.min(Semaphore::MAX_PERMITS)),
@@ -78,12 +79,12 @@ impl Admission {
 
     /// From now on, decides by `known`.
     pub fn learn(&self, known: Knowledge) {
-        self.known.store(Arc::new(known));
+        self.known.store(Some(Arc::new(known)));
     }
 
-    /// What decisions are made by.
+    /// What decisions are made by; `None` while there is no usable mapping yet.
     #[must_use]
-    pub fn known(&self) -> Arc<Knowledge> {
+    pub fn known(&self) -> Option<Arc<Knowledge>> {
         self.known.load_full()
     }
 
@@ -106,7 +107,8 @@ impl Admission {
     fn decide(&self, body: &[u8], started: Instant) -> Result<Vec<u8>, Rejection> {
         let request = review::parse(body)?;
         let known = self.known.load();
-        let decision = decide(&request, &known);
+        let known = known.as_deref().ok_or(Rejection::NoMapping)?;
+        let decision = decide(&request, known);
         let answer = answer::respond(&request.uid, &decision).map_err(|_| Rejection::Panicked)?;
         self.metrics.answered(decision.reason());
         log(&request, &decision, started);

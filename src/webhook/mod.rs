@@ -78,7 +78,7 @@ pub enum StartError {
     /// The certificate or its key is not usable.
     #[error(transparent)]
     Certificate(#[from] LoadError<CertificateError>),
-    /// The mapping is not usable.
+    /// The file of the mapping cannot be read.
     #[error(transparent)]
     Config(#[from] LoadError<MappingError>),
     /// TLS cannot be set up.
@@ -124,14 +124,20 @@ impl Webhook {
         let metrics = Arc::new(Metrics::new(dropped_log_lines));
         metrics.connections_max.set(i64::try_from(connections.connections).unwrap_or(i64::MAX));
         let in_force = Arc::new(InForce::default());
-        in_force.config_loaded(&known, &metrics);
+        match &known {
+            Ok(loaded) => in_force.config_loaded(loaded, &metrics),
+            Err(problem) => {
+                metrics.config.failed();
+                in_force.config_refused(problem.clone());
+            }
+        }
         in_force.certificate_loaded(&certificate, &metrics);
         let served = Arc::new(ServedCertificate::new(certificate.value));
         let tls = TlsAcceptor::from(Arc::new(
             server_config(Arc::clone(&served)).map_err(StartError::Tls)?,
         ));
         let admission = Arc::new(Admission::new(
-            known.value,
+            known.ok().map(|loaded| loaded.value),
             Arc::clone(&metrics),
             BodyLimits::default(),
             max_in_flight,

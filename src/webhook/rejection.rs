@@ -26,6 +26,9 @@ pub enum Rejection {
     /// There is only POST here.
     #[error("send the AdmissionReview by POST")]
     Method,
+    /// The mapping has had a mistake since this process started, so that there is none to decide by.
+    #[error("there is no usable mapping yet: /readyz?verbose says why")]
+    NoMapping,
     /// There is only /mutate here.
     #[error("there is nothing at this path: POST an AdmissionReview to /mutate")]
     NotFound,
@@ -61,12 +64,13 @@ struct Metadata {}
 
 impl Rejection {
     /// Every [`Rejection::reason`].
-    pub const REASONS: [&str; 9] = [
+    pub const REASONS: [&str; 10] = [
         "body-broken",
         "body-timed-out",
         "body-too-large",
         "content-type",
         "method",
+        "no-mapping",
         "not-found",
         "overloaded",
         "panic",
@@ -82,6 +86,7 @@ impl Rejection {
             Self::BodyTooLarge(_) => "body-too-large",
             Self::ContentType => "content-type",
             Self::Method => "method",
+            Self::NoMapping => "no-mapping",
             Self::NotFound => "not-found",
             Self::Overloaded => "overloaded",
             Self::Panicked => "panic",
@@ -97,6 +102,7 @@ impl Rejection {
             Self::BodyTooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge"),
             Self::ContentType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "UnsupportedMediaType"),
             Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed"),
+            Self::NoMapping => (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable"),
             Self::NotFound => (StatusCode::NOT_FOUND, "NotFound"),
             Self::Overloaded => (StatusCode::TOO_MANY_REQUESTS, "TooManyRequests"),
             Self::Panicked => (StatusCode::INTERNAL_SERVER_ERROR, "InternalError"),

@@ -63,7 +63,7 @@ pub struct InForce {
 /// One source, as people want to know of it.
 #[derive(Debug, Clone, Default)]
 pub struct Source {
-    /// What was loaded last.
+    /// What was loaded last; empty where nothing was.
     pub loaded: String,
     /// Why what is in the files now is not in force.
     pub trouble: Option<String>,
@@ -76,6 +76,9 @@ pub struct ConfigFile {
     watch: Watch,
     own_namespace: Option<Box<str>>,
 }
+
+/// The mapping that a process starts with, or what is wrong with it.
+pub type FirstMapping = Result<Loaded<Knowledge>, String>;
 
 /// The certificate's files, or nothing where it was made in memory.
 #[derive(Debug)]
@@ -114,18 +117,23 @@ pub fn keep_looking(
 // === impl ConfigFile ===
 
 impl ConfigFile {
-    /// Reads the mapping for the first time.
+    /// Reads the mapping for the first time. One with a mistake is no reason not to start: a process that ends would be
+    /// started again and again, with the reason in the log of one that is gone. It comes as text, and the file is read on.
     ///
     /// # Errors
     ///
-    /// Where the file cannot be read or is no mapping.
+    /// Where the file cannot be read.
     pub fn start(
         path: PathBuf,
         own_namespace: Option<Box<str>>,
-    ) -> Result<(Self, Loaded<Knowledge>), LoadError<MappingError>> {
-        let (watch, mapping, fingerprint) = Watch::start(vec![path.clone()], parse_mapping)?;
-        let file = Self { path, watch, own_namespace };
-        let loaded = file.loaded(mapping, fingerprint);
+    ) -> Result<(Self, FirstMapping), LoadError<MappingError>> {
+        let mut file = Self { watch: Watch::unread(vec![path.clone()]), path, own_namespace };
+        let loaded = match file.watch.look(parse_mapping) {
+            Look::New(mapping, fingerprint) => Ok(file.loaded(mapping, fingerprint)),
+            Look::Bad(problem @ LoadError::Read { .. }) => return Err(problem),
+            Look::Bad(problem) => Err(with_causes(&problem)),
+            Look::Same => Err(format!("{} changed while it was read", file.path.display())),
+        };
         Ok((file, loaded))
     }
 
@@ -140,6 +148,10 @@ impl ConfigFile {
             Look::Bad(problem) => {
                 users.metrics.config.failed();
                 let problem = with_causes(&problem);
+                if users.in_force.config().loaded.is_empty() {
+                    users.in_force.config_refused(problem);
+                    return;
+                }
                 error!(
                     error = problem,
                     "the new mapping is not usable: the last good one stays in force"
@@ -242,6 +254,12 @@ impl InForce {
         metrics.config.succeeded();
         info!(mapping = loaded.description, "the mapping is in force");
         settle(&self.config, &loaded.description);
+    }
+
+    /// Notes and logs that there is no usable mapping since the start.
+    pub fn config_refused(&self, problem: String) {
+        error!(error = problem, "the mapping is not usable: not ready until there is a good one");
+        tell(&self.config, problem);
     }
 
     /// Notes, counts and logs that a certificate is in use.

@@ -50,6 +50,7 @@ pub enum Look<T, E> {
 
 #[derive(Debug, PartialEq, Eq)]
 enum Seen {
+    Nothing,
     Content(Fingerprint),
     Failure(String),
 }
@@ -70,6 +71,12 @@ impl Watch {
         let fingerprint = Fingerprint::of(&contents);
         let value = parse(&contents).map_err(|error| LoadError::content(&paths, error))?;
         Ok((Self { paths, seen: Seen::Content(fingerprint) }, value, fingerprint))
+    }
+
+    /// Files that the first [`Self::look`] reads for the first time.
+    #[must_use]
+    pub fn unread(paths: Vec<PathBuf>) -> Self {
+        Self { paths, seen: Seen::Nothing }
     }
 
     /// Reads the files again and, unless they are as they were, hands their contents to `parse`.

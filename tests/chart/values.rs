@@ -203,7 +203,7 @@ fn under_fail_webhooks_share_no_node() {
 
 #[test]
 fn the_quota_for_critical_pods_binds_no_namespace() {
-    check([("", "ResourceQuota pullcred-critical-pods", "/spec/hard/pods", json!("1000000000"))]);
+    check([("", "ResourceQuota pullcred-critical-pods", "/spec/hard/pods", json!("1G"))]);
 }
 
 #[test]
