@@ -41,6 +41,8 @@ pub enum Check {
     NamespaceSelector,
     /// A Secret without a login for a registry.
     NoLogin,
+    /// An image that a rule nearly covers.
+    NoRule,
     /// A registry on the node itself.
     NodeItself,
     /// Pods that hang in a namespace without the label.
@@ -95,7 +97,7 @@ pub enum Check {
 
 impl Check {
     /// Every check, in the order of their names.
-    pub const ALL: [Self; 41] = [
+    pub const ALL: [Self; 42] = [
         Self::AppliedLogin,
         Self::CaBundle,
         Self::Certificate,
@@ -113,6 +115,7 @@ impl Check {
         Self::MissingSecret,
         Self::NamespaceSelector,
         Self::NoLogin,
+        Self::NoRule,
         Self::NodeItself,
         Self::NotOptedIn,
         Self::NotSeen,
@@ -160,6 +163,7 @@ impl Check {
             Self::MissingSecret => "missing-secret",
             Self::NamespaceSelector => "namespace-selector",
             Self::NoLogin => "no-login",
+            Self::NoRule => "no-rule",
             Self::NodeItself => "node-itself",
             Self::NotOptedIn => "not-opted-in",
             Self::NotSeen => "not-seen",

@@ -35,6 +35,7 @@ use super::{
 use crate::core::{decide::Knowledge, image::ImageRef};
 
 pub use self::live::Live;
+pub(super) use self::near_rules::near_rules;
 
 /// What to explain, and how.
 #[derive(Debug)]

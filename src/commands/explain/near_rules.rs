@@ -14,14 +14,14 @@ const TOLD: usize = 3;
 
 /// A rule that nearly covers an image.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct NearRule<'m> {
-    pub(super) pattern: &'m str,
-    pub(super) line: u32,
-    pub(super) why: String,
+pub(in crate::commands) struct NearRule<'m> {
+    pub(in crate::commands) pattern: &'m str,
+    pub(in crate::commands) line: u32,
+    pub(in crate::commands) why: String,
 }
 
 /// The rules that nearly cover `image` in `namespace`, the first few.
-pub(super) fn near_rules<'m>(
+pub(in crate::commands) fn near_rules<'m>(
     mapping: &'m Mapping,
     image: &ImageRef<'_>,
     namespace: &str,

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::super::{Check, finding::Report};
 use crate::{
     commands::{
+        explain::near_rules,
         owner::{Owner, Replaced},
         paste,
         scan::waiting,
@@ -29,6 +30,8 @@ pub(super) struct Usage {
     lacking: BTreeMap<Owner, Lacking>,
     /// By namespace without the label: Pods that wait for an image that a rule covers.
     hanging: BTreeMap<String, Hanging>,
+    /// By namespace that has opted in and image: Pods that wait for an image that a rule nearly covers, and which one.
+    missed: BTreeMap<(String, String), Missed>,
 }
 
 #[derive(Debug, Default)]
@@ -43,6 +46,13 @@ struct Hanging {
     pods: usize,
     /// One of the images, and the line of a rule that covers it.
     example: Option<(String, u32)>,
+}
+
+#[derive(Debug)]
+struct Missed {
+    pods: usize,
+    /// What keeps the rule from covering it.
+    rule: String,
 }
 
 // === impl Usage ===
@@ -66,6 +76,7 @@ impl Usage {
             self.hang(namespace, object, &pod, known);
             return;
         }
+        self.miss(namespace, object, &pod, known);
         let request = Request::create(namespace, pod.clone());
         let decision = decide(&request, known);
         if !matches!(decision.reason(), None | Some(Reason::AlreadyPresent)) {
@@ -93,6 +104,28 @@ impl Usage {
         }
     }
 
+    /// Looks for images that the Pod waits for and no rule covers, but nearly does.
+    fn miss(&mut self, namespace: &str, object: &Value, pod: &Pod<'_>, known: &Knowledge) {
+        let waiting = waiting(object);
+        let mut found = Vec::new();
+        for image in pod.images() {
+            let waits = waiting.iter().any(|it| it.container == image.owner);
+            let Some(reference) = ImageRef::parse(image.reference).ok().filter(|_| waits) else {
+                continue;
+            };
+            known.mapping.matches(&reference, namespace, &mut found);
+            if !std::mem::take(&mut found).is_empty() {
+                continue;
+            }
+            let near = near_rules(&known.mapping, &reference, namespace);
+            let Some(rule) = near.first() else { continue };
+            let rule =
+                format!("{} in line {} does not, since {}", rule.pattern, rule.line, rule.why);
+            let key = (namespace.to_owned(), reference.name());
+            self.missed.entry(key).or_insert(Missed { pods: 0, rule }).pods += 1;
+        }
+    }
+
     fn hang(&mut self, namespace: &str, object: &Value, pod: &Pod<'_>, known: &Knowledge) {
         let waiting = waiting(object);
         let mut found = Vec::new();
@@ -113,6 +146,13 @@ impl Usage {
     pub(super) fn report(&self, may_opt_in: impl Fn(&str) -> bool, report: &mut Report) {
         for (owner, lacking) in &self.lacking {
             lacking.report(owner, report);
+        }
+        for ((namespace, image), Missed { pods, rule }) in &self.missed {
+            let message = format!(
+                "{} for {image}, which no rule covers: {rule}",
+                if *pods == 1 { "a Pod waits".to_owned() } else { format!("{pods} Pods wait") },
+            );
+            report.warning(Check::NoRule, format!("namespace {namespace}"), message);
         }
         for (namespace, Hanging { pods, example }) in &self.hanging {
             let Some((image, line)) = example.as_ref().filter(|_| may_opt_in(namespace)) else {
@@ -282,5 +322,30 @@ mod tests {
             told.contains("kubectl label --overwrite namespace shop pullcred.dev/inject=enabled"),
             "{told}"
         );
+    }
+
+    #[test]
+    fn an_image_that_a_rule_nearly_covers_is_named() {
+        let waits_for = |image: &str| {
+            let image = json!({
+                "spec": {"containers": [{"name": "app", "image": image}]}, "status": waits()["status"],
+            });
+            (pod("a", None, &image), true)
+        };
+        for (image, part) in [
+            (
+                "quay.io:443/acme/app",
+                "a Pod waits for quay.io:443/acme/app, which no rule covers: quay.io/acme",
+            ),
+            ("quay.io/other/app", "in line 1 does not, since its path"),
+            ("ghcr.io/acme/app", ""),
+            ("quay.io/acme/app", ""),
+        ] {
+            let told = report(&[waits_for(image)]);
+            let found =
+                told.lines().filter(|line| line.contains("\"no-rule\"")).collect::<Vec<_>>();
+            assert_eq!(found.len(), usize::from(!part.is_empty()), "{told}");
+            assert!(found.iter().all(|line| line.contains(part)), "{told}");
+        }
     }
 }

@@ -175,11 +175,13 @@ impl<'m> Shelf<'m> {
             {
                 continue;
             }
-            let message = format!(
-                "it has no login for {pattern} (line {}), but for {}",
-                rule.line,
-                keys(entries)
+            let parsed = ImageRef::parse(&image).ok();
+            let missed = parsed.and_then(|it| keyring.near_misses(&it).into_iter().next());
+            let only = missed.map_or_else(
+                || format!("but for {}", keys(entries)),
+                |it| format!("since its key {} does not match: {}", it.key, it.reason),
             );
+            let message = format!("it has no login for {pattern} (line {}), {only}", rule.line);
             report.warning(Check::NoLogin, self.place(name), message);
         }
     }
