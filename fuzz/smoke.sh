@@ -29,7 +29,7 @@ if [ ! -d "$corpus" ]; then
 	sed -n 's/.*"image":"\([^"\\]*\)".*/\1/p' crates/core/tests/vectors/images.jsonl |
 		awk -v dir="$corpus" '{ file = dir "/vector-" NR; printf "%s", $0 >file; close(file) }'
 fi
-mkdir -p fuzz/corpus/mapping fuzz/corpus/review
+mkdir -p fuzz/corpus/manifests fuzz/corpus/mapping fuzz/corpus/review
 
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
@@ -53,5 +53,6 @@ run() {
 }
 
 run image_reference
+run manifests tests/testdata/inject
 run mapping tests/testdata/mapping/broken tests/testdata/mapping/good examples
 run review fuzz/seeds/review

@@ -13,6 +13,7 @@ use std::{collections::BTreeMap, fmt::Write, fs, path::Path};
 
 use api_server::ApiServer;
 use cli::{Run, run};
+use pullcred::cluster::ClusterOptions;
 use pullcred::commands::{
     Exit, Streams,
     explain::{self, Asked, Options, Output},
@@ -175,6 +176,8 @@ fn every_keyring_is_the_kubelet_s() {
             config: mapping.to_owned(),
             output: Output::Json,
             namespace: None,
+            service_accounts: Vec::new(),
+            cluster: ClusterOptions::default(),
             secrets: vec![Source::File(file.clone())],
             paths: Vec::new(),
             asked: Asked::Images(vec![vector.image.clone()]),

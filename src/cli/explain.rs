@@ -7,6 +7,7 @@ use clap::{Args, ValueEnum};
 use crate::{
     cluster::ClusterOptions,
     commands::{
+        AccountSource,
         explain::{Asked, Live, Options, Output},
         manifests::{Source, TemplatePath},
     },
@@ -44,6 +45,10 @@ pub struct ExplainArgs {
     /// Manifests of the Secrets that a Pod lists, in this order: a file, or `-`; may be repeated
     #[arg(long, value_name = "FILE", conflicts_with = "live")]
     pub secrets: Vec<Source>,
+    /// Manifests of the service accounts that Pods of manifests use, besides those among the manifests: a file, a folder,
+    /// a pattern, `-`, or `live` for those of the cluster; may be repeated
+    #[arg(long, value_name = "FILE|live", group = "reaches", requires = "filenames", conflicts_with_all = ["images", "live"])]
+    pub service_accounts: Vec<AccountSource>,
     /// What to explain.
     #[command(flatten)]
     pub asked: AskedArgs,
@@ -63,11 +68,11 @@ pub struct AskedArgs {
     /// Images, as they stand in a Pod; `-` reads them from standard input, one a line
     #[arg(value_name = "IMAGE")]
     pub images: Vec<String>,
-    /// The Pods of manifests in YAML or JSON: a file, or `-`; may be repeated
+    /// The Pods of manifests in YAML or JSON: a file, a folder, a pattern such as `deploy/*.yaml`, or `-`; may be repeated
     #[arg(short = 'f', long = "filename", value_name = "FILE")]
     pub filenames: Vec<Source>,
     /// The Pods of a cluster, with their Secrets
-    #[arg(long)]
+    #[arg(long, group = "reaches")]
     pub live: bool,
 }
 
@@ -79,10 +84,10 @@ pub struct ClusterArgs {
     #[arg(short = 'A', long, requires = "live", conflicts_with_all = ["filenames", "images", "namespace"])]
     pub all_namespaces: bool,
     /// The context of the kubeconfig [default: the current one]
-    #[arg(long, value_name = "NAME", requires = "live", conflicts_with_all = ["filenames", "images"])]
+    #[arg(long, value_name = "NAME", requires = "reaches", conflicts_with_all = ["images"])]
     pub context: Option<String>,
     /// The kubeconfig [default: KUBECONFIG, ~/.kube/config, or the Pod that this runs in]
-    #[arg(long, value_name = "FILE", requires = "live", conflicts_with_all = ["filenames", "images"])]
+    #[arg(long, value_name = "FILE", requires = "reaches", conflicts_with_all = ["images"])]
     pub kubeconfig: Option<PathBuf>,
 }
 
@@ -102,13 +107,14 @@ impl ExplainArgs {
     /// What the command needs to know.
     #[must_use]
     pub fn into_options(self) -> Options {
-        let Self { config, output, namespace, secrets, asked, cluster, paths } = self;
+        let Self { config, output, namespace, secrets, asked, cluster, paths, service_accounts } =
+            self;
         let AskedArgs { images, filenames, live } = asked;
         let ClusterArgs { all_namespaces, context, kubeconfig } = cluster;
         // Clap lets just one of the three through.
+        let cluster = ClusterOptions { context, kubeconfig };
         let asked = if live {
-            let cluster = ClusterOptions { context, kubeconfig };
-            Asked::Live(Live { cluster, all_namespaces })
+            Asked::Live(Live { cluster: cluster.clone(), all_namespaces })
         } else if filenames.is_empty() {
             Asked::Images(images)
         } else {
@@ -118,6 +124,6 @@ impl ExplainArgs {
             ExplainOutput::Json => Output::Json,
             ExplainOutput::Text => Output::Text,
         };
-        Options { config, output, namespace, secrets, paths, asked }
+        Options { config, output, namespace, service_accounts, cluster, secrets, paths, asked }
     }
 }

@@ -26,13 +26,21 @@ use self::{
     story::Story,
 };
 use super::{
-    DEFAULT_NAMESPACE, Exit, Failure, Streams, load_mapping,
+    AccountSource, DEFAULT_NAMESPACE, Exit, Failure, Streams,
+    accounts::Accounts,
+    load_mapping,
     manifests::{
-        Document, ManifestError, Problem, SecretManifest, Source, TemplatePath, objects,
-        pod_templates,
+        Admitted, Document, Input, ManifestError, Places, Problem, SecretManifest, Source,
+        TemplatePath, objects, pod_templates,
     },
+    printable::Printable,
 };
-use crate::core::{decide::Knowledge, image::ImageRef};
+use serde::Deserialize;
+
+use crate::{
+    cluster::ClusterOptions,
+    core::{decide::Knowledge, image::ImageRef, pod::Pod},
+};
 
 pub use self::live::Live;
 pub(super) use self::near_rules::near_rules;
@@ -46,6 +54,10 @@ pub struct Options {
     pub output: Output,
     /// The namespace, where it is not said otherwise.
     pub namespace: Option<String>,
+    /// Where `ServiceAccounts` are, besides those among the manifests.
+    pub service_accounts: Vec<AccountSource>,
+    /// The cluster, where one of these is it.
+    pub cluster: ClusterOptions,
     /// The Secrets at hand, in this order.
     pub secrets: Vec<Source>,
     /// Where the objects of custom kinds keep their Pod templates.
@@ -82,6 +94,7 @@ pub enum Asked {
 pub fn run(options: &Options, streams: &mut Streams<'_>) -> Result<Exit, Failure> {
     let Options { config, secrets, asked, .. } = options;
     let mut sources: Vec<&Source> = secrets.iter().collect();
+    sources.extend(options.service_accounts.iter().filter_map(AccountSource::manifests));
     match asked {
         Asked::Images(images) => {
             sources.extend(images.iter().filter(|it| *it == "-").map(|_| &Source::Stdin));
@@ -208,16 +221,31 @@ impl Explainer<'_> {
         stock: Option<&Stock>,
         Streams { stdin, stdout, stderr, .. }: &mut Streams<'_>,
     ) -> Result<(), Failure> {
+        let Options { service_accounts, cluster, namespace, .. } = self.options;
+        let mut accounts = Accounts::new(service_accounts, cluster, namespace.as_deref(), *stdin)?;
+        let sources = Source::expand(sources)?.into_iter();
+        let mut inputs =
+            sources.map(|source| Input::new(source, *stdin)).collect::<Result<Vec<_>, _>>()?;
+        accounts.scan(&mut inputs)?;
+        let mut unknown: Vec<(String, String)> = Vec::new();
         let mut any = false;
-        for source in sources {
-            for document in source.open(*stdin)? {
-                let subjects = self.subjects(&document?);
-                for subject in subjects.map_err(|problem| ManifestError::new(source, problem))? {
+        for mut input in inputs {
+            let source = input.source().clone();
+            for document in input.documents()? {
+                for subject in self.subjects(&source, &document?, &mut accounts, &mut unknown)? {
                     any = true;
                     let at_hand = stock.map(|it| it.look(&subject));
                     self.subject(&subject, at_hand.as_ref(), None, *stdout)?;
                 }
             }
+        }
+        for (namespace, name) in unknown {
+            let (namespace, name) = (Printable(namespace), Printable(name));
+            writeln!(
+                stderr,
+                "warning: the ServiceAccount {namespace}/{name} is not at hand: Pods without a list get its pull Secrets, \
+                 too: give it with --service-accounts FILE, or live"
+            )?;
         }
         if !any {
             writeln!(stderr, "no Pod or Pod template found")?;
@@ -225,27 +253,38 @@ impl Explainer<'_> {
         Ok(())
     }
 
-    /// The Pods and Pod templates of a document.
-    fn subjects(&self, document: &Document) -> Result<Vec<Subject>, Problem> {
-        let line = document.content_line();
-        let value = document.value()?;
+    /// The Pods and Pod templates of a document, as the admission of `ServiceAccounts` leaves them. Those of which the
+    /// `ServiceAccount` is not at hand go to `unknown`.
+    fn subjects(
+        &self,
+        source: &Source,
+        document: &Document,
+        accounts: &mut Accounts,
+        unknown_accounts: &mut Vec<(String, String)>,
+    ) -> Result<Vec<Subject>, Failure> {
+        let error = |problem| ManifestError::new(source, problem);
+        let value = document.value().map_err(error)?;
         let mut subjects = Vec::new();
-        for object in objects(&value, line)? {
+        for object in objects(&value, document.content_line()).map_err(error)? {
             for template in pod_templates(&object, &self.options.paths) {
-                let pod = template.pod().map_err(|fault| Problem::Template {
-                    line,
-                    object: object.to_string(),
-                    fault,
+                template.pod().map_err(|fault| {
+                    let mut at = template.pointer.clone();
+                    at.append(fault.pointer());
+                    let line = Places::new(document).line_at(&at);
+                    error(Problem::Template { line, object: object.to_string(), fault })
                 })?;
-                let namespace = self.options.namespace.as_deref().or(object.namespace());
+                let namespace = object.namespace().or(self.options.namespace.as_deref());
                 let namespace = namespace.unwrap_or(DEFAULT_NAMESPACE);
-                subjects.push(Subject::new(
-                    object.kind(),
-                    namespace,
-                    object.name(),
-                    pod,
-                    self.known,
-                ));
+                let Admitted { pod, unknown, .. } = accounts.admit(namespace, template.value)?;
+                if let Some(name) = unknown {
+                    let account = (namespace.to_owned(), name.to_owned());
+                    if !unknown_accounts.contains(&account) {
+                        unknown_accounts.push(account);
+                    }
+                }
+                let Ok(pod) = Pod::deserialize(&*pod) else { continue };
+                let (kind, name) = (object.kind(), object.name());
+                subjects.push(Subject::new(kind, namespace, name, pod, self.known));
             }
         }
         Ok(subjects)
