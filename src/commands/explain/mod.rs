@@ -30,16 +30,14 @@ use super::{
     accounts::Accounts,
     load_mapping,
     manifests::{
-        Admitted, Document, Input, ManifestError, Places, Problem, SecretManifest, Source,
-        TemplatePath, objects, pod_templates,
+        Admitted, Document, Input, ManifestError, Places, PodTemplate, Problem, SecretManifest,
+        Source, TemplatePath, objects, pod_templates,
     },
     printable::Printable,
 };
-use serde::Deserialize;
-
 use crate::{
     cluster::ClusterOptions,
-    core::{decide::Knowledge, image::ImageRef, pod::Pod},
+    core::{decide::Knowledge, image::ImageRef},
 };
 
 pub use self::live::Live;
@@ -267,12 +265,6 @@ impl Explainer<'_> {
         let mut subjects = Vec::new();
         for object in objects(&value, document.content_line()).map_err(error)? {
             for template in pod_templates(&object, &self.options.paths) {
-                template.pod().map_err(|fault| {
-                    let mut at = template.pointer.clone();
-                    at.append(fault.pointer());
-                    let line = Places::new(document).line_at(&at);
-                    error(Problem::Template { line, object: object.to_string(), fault })
-                })?;
                 let namespace = object.namespace().or(self.options.namespace.as_deref());
                 let namespace = namespace.unwrap_or(DEFAULT_NAMESPACE);
                 let Admitted { pod, unknown, .. } = accounts.admit(namespace, template.value)?;
@@ -282,7 +274,13 @@ impl Explainer<'_> {
                         unknown_accounts.push(account);
                     }
                 }
-                let Ok(pod) = Pod::deserialize(&*pod) else { continue };
+                let admitted = PodTemplate { pointer: template.pointer.clone(), value: &pod };
+                let pod = admitted.pod().map_err(|fault| {
+                    let mut at = template.pointer.clone();
+                    at.append(fault.pointer());
+                    let line = Places::new(document).line_at(&at);
+                    error(Problem::Template { line, object: object.to_string(), fault })
+                })?;
                 let (kind, name) = (object.kind(), object.name());
                 subjects.push(Subject::new(kind, namespace, name, pod, self.known));
             }

@@ -13,8 +13,8 @@ use crate::{
         DEFAULT_NAMESPACE, Failure,
         accounts::Accounts,
         manifests::{
-            Admitted, Document, ManifestError, Object, Places, PodTemplate, Problem, Source,
-            TemplatePath, objects, paths, pod_templates, unknown_pods,
+            Admitted, Document, ManifestError, Object, Places, PodError, PodTemplate, Problem,
+            Source, TemplatePath, objects, paths, pod_templates, unknown_pods,
         },
         printable::Printable,
     },
@@ -100,17 +100,13 @@ impl Planner<'_> {
                 } else {
                     line_at(object.pointer())
                 };
-                // Read as it stands, so that an error names what is written.
-                template.pod().map_err(|fault| {
+                let decided = self.decide(&object, template, line, &mut findings)?;
+                decided.map_err(|fault| {
                     let mut at = template.pointer.clone();
                     at.append(fault.pointer());
-                    error(Problem::Template {
-                        line: line_at(&at),
-                        object: object.to_string(),
-                        fault,
-                    })
+                    let line = line_at(&at);
+                    error(Problem::Template { line, object: object.to_string(), fault })
                 })?;
-                self.decide(&object, template, line, &mut findings)?;
             }
             let needs = self.unknown(&object, &templates)?;
             findings.unknown.extend(needs.map(|(at, text)| (line_at(&at), text)));
@@ -128,15 +124,19 @@ impl Planner<'_> {
         template: &PodTemplate<'_>,
         line: usize,
         findings: &mut Findings,
-    ) -> Result<(), Failure> {
+    ) -> Result<Result<(), PodError>, Failure> {
         let namespace = self.namespace(object).to_owned();
         let Admitted { pod, copied, unknown } = self.accounts.admit(&namespace, template.value)?;
-        let Ok(pod) = Pod::deserialize(&*pod) else { return Ok(()) };
+        let admitted = PodTemplate { pointer: template.pointer.clone(), value: &pod };
+        let pod = match admitted.pod() {
+            Ok(pod) => pod,
+            Err(fault) => return Ok(Err(fault)),
+        };
         let request = Request::create(&namespace, pod);
         let decision = decide(&request, self.known);
         let warnings = decision.warnings().iter();
         findings.warnings.extend(warnings.map(|warning| (line, format!("{object}: {warning}"))));
-        let Some(patch) = decision.patch() else { return Ok(()) };
+        let Some(patch) = decision.patch() else { return Ok(Ok(())) };
         findings.changes.push(Change {
             line,
             object: object.to_string(),
@@ -150,7 +150,7 @@ impl Planner<'_> {
                 self.warned.push(account);
             }
         }
-        Ok(())
+        Ok(Ok(()))
     }
 
     /// What to say of an object whose images need Secrets where its Pods are not known, with the first place.

@@ -65,7 +65,8 @@ impl ServiceAccounts {
     /// What the admission makes of a Pod or Pod template of `namespace`.
     #[must_use]
     pub fn admit<'v>(&self, namespace: &str, pod: &'v Value) -> Admitted<'v> {
-        let mut admitted = Admitted { pod: Cow::Borrowed(pod), copied: Vec::new(), unknown: None };
+        let mut admitted =
+            Admitted { pod: without_null_entries(pod), copied: Vec::new(), unknown: None };
         let Some(name) = Self::wanted(pod) else { return admitted };
         match self.lists.get(&(namespace.to_owned(), name.to_owned())) {
             None => admitted.unknown = Some(name),
@@ -97,6 +98,18 @@ impl ServiceAccounts {
         let text = |field| spec.get(field).and_then(Value::as_str).filter(|name| !name.is_empty());
         text("serviceAccountName").or_else(|| text("serviceAccount")).or(Some(DEFAULT_NAME))
     }
+}
+
+/// A Pod whose list has an empty entry for each `null` in it, as the API server reads it.
+fn without_null_entries(pod: &Value) -> Cow<'_, Value> {
+    let list = pod.get("spec").and_then(|spec| spec.get(LIST)).and_then(Value::as_array);
+    let mut pod = Cow::Borrowed(pod);
+    if list.is_some_and(|list| list.iter().any(Value::is_null)) {
+        let list = pod.to_mut().get_mut("spec").and_then(|spec| spec.get_mut(LIST));
+        let entries = list.and_then(Value::as_array_mut).into_iter().flatten();
+        entries.filter(|entry| entry.is_null()).for_each(|entry| *entry = json!({}));
+    }
+    pod
 }
 
 #[cfg(test)]
