@@ -144,7 +144,7 @@ impl Controller {
         );
         let (_serving, phase) = channel::channel(Phase::Serving);
         let connections = Connections {
-            limits: ConnectionLimits::default(),
+            limits: ConnectionLimits::ADMIN,
             tls: None,
             router: admin::router(Arc::clone(&status)),
             phase,

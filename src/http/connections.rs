@@ -19,7 +19,7 @@ use std::{
 use axum::{Router, body::Body};
 use futures_util::FutureExt;
 use hyper::{
-    Request, Response,
+    Request, Response, StatusCode,
     body::Incoming,
     header::{self, HeaderValue},
     server::conn::http1,
@@ -29,7 +29,7 @@ use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
-    sync::{Semaphore, watch},
+    sync::watch,
     time::{Instant, sleep, timeout},
 };
 use tokio_rustls::TlsAcceptor;
@@ -38,9 +38,10 @@ use tower::ServiceExt;
 use tracing::{debug, warn};
 
 use super::{
-    activity::{Activity, Watched},
+    activity::{Activity, Doing, Look, Watched},
     drain::Count,
     observer::{HandshakeFailure, Observer},
+    slots::{Slot, Slots},
 };
 
 /// Where in its life the server is.
@@ -57,13 +58,16 @@ pub enum Phase {
 /// How many connections there may be, and for how long.
 #[derive(Debug, Clone, Copy)]
 pub struct ConnectionLimits {
-    /// How many connections to hold at once. Further ones wait in the kernel's queue. An API server has 600 requests in
-    /// hand at most, unless it is told otherwise (`--max-requests-inflight`, `--max-mutating-requests-inflight`).
+    /// How many connections to hold at once. From nine tenths on, an idle one gives way to each newcomer. An API server has
+    /// 600 requests in hand at most, unless it is told otherwise (`--max-requests-inflight`,
+    /// `--max-mutating-requests-inflight`).
     pub connections: usize,
-    /// How long a TLS hand-shake may take.
+    /// How long a TLS handshake may take.
     pub handshake: Duration,
     /// How long a request's headers may take, from their first byte on.
     pub headers: Duration,
+    /// How long a client may take to read an answer.
+    pub answer: Duration,
     /// How long a connection may wait for its next request. The API server keeps idle connections for 90 s
     /// (apimachinery: util/net/http.go, `SetOldTransportDefaults`) and must be the one to close.
     pub idle: Duration,
@@ -75,9 +79,22 @@ impl Default for ConnectionLimits {
             connections: 2048,
             handshake: Duration::from_secs(10),
             headers: Duration::from_secs(10),
+            answer: Duration::from_secs(10),
             idle: Duration::from_secs(120),
         }
     }
+}
+
+impl ConnectionLimits {
+    /// The limits of a plain port for probes and metrics. Its clients are few and ask in one piece; one that keeps its
+    /// connection asks by GET, which it sends again on another.
+    pub const ADMIN: Self = Self {
+        connections: 64,
+        handshake: Duration::from_secs(5),
+        headers: Duration::from_secs(5),
+        answer: Duration::from_secs(5),
+        idle: Duration::from_secs(16),
+    };
 }
 
 /// Serves one listener until [`Phase::Stopping`].
@@ -125,57 +142,64 @@ impl Connections {
     }
 
     async fn accept(self, listener: TcpListener) {
-        let room = Arc::new(Semaphore::new(self.limits.connections.min(Semaphore::MAX_PERMITS)));
+        let slots = Slots::new(self.limits.connections);
+        let first = if self.tls.is_some() { Doing::Handshake } else { Doing::Nothing };
         let this = Arc::new(self);
         let mut back_off = BackOff::default();
         loop {
-            let Ok(place) = Arc::clone(&room).acquire_owned().await else {
-                return;
-            };
-            let stream = match listener.accept().await {
-                Ok((stream, _client)) => stream,
+            let (stream, client) = match listener.accept().await {
+                Ok(accepted) => accepted,
                 Err(error) => {
-                    drop(place);
                     this.observer.accept_failed();
                     back_off.wait(&error).await;
                     continue;
                 }
             };
             back_off = BackOff::default();
+            let activity = Arc::new(Activity::new(first));
+            let Some(slot) = slots.enter(client.ip(), &activity).await else {
+                this.observer.accept_failed();
+                continue;
+            };
             let connection = Arc::clone(&this);
             this.open.spawn(async move {
                 let _counted = Open::count(&*connection.observer);
-                connection.handle(stream).await;
-                drop(place);
+                connection.handle(stream, &activity, &slot).await;
             });
         }
     }
 
-    async fn handle(&self, stream: TcpStream) {
+    async fn handle(&self, stream: TcpStream, activity: &Arc<Activity>, slot: &Slot) {
         // Answers are small and complete: waiting to fill a segment only delays them.
         if let Err(error) = stream.set_nodelay(true) {
             debug!(%error, "cannot set TCP_NODELAY");
         }
-        let activity = Arc::new(Activity::new());
-        let stream = Watched::new(stream, Arc::clone(&activity));
+        let stream = Watched::new(stream, Arc::clone(activity), self.tls.is_some());
         let Some(tls) = &self.tls else {
-            return self.http(stream, &activity).await;
+            return self.http(stream, activity, slot).await;
         };
-        let failure = match timeout(self.limits.handshake, tls.accept(stream)).await {
+        let handshake = tokio::select! {
+            handshake = timeout(self.limits.handshake, tls.accept(stream)) => handshake,
+            () = slot.evicted() => return self.observer.evicted(),
+        };
+        let failure = match handshake {
             Ok(Ok(stream)) => {
-                activity.request_ends();
-                return self.http(stream, &activity).await;
+                activity.handshake_ends();
+                return self.http(stream, activity, slot).await;
             }
             Ok(Err(error)) => {
-                debug!(%error, "TLS hand-shake failed");
+                debug!(%error, "TLS handshake failed");
                 HandshakeFailure::Protocol
             }
             Err(_elapsed) => HandshakeFailure::TimedOut,
         };
-        self.observer.handshake_failed(failure);
+        // Load balancers and scanners connect without a byte to see whether the port is open.
+        if activity.is_heard() {
+            self.observer.handshake_failed(failure);
+        }
     }
 
-    async fn http<S>(&self, stream: S, activity: &Activity)
+    async fn http<S>(&self, stream: S, activity: &Activity, slot: &Slot)
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
@@ -183,26 +207,47 @@ impl Connections {
         let mut http = http1::Builder::new();
         // Who has sent the whole request and closes its half of the connection still waits for the answer.
         http.half_close(true).max_buf_size(BUFFER);
-        let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));
+        let mut connection = http.serve_connection(TokioIo::new(stream), service);
         let mut phase = self.phase.clone();
         // One timer that goes off a few times a minute, whatever the connection does: no request touches it.
-        let mut look = pin!(sleep(activity.look_again_in(&self.limits).unwrap_or_default()));
+        let mut look = pin!(sleep(Duration::ZERO));
         let mut stopping = false;
         loop {
             tokio::select! {
-                result = connection.as_mut() => {
+                result = &mut connection => {
                     if let Err(error) = result {
                         debug!(%error, "connection ended");
                     }
                     return;
                 }
-                () = look.as_mut() => match activity.look_again_in(&self.limits) {
-                    Some(wait) => look.as_mut().reset(Instant::now() + wait),
-                    None => return,
+                () = look.as_mut() => match activity.look(&self.limits) {
+                    Look::Again(wait) => look.as_mut().reset(Instant::now() + wait),
+                    Look::Close => return,
+                    Look::Buffers => {
+                        let parts = connection.into_parts();
+                        if stopping || activity.is_within_record() || !parts.read_buf.is_empty() {
+                            return;
+                        }
+                        // Nothing is lost: neither side has a byte under way.
+                        connection = http.serve_connection(parts.io, parts.service);
+                        activity.buffers_are_empty();
+                        look.as_mut().reset(Instant::now());
+                    }
                 },
+                () = slot.evicted() => {
+                    if activity.gives_way().is_none() {
+                        slot.stay();
+                        continue;
+                    }
+                    self.observer.evicted();
+                    Pin::new(&mut connection).graceful_shutdown();
+                    // An idle connection is closed as TLS wants it; no other one is waited for.
+                    let _ = connection.now_or_never();
+                    return;
+                }
                 _ = phase.wait_for(|&phase| phase == Phase::Stopping), if !stopping => {
                     stopping = true;
-                    connection.as_mut().graceful_shutdown();
+                    Pin::new(&mut connection).graceful_shutdown();
                 }
             }
         }
@@ -214,6 +259,14 @@ impl Connections {
         activity: &Activity,
     ) -> Result<Response<Body>, Infallible> {
         activity.request_begins();
+        // hyper compares headers with its buffer only while some are missing: those that come at once may be larger.
+        if head_size(&request) > BUFFER {
+            let mut response = Response::new(Body::empty());
+            *response.status_mut() = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            activity.request_ends();
+            return Ok(response);
+        }
         // A bug of ours must cost one answer, not the connection and the requests behind it. Nothing is left half-done:
         // what requests share are counters and values that are swapped whole.
         let answer = AssertUnwindSafe(self.router.clone().oneshot(request)).catch_unwind().await;
@@ -228,6 +281,14 @@ impl Connections {
         activity.request_ends();
         Ok(response)
     }
+}
+
+/// What the head of a request takes on the wire, about.
+fn head_size(request: &Request<Incoming>) -> usize {
+    let fields = request.headers().iter();
+    let fields: usize = fields.map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+    let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
+    fields + target
 }
 
 // === impl OpenConnections ===

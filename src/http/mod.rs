@@ -9,3 +9,5 @@ pub mod descriptors;
 pub mod drain;
 pub mod exposition;
 pub mod observer;
+mod records;
+mod slots;

@@ -175,16 +175,24 @@ impl Webhook {
             "serving",
         );
         let open = Arc::new(OpenConnections::default());
-        let serve = |listener, router: Router, tls, observer: Arc<dyn Observer>, open| {
-            let limits = self.connections;
+        let serve = |listener, limits, router: Router, tls, observer: Arc<dyn Observer>, open| {
             let connections =
                 Connections { limits, tls, router, phase: phase_seen.clone(), open, observer };
             tokio::spawn(connections.serve(listener))
         };
-        serve(admin_listener, admin_router(admin), None, Arc::new(Unobserved), Arc::default());
+        let limits = ConnectionLimits::ADMIN;
+        serve(
+            admin_listener,
+            limits,
+            admin_router(admin),
+            None,
+            Arc::new(Unobserved),
+            Arc::default(),
+        );
         let metrics: Arc<dyn Observer> = Arc::clone(&users.metrics) as _;
         let router = admission::router(Arc::clone(&users.admission));
-        serve(listener, router, Some(tls), metrics, Arc::clone(&open));
+        let accepting =
+            serve(listener, self.connections, router, Some(tls), metrics, Arc::clone(&open));
         keep_looking(self.config, self.certificate, users, self.reload_interval)?;
 
         if signals.next().await == Stop::Drain {
@@ -199,6 +207,8 @@ impl Webhook {
             }
         }
         phase.send_replace(Phase::Stopping);
+        // Only then is every connection counted.
+        let _ = accepting.await;
         let finished = tokio::time::timeout(DRAIN.last_requests, open.gone()).await.is_ok();
         info!(connections = open.count().open, finished, "left");
         Ok(())

@@ -3,6 +3,7 @@
 
 #![cfg(test)]
 
+mod crowd;
 mod http;
 mod room;
 mod server;

@@ -41,8 +41,13 @@ pub(crate) const LONG: Duration = Duration::from_secs(3600);
 /// Between two bytes of a client that drips: an hour would not be enough for its request, but it is never silent.
 pub(crate) const DRIP: Duration = Duration::from_millis(50);
 
-pub(crate) const NO_LIMITS: ConnectionLimits =
-    ConnectionLimits { connections: 1000, handshake: LONG, headers: LONG, idle: LONG };
+pub(crate) const NO_LIMITS: ConnectionLimits = ConnectionLimits {
+    connections: 1000,
+    handshake: LONG,
+    headers: LONG,
+    answer: LONG,
+    idle: LONG,
+};
 pub(crate) const BODIES: BodyLimits =
     BodyLimits { bytes: 1 << 20, time: LONG, small: 0, memory: 16 << 20 };
 
