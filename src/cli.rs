@@ -4,6 +4,7 @@
 
 mod check;
 mod controller;
+mod duration;
 mod explain;
 mod inject;
 mod policy;

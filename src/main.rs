@@ -105,11 +105,16 @@ fn controller(args: ControllerArgs, telemetry: &Telemetry) -> anyhow::Result<()>
                 let signals = Signals::catch().context("cannot catch signals")?;
                 let options = args.into_options();
                 let controller = Controller::bind(options, telemetry.dropped()).await?;
-                controller.serve(signals).await.context("cannot serve")
+                Ok(controller.serve(signals).await?)
+            }
+            ControllerArgs::Publish(args) => {
+                let (names, timeout) = args.into_options();
+                let objects = controller::objects(names).await?;
+                Ok(controller::publish(&objects, timeout).await?)
             }
             ControllerArgs::Unregister(args) => {
-                let client = controller::api_server().await?;
-                Ok(controller::unregister(client, &args.webhook_config).await?)
+                let cluster = controller::api_server().await?;
+                Ok(controller::unregister(&cluster, &args.webhook_config).await?)
             }
         }
     })

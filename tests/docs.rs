@@ -21,10 +21,7 @@ use markdown::{Console, anchors, blocks, commands, headings, links, quoted, tabl
 use pullcred::{
     cli::Cli,
     commands::check::Check,
-    controller::{
-        self,
-        metrics::{Object, Seen, Written},
-    },
+    controller::certificates::{metrics as controller, plan::Validity},
     core::{decide::Reason, review::ReviewError},
     http::observer::{HandshakeFailure, Observer},
     mapping,
@@ -106,10 +103,9 @@ fn the_metrics_of_the_webhook_are_those_that_are_documented() {
 #[test]
 fn the_metrics_of_the_controller_are_those_that_are_documented() {
     let (log, _guard) = tracing_appender::non_blocking(std::io::sink());
-    let metrics = controller::metrics::Metrics::new(log.error_counter());
-    metrics.wrote(Object::Ca, Written::Success);
-    metrics.watch_restarted(Object::Ca);
-    metrics.looked(0, &Seen { ca: Some(0), ..Seen::default() });
+    let metrics = controller::Metrics::new(log.error_counter());
+    let validity = Validity { not_before: 0, not_after: 1 };
+    metrics.read(&controller::Seen { ca: Some(validity), ..controller::Seen::default() });
     assert_eq!(names(&metrics.encode().unwrap()), documented("Of the controller"));
 }
 

@@ -2,44 +2,53 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use clap::{ArgMatches, Args, Command, FromArgMatches};
+use clap::{ArgMatches, Args, Command, FromArgMatches, ValueEnum};
 
-use super::seconds;
+use super::duration::duration;
 use crate::{
     commands::secret::SecretName,
-    controller::{Names, Options},
+    controller::{Names, Options, Publish},
 };
 
 /// `pullcred controller`, and what else its image is good for.
 #[derive(Debug)]
 pub enum ControllerArgs {
+    /// `pullcred controller publish`
+    Publish(PublishArgs),
     /// `pullcred controller`
     Run(RunArgs),
     /// `pullcred controller unregister`
     Unregister(UnregisterArgs),
 }
 
-/// What to keep in order.
+/// The objects to keep in order.
 #[derive(Debug, Args)]
-pub struct RunArgs {
+struct NamesArgs {
     /// The namespace of the Secrets and of the webhook's Service
     #[arg(long, env = "PULLCRED_NAMESPACE", value_name = "NAMESPACE", value_parser = super::namespace)]
-    pub namespace: String,
+    namespace: String,
     /// The MutatingWebhookConfiguration whose caBundle to write
     #[arg(long, env = "PULLCRED_WEBHOOK_CONFIG", value_name = "NAME", value_parser = name)]
-    pub webhook_config: String,
+    webhook_config: String,
     /// The webhook's Service, which the certificate is for
-    #[arg(long, env = "PULLCRED_SERVICE", value_name = "NAME", value_parser = name)]
-    pub service: String,
+    #[arg(long, env = "PULLCRED_SERVICE", value_name = "NAME", value_parser = service)]
+    service: String,
     /// The one webhook of the configuration to write to [default: those that call the Service]
     #[arg(long, env = "PULLCRED_WEBHOOK_NAME", value_name = "NAME", value_parser = name)]
-    pub webhook_name: Option<String>,
+    webhook_name: Option<String>,
     /// The Secret for the CA and its key; made if there is none
     #[arg(long, env = "PULLCRED_CA_SECRET", value_name = "NAME", value_parser = name)]
-    pub ca_secret: String,
+    ca_secret: String,
     /// The Secret for the serving certificate, which the webhook mounts; made if there is none
     #[arg(long, env = "PULLCRED_TLS_SECRET", value_name = "NAME", value_parser = name)]
-    pub tls_secret: String,
+    tls_secret: String,
+}
+
+/// How to keep them in order.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    #[command(flatten)]
+    names: NamesArgs,
     /// Where to serve /livez, /readyz and /metrics over plain HTTP
     #[arg(
         long,
@@ -47,36 +56,65 @@ pub struct RunArgs {
         value_name = "ADDRESS",
         default_value = "0.0.0.0:8080"
     )]
-    pub admin_listen: SocketAddr,
-    /// How long a CA lives, in seconds; the next one is made when two thirds are over
-    #[arg(long, env = "PULLCRED_CA_LIFE", value_name = "SECONDS", default_value = "31536000", value_parser = seconds)]
-    pub ca_life: Duration,
-    /// How long a serving certificate lives, in seconds; the next one is made when two thirds are over
-    #[arg(long, env = "PULLCRED_LEAF_LIFE", value_name = "SECONDS", default_value = "2592000", value_parser = seconds)]
-    pub leaf_life: Duration,
-    /// After how long every API server has heard of a caBundle and every webhook serves by a Secret, in seconds: kubelets
-    /// take up to 90, the webhook 10
-    #[arg(long, env = "PULLCRED_PROPAGATION", value_name = "SECONDS", default_value = "120", value_parser = seconds)]
-    pub propagation: Duration,
+    admin_listen: SocketAddr,
+    /// For how long a CA is valid; the next one is made when two thirds are over [with --publish=never: 87600h]
+    #[arg(
+        long, env = "PULLCRED_CA_DURATION", value_name = "DURATION", default_value = "8760h",
+        default_value_if("publish", "never", "87600h"), value_parser = duration,
+    )]
+    ca_duration: Duration,
+    /// For how long a serving certificate is valid; the next one is made when two thirds are over
+    #[arg(long, env = "PULLCRED_LEAF_DURATION", value_name = "DURATION", default_value = "720h", value_parser = duration)]
+    leaf_duration: Duration,
+    /// After how long a caBundle has reached every API server, and a Secret every webhook: kubelets take up to 90s, the
+    /// webhook 10s
+    #[arg(long, env = "PULLCRED_PROPAGATION", value_name = "DURATION", default_value = "120s", value_parser = duration)]
+    propagation: Duration,
+    /// Whether to write the caBundle: with `never`, `pullcred controller publish` does
+    #[arg(long, env = "PULLCRED_PUBLISH", value_name = "WHEN", default_value = "always")]
+    publish: PublishWhen,
 }
 
-/// Delete the MutatingWebhookConfiguration, so that the webhook is called no more
+/// Who writes the caBundle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum PublishWhen {
+    /// This process, whenever it is not as it should be
+    Always,
+    /// Another process, which runs once at install and upgrade
+    Never,
+}
+
+/// Write the CA into the MutatingWebhookConfiguration once, and end
+#[derive(Debug, Args)]
+pub struct PublishArgs {
+    #[command(flatten)]
+    names: NamesArgs,
+    /// How long to try, and to wait for the CA
+    #[arg(long, env = "PULLCRED_TIMEOUT", value_name = "DURATION", default_value = "2m", value_parser = duration)]
+    timeout: Duration,
+}
+
+/// Delete the MutatingWebhookConfiguration, so that the webhook is no longer called
 #[derive(Debug, Args)]
 pub struct UnregisterArgs {
-    /// The MutatingWebhookConfiguration to delete; that there is none is fine
+    /// The MutatingWebhookConfiguration to delete, if it is there
     #[arg(long, env = "PULLCRED_WEBHOOK_CONFIG", value_name = "NAME", value_parser = name)]
     pub webhook_config: String,
 }
 
 // === impl ControllerArgs ===
 
+const PUBLISH: &str = "publish";
 const UNREGISTER: &str = "unregister";
 
 const EXAMPLES: &str = "Examples:
   Keep the certificate of the Service pullcred-webhook, by the API server of KUBECONFIG or of the cluster around:
     pullcred controller --namespace pullcred --service pullcred-webhook --webhook-config pullcred \\
       --ca-secret pullcred-ca --tls-secret pullcred-tls
-  Have the webhook called no more:
+  Write the CA into the webhook configuration once, for a controller with --publish=never:
+    pullcred controller publish --namespace pullcred --service pullcred-webhook --webhook-config pullcred \\
+      --ca-secret pullcred-ca --tls-secret pullcred-tls
+  Have the webhook called no longer:
     pullcred controller unregister --webhook-config pullcred";
 
 // Clap derives no command that can be run by itself or by a subcommand with other arguments, of which some have the same
@@ -87,6 +125,7 @@ impl Args for ControllerArgs {
             .subcommand_negates_reqs(true)
             .args_conflicts_with_subcommands(true)
             .after_help(EXAMPLES)
+            .subcommand(PublishArgs::augment_args(Command::new(PUBLISH)))
             .subcommand(UnregisterArgs::augment_args(Command::new(UNREGISTER)))
     }
 
@@ -98,6 +137,7 @@ impl Args for ControllerArgs {
 impl FromArgMatches for ControllerArgs {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
         match matches.subcommand() {
+            Some((PUBLISH, matches)) => PublishArgs::from_arg_matches(matches).map(Self::Publish),
             Some((UNREGISTER, matches)) => {
                 UnregisterArgs::from_arg_matches(matches).map(Self::Unregister)
             }
@@ -111,33 +151,61 @@ impl FromArgMatches for ControllerArgs {
     }
 }
 
-// === impl RunArgs ===
+// === impl NamesArgs ===
 
-impl RunArgs {
-    /// What the controller needs to know.
-    #[must_use]
-    pub fn into_options(self) -> Options {
-        let Self {
-            namespace,
-            webhook_config,
-            service,
-            webhook_name,
-            ca_secret,
-            tls_secret,
-            admin_listen,
-            ca_life,
-            leaf_life,
-            propagation,
-        } = self;
-        let names = Names {
+impl NamesArgs {
+    fn into_names(self) -> Names {
+        let Self { namespace, webhook_config, service, webhook_name, ca_secret, tls_secret } = self;
+        Names {
             namespace,
             service,
-            registration: webhook_config,
+            configuration: webhook_config,
             webhook: webhook_name,
             ca_secret,
             tls_secret,
+        }
+    }
+}
+
+// === impl RunArgs ===
+
+impl RunArgs {
+    /// The controller's configuration.
+    #[must_use]
+    pub fn into_options(self) -> Options {
+        let Self { names, admin_listen, ca_duration, leaf_duration, propagation, publish } = self;
+        let publish = match publish {
+            PublishWhen::Always => Publish::Always,
+            PublishWhen::Never => Publish::Never,
         };
-        Options { admin_listen, ca_life, leaf_life, names, propagation }
+        let names = names.into_names();
+        Options { admin_listen, ca_duration, leaf_duration, names, propagation, publish }
+    }
+}
+
+// === impl PublishArgs ===
+
+impl PublishArgs {
+    /// The objects, and how long to try.
+    #[must_use]
+    pub fn into_options(self) -> (Names, Duration) {
+        (self.names.into_names(), self.timeout)
+    }
+}
+
+/// Takes a name that a Service can have: a DNS-1035 label, which begins with a letter and has no dot.
+fn service(text: &str) -> Result<String, &'static str> {
+    let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    let valid = text.len() <= 63
+        && text.starts_with(|c: char| c.is_ascii_lowercase())
+        && !text.ends_with('-')
+        && text.chars().all(inner);
+    if valid {
+        Ok(text.to_owned())
+    } else {
+        Err(
+            "no Service has such a name: write up to 63 lower-case letters, digits and `-`, a letter first",
+        )
     }
 }
 
@@ -145,7 +213,7 @@ impl RunArgs {
 fn name(text: &str) -> Result<String, &'static str> {
     // The names of all these kinds follow the rule for those of Secrets.
     let name = text.parse::<SecretName>().map(|name| name.to_string());
-    name.map_err(|_| "no object has such a name: write lower-case letters, digits, `-` and `.`")
+    name.map_err(|_| "invalid name: use lower-case letters, digits, `-` and `.`")
 }
 
 #[cfg(test)]
@@ -183,10 +251,46 @@ mod tests {
             arguments.remove(missing);
             parse(&arguments).unwrap_err();
         }
-        for wrong in ["--webhook-name=a,metadata.name=b", "--namespace=a.b"] {
+        for wrong in [
+            "--webhook-name=a,metadata.name=b",
+            "--namespace=a.b",
+            "--service=1a",
+            "--service=a.b",
+            "--service=a-",
+            "--service=",
+        ] {
             let mut arguments = RUN.to_vec();
             arguments.retain(|argument| argument.split('=').next() != wrong.split('=').next());
             parse(&[&arguments[..], &[wrong]].concat()).unwrap_err();
+        }
+    }
+
+    #[test]
+    fn without_a_process_that_publishes_a_ca_is_good_for_ten_years() {
+        for (arguments, hours) in [
+            (&[][..], 8760),
+            (&["--publish=never"], 87_600),
+            (&["--publish=never", "--ca-duration=100h"], 100),
+        ] {
+            let ControllerArgs::Run(args) = parse(&[&RUN[..], arguments].concat()).unwrap() else {
+                panic!("not to be run")
+            };
+            assert_eq!(args.into_options().ca_duration.as_secs() / 3600, hours, "{arguments:?}");
+        }
+    }
+
+    #[test]
+    fn publish_needs_the_same_names_and_nothing_else() {
+        let publish = [&RUN[..2], &["publish"], &RUN[2..]].concat();
+        let ControllerArgs::Publish(args) = parse(&publish).unwrap() else {
+            panic!("not to publish")
+        };
+        let (names, timeout) = args.into_options();
+        assert_eq!((names.configuration.as_str(), timeout.as_secs()), ("pullcred", 120));
+        for missing in 3..publish.len() {
+            let mut arguments = publish.clone();
+            arguments.remove(missing);
+            parse(&arguments).unwrap_err();
         }
     }
 

@@ -3,17 +3,27 @@
 //! None goes through kube's own `get`, `list` or `patch`: where those cannot decode an answer, they log the whole of it,
 //! and it may be a Secret.
 
-use std::{fmt, time::Duration};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::{Duration, SystemTime},
+};
 
-use axum::http::{Request, header::RETRY_AFTER};
+use axum::http::{
+    Request,
+    header::{DATE, RETRY_AFTER},
+};
 use http_body_util::{BodyExt, Collected, Limited};
 use kube::{
     Api, Client, Resource,
     api::{DeleteParams, GetParams, ListParams, Patch, PatchParams},
     client::Body,
     core::{
-        ApiResource, DynamicObject, NamespaceResourceScope, ObjectList, Request as Requests,
-        Status, request,
+        ApiResource, DynamicObject, NamespaceResourceScope, ObjectList, PartialObjectMeta,
+        Request as Requests, Status, request,
     },
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -41,6 +51,8 @@ pub struct Cluster {
     client: Client,
     namespace: String,
     tries: u32,
+    /// How far this process's clock is ahead of the API server's, by its last answer.
+    clock_ahead: Arc<AtomicI64>,
 }
 
 /// All objects of one kind, of a namespace or of all.
@@ -57,7 +69,7 @@ impl Cluster {
     /// The cluster behind a client; `namespace` is for objects that name none. A failed request is not repeated.
     #[must_use]
     pub fn new(client: Client, namespace: String) -> Self {
-        Self { client, namespace, tries: 1 }
+        Self { client, namespace, tries: 1, clock_ahead: Arc::default() }
     }
 
     /// The same cluster for a command that a person runs: reads are repeated a few times where the API server is busy.
@@ -85,6 +97,22 @@ impl Cluster {
     #[must_use]
     pub fn all<K: Resource<DynamicType = ()>>(&self) -> Api<K> {
         Api::all(self.client.clone())
+    }
+
+    /// kube's view of the metadata of objects in a namespace, for watches: the content never comes here.
+    #[must_use]
+    pub fn metadata<K>(&self, namespace: &str) -> Api<PartialObjectMeta<K>>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
+    {
+        Api::namespaced(self.client.clone(), namespace)
+    }
+
+    /// How far this process's clock is ahead of the API server's, in seconds, by the `Date` of its last answer; 0 before the
+    /// first.
+    #[must_use]
+    pub fn clock_ahead(&self) -> i64 {
+        self.clock_ahead.load(Ordering::Relaxed)
     }
 
     /// Reads an object; `None` where there is none.
@@ -215,6 +243,10 @@ impl Cluster {
     async fn answer(&self, request: Request<Body>) -> Result<Answer, Cause> {
         let response = self.client.send(request).await?;
         let code = response.status();
+        let date = response.headers().get(DATE).and_then(|it| it.to_str().ok());
+        if let Some(date) = date.and_then(|it| httpdate::parse_http_date(it).ok()) {
+            self.clock_ahead.store(seconds_between(date, SystemTime::now()), Ordering::Relaxed);
+        }
         let seconds = response.headers().get(RETRY_AFTER).and_then(|it| it.to_str().ok());
         let retry_after = seconds.and_then(|it| it.parse().ok()).map(Duration::from_secs);
         let body = Limited::new(response.into_body(), ANSWER_MAX).collect().await;
@@ -236,6 +268,15 @@ impl fmt::Debug for Cluster {
 
 type Answer = hyper::body::Bytes;
 type Built = Result<Request<Vec<u8>>, request::Error>;
+
+/// From one moment to another, in seconds; negative where the other is earlier.
+fn seconds_between(from: SystemTime, to: SystemTime) -> i64 {
+    let seconds = |it: Duration| i64::try_from(it.as_secs()).unwrap_or(i64::MAX);
+    match to.duration_since(from) {
+        Ok(ahead) => seconds(ahead),
+        Err(error) => -seconds(error.duration()),
+    }
+}
 
 fn decode<T: DeserializeOwned>(answer: &[u8]) -> Result<T, Cause> {
     serde_json::from_slice(answer).map_err(|error| kube::Error::SerdeError(error).into())

@@ -9,7 +9,7 @@ use kube::{
 };
 use serde::de::DeserializeOwned;
 use tokio::{
-    sync::watch::Receiver,
+    sync::{mpsc::Sender, watch::Receiver},
     time::{Instant, timeout},
 };
 
@@ -41,19 +41,21 @@ pub enum News<K> {
     Failed(CallError),
 }
 
-/// Watches the object of this name for as long as `tell` answers that it listens. A change of `reachable` ends the pause
+/// Watches the object of this name for as long as somebody receives. `translate` makes what is sent of the news, or nothing. A change of `reachable` ends the pause
 /// after a failure: somebody else has reached the API server.
 ///
 /// kube's `default_backoff` is not used: it starts from its first pause again with each event, and a list that fails
 /// comes after an event that says it begins. So its pauses never grow while the API server is away. kube also goes on
 /// for ever with a version that the API server no longer knows (410), so each failure starts the watch from nothing.
-pub async fn watch<K>(
+pub async fn watch<K, T>(
     api: Api<K>,
-    name: &str,
+    name: String,
     mut reachable: Receiver<()>,
-    mut tell: impl AsyncFnMut(News<K>) -> bool,
+    sender: Sender<T>,
+    mut translate: impl FnMut(News<K>) -> Option<T> + Send,
 ) where
     K: kube::Resource + Clone + DeserializeOwned + Debug + Send + 'static,
+    T: Send,
 {
     // By name, as rights that are scoped by name allow it.
     let config = Config::default().fields(&format!("metadata.name={name}")).timeout(LENGTH);
@@ -81,7 +83,9 @@ pub async fn watch<K>(
                     Some(Err(error)) => break Some(error),
                     None => break None,
                 };
-                if !tell(news).await {
+                if let Some(news) = translate(news)
+                    && sender.send(news).await.is_err()
+                {
                     return;
                 }
             }
@@ -91,9 +95,14 @@ pub async fn watch<K>(
         if stood > LONGEST_PAUSE {
             backoff.succeed();
         }
-        let error = failure(name, error);
+        let error = failure(&name, error);
         let asked = error.retry_after().unwrap_or_default().min(RETRY_AFTER_MAX);
-        if !tell(News::Failed(error)).await {
+        let news = translate(News::Failed(error));
+        let gone = match news {
+            Some(news) => sender.send(news).await.is_err(),
+            None => sender.is_closed(),
+        };
+        if gone {
             return;
         }
         reachable.mark_unchanged();

@@ -1,44 +1,29 @@
-//! The serving certificate and the registration's `caBundle`, kept in order in a cluster.
+//! `pullcred controller`: what it does in a cluster, under one supervisor, with one admin port.
 //!
-//! ```text
-//! wake::watch --> Reconciler: Snapshot::take --observed--> plan::plan --actions--> Objects: one write each
-//!                                                  (pure)
-//! ```
-//!
-//! All state is in two Secrets and the registration, so that a process may be killed at any point and any number may run:
-//! `docs/decisions/030-certificates-without-a-leader.md` says why that is safe.
+//! [`certificates`] is its one duty.
 
-pub mod brake;
-pub mod certificate;
-pub mod metrics;
-pub mod objects;
-pub mod plan;
-mod reconcile;
-pub mod registration;
-pub mod secrets;
-mod snapshot;
-pub mod status;
-pub mod steady;
-pub mod times;
-mod wake;
+pub mod certificates;
+pub mod supervise;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
-use kube::{Client, Config, config::InferConfigError};
 use ring::rand::{SecureRandom, SystemRandom};
 use tokio::{net::TcpListener, sync::watch as channel};
 use tracing::info;
 use tracing_appender::non_blocking::ErrorCounter;
 
-pub use self::snapshot::Names;
+pub use self::certificates::{
+    durations::DurationError, publish::PublishError, snapshot::Names, status::Publish,
+};
 use self::{
-    metrics::Metrics,
-    objects::{CallError, Objects},
-    reconcile::Reconciler,
-    status::Status,
-    times::{Times, TooShort},
+    certificates::{
+        durations::Durations, metrics::Metrics, objects::Objects, objects::delete_configuration,
+        publish::publish as publish_once, status::Status,
+    },
+    supervise::{Supervisor, TaskEnded},
 };
 use crate::{
+    cluster::{CallError, Cluster, ClusterError, ClusterOptions},
     http::{
         admin,
         connections::{ConnectionLimits, Connections, Phase},
@@ -47,31 +32,28 @@ use crate::{
     shutdown::Signals,
 };
 
-/// For a connection to the API server, its TLS hand-shake not counted.
-const CONNECT: Duration = Duration::from_secs(5);
-/// For an answer or its next part. A watch is quiet for long, but the API server ends it by itself after 290 s.
-const READ: Duration = Duration::from_secs(300);
-
-/// What a controller is to be like.
+/// Controller configuration.
 #[derive(Debug)]
 pub struct Options {
     /// Where to serve probes and metrics over plain HTTP.
     pub admin_listen: SocketAddr,
-    /// How long a CA lives.
-    pub ca_life: Duration,
-    /// How long a leaf lives.
-    pub leaf_life: Duration,
-    /// What it looks after.
+    /// For how long a CA is valid.
+    pub ca_duration: Duration,
+    /// For how long a serving certificate is valid.
+    pub leaf_duration: Duration,
+    /// The objects to keep in order.
     pub names: Names,
-    /// After how long everyone has heard of a write.
+    /// After how long a write has reached everyone.
     pub propagation: Duration,
+    /// Whether to write the `caBundle`.
+    pub publish: Publish,
 }
 
 /// Why a controller cannot start. Each says what to change.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
-    /// The address is taken, or not ours.
+    /// The address is in use, or not one of this machine.
     #[error("cannot listen on {address} (--admin-listen)")]
     Bind {
         /// The address.
@@ -79,29 +61,38 @@ pub enum StartError {
         /// What the operating system says.
         source: io::Error,
     },
-    /// The API server's address and certificate are not usable.
-    #[error("cannot prepare for the API server")]
-    Client(#[source] Box<kube::Error>),
-    /// There is no randomness.
-    #[error("the operating system gives no random bytes")]
-    NoRandomness,
     /// Nothing says where the API server is.
     #[error(
-        "there is no API server to talk to: run in a Pod with its ServiceAccount's token, or set KUBECONFIG"
+        "there is no API server to call: run in a Pod with its ServiceAccount's token, or set KUBECONFIG"
     )]
-    NoCluster(#[source] Box<InferConfigError>),
-    /// The lifetimes leave no time for a rotation.
+    Cluster(#[from] ClusterError),
+    /// A duration leaves no time for a rotation, or is longer than any certificate can be valid.
     #[error(transparent)]
-    TooShort(#[from] TooShort),
+    Duration(#[from] DurationError),
+    /// The operating system gives no random bytes.
+    #[error("the operating system gives no random bytes")]
+    NoRandomness,
+}
+
+/// Why a controller that runs has ended.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServeError {
+    /// The port that is open cannot be used.
+    #[error("cannot serve")]
+    Listener(#[source] io::Error),
+    /// A background task ended, so the process is of no use.
+    #[error(transparent)]
+    Task(#[from] TaskEnded),
 }
 
 /// A controller whose port is open, but which does nothing yet.
 pub struct Controller {
     listener: TcpListener,
-    names: Names,
     objects: Objects,
+    publish: Publish,
     status: Arc<Status>,
-    times: Times,
+    durations: Durations,
 }
 
 // === impl Controller ===
@@ -111,20 +102,20 @@ impl Controller {
     ///
     /// # Errors
     ///
-    /// [`StartError`]. That the API server does not answer is none: it may come back.
+    /// [`StartError`]. An API server that cannot be reached is not a start error.
     pub async fn bind(
         options: Options,
         dropped_log_lines: ErrorCounter,
     ) -> Result<Self, StartError> {
-        let Options { admin_listen, ca_life, leaf_life, names, propagation } = options;
-        let times = Times::new(ca_life, leaf_life, propagation)?;
-        let client = api_server().await?;
-        let objects = Objects::new(client, &names.namespace, &names.registration, &random_name()?);
+        let Options { admin_listen, ca_duration, leaf_duration, names, propagation, publish } =
+            options;
+        let durations = Durations::new(ca_duration, leaf_duration, propagation)?;
+        let objects = objects(names).await?;
         let listener = TcpListener::bind(admin_listen)
             .await
             .map_err(|source| StartError::Bind { address: admin_listen, source })?;
-        let status = Arc::new(Status::new(Metrics::new(dropped_log_lines)));
-        Ok(Self { listener, names, objects, status, times })
+        let status = Arc::new(Status::new(Metrics::new(dropped_log_lines), publish));
+        Ok(Self { listener, objects, publish, status, durations })
     }
 
     /// Keeps the certificates in order until a signal comes. There is nothing to finish then: a write that was under way
@@ -132,17 +123,20 @@ impl Controller {
     ///
     /// # Errors
     ///
-    /// Where the operating system fails us at the start.
-    pub async fn serve(self, mut signals: Signals) -> io::Result<()> {
-        let Self { listener, names, objects, status, times } = self;
+    /// [`ServeError`]: it does not go on without one of its tasks.
+    pub async fn serve(self, mut signals: Signals) -> Result<(), ServeError> {
+        let Self { listener, objects, publish, status, durations } = self;
+        let names = objects.names();
         info!(
-            admin_address = %listener.local_addr()?,
+            admin_address = %listener.local_addr().map_err(ServeError::Listener)?,
             namespace = names.namespace,
-            registration = names.registration,
+            configuration = names.configuration,
+            publish = publish == Publish::Always,
             version = env!("CARGO_PKG_VERSION"),
             "keeping certificates in order",
         );
         let (_serving, phase) = channel::channel(Phase::Serving);
+        let mut supervisor = Supervisor::default();
         let connections = Connections {
             limits: ConnectionLimits::ADMIN,
             tls: None,
@@ -151,46 +145,59 @@ impl Controller {
             open: Arc::default(),
             observer: Arc::new(Unobserved),
         };
-        tokio::spawn(connections.serve(listener));
-        let wakes = wake::watch(&objects, &names, &status);
+        supervisor.start("admin port", connections.serve(listener));
+        certificates::start(objects, durations, publish, &status, &mut supervisor);
         tokio::select! {
-            () = Reconciler::new(objects, names, times, status).run(wakes) => {}
+            ended = supervisor.failed() => return Err(ended.into()),
             _ = signals.next() => {}
         }
-        info!("left");
+        info!("shutdown complete");
         Ok(())
     }
 }
 
-/// Deletes a registration, so that the API server calls the webhook no more. That there is none is fine.
+/// Publishes the CAs of the CA Secret in the webhook configuration, once.
+///
+/// # Errors
+///
+/// [`PublishError`], when that has not succeeded after `limit`.
+pub async fn publish(objects: &Objects, limit: Duration) -> Result<(), PublishError> {
+    publish_once(objects, limit).await?;
+    info!(configuration = objects.names().configuration, "the caBundle holds the CA");
+    Ok(())
+}
+
+/// Deletes the webhook configuration, so that the API server no longer calls the webhook; succeeds if it is already gone.
 ///
 /// # Errors
 ///
 /// [`CallError`]
-pub async fn unregister(client: Client, registration: &str) -> Result<(), CallError> {
-    // No Secret is touched, so their namespace does not matter.
-    let objects = Objects::new(client, "default", registration, "unregister");
-    if objects.delete_registration().await? {
-        info!(registration, "deleted: the API server no longer calls the webhook");
+pub async fn unregister(cluster: &Cluster, configuration: &str) -> Result<(), CallError> {
+    if delete_configuration(cluster, configuration).await? {
+        info!(configuration, "deleted: the API server no longer calls the webhook");
     } else {
-        info!(registration, "there is none to delete");
+        info!(configuration, "already gone");
     }
     Ok(())
+}
+
+/// The objects of these names, at the API server that a kubeconfig names, or else that of the cluster that the process runs
+/// in. No request is sent yet.
+///
+/// # Errors
+///
+/// [`StartError`], where neither says which.
+pub async fn objects(names: Names) -> Result<Objects, StartError> {
+    Ok(Objects::new(api_server().await?, names, &random_name()?))
 }
 
 /// The API server that a kubeconfig names, or else that of the cluster that the process runs in.
 ///
 /// # Errors
 ///
-/// [`StartError`], where neither says which. It is not called yet.
-pub async fn api_server() -> Result<Client, StartError> {
-    let mut config =
-        Config::infer().await.map_err(|error| StartError::NoCluster(Box::new(error)))?;
-    config.connect_timeout = Some(CONNECT);
-    config.read_timeout = Some(READ);
-    // What fails is tried again after another look: a write that may have happened is not repeated blindly.
-    config.default_retry = false;
-    Client::try_from(config).map_err(|error| StartError::Client(Box::new(error)))
+/// [`StartError`], where neither says which. No request is sent yet.
+pub async fn api_server() -> Result<Cluster, StartError> {
+    Ok(ClusterOptions::default().connect().await?)
 }
 
 /// Tells this process from every other one.

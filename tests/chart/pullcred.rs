@@ -54,19 +54,20 @@ fn the_controller_and_the_hook_name_what_the_chart_has() {
     let ControllerArgs::Run(run) = controller("Deployment", "pullcred-controller") else {
         panic!("the Deployment runs a subcommand");
     };
-    find(&objects, "MutatingWebhookConfiguration", &run.webhook_config);
-    find(&objects, "Service", &run.service);
+    let names = run.into_options().names;
+    find(&objects, "MutatingWebhookConfiguration", &names.configuration);
+    find(&objects, "Service", &names.service);
     let role = find(&objects, "Role", "pullcred-controller");
-    assert_eq!(role.texts("/rules/0/resourceNames"), [run.ca_secret, run.tls_secret.clone()]);
+    assert_eq!(role.texts("/rules/0/resourceNames"), [names.ca_secret, names.tls_secret.clone()]);
     let webhook = find(&objects, "Deployment", "pullcred-webhook").pod().unwrap();
     let mut volumes = webhook.items("/spec/volumes");
     let tls = volumes.find(|volume| volume.text("/name") == "tls").unwrap();
-    assert_eq!(tls.text("/secret/secretName"), run.tls_secret);
+    assert_eq!(tls.text("/secret/secretName"), names.tls_secret);
 
     let ControllerArgs::Unregister(hook) = controller("Job", "pullcred-unregister") else {
         panic!("the Job does not run `unregister`");
     };
-    assert_eq!(hook.webhook_config, run.webhook_config);
+    assert_eq!(hook.webhook_config, names.configuration);
 }
 
 #[test]
@@ -163,7 +164,7 @@ fn alerts_and_dashboard_ask_for_metrics_that_are_there() {
     metrics.certificate.succeeded();
     metrics.config.failed();
     let exposed = metrics.encode().unwrap()
-        + &controller::metrics::Metrics::new(log.error_counter()).encode().unwrap();
+        + &controller::certificates::metrics::Metrics::new(log.error_counter()).encode().unwrap();
     let exposed: BTreeSet<_> =
         exposed.lines().filter_map(|line| line.split(['{', ' ']).next()).collect();
 

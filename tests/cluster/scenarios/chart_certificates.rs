@@ -34,10 +34,10 @@ const TLS_SECRET: &str = "pullcred-tls";
 
 /// A CA for half a minute: in its last third two waits must fit, each long enough for a kubelet to renew
 /// what it has mounted.
-const SHORT: &str = "--ca-life=30,--leaf-life=15,--propagation=3.75";
+const SHORT: &str = "--ca-duration=30s,--leaf-duration=15s,--propagation=3.75s";
 
 /// For one that is killed while it waits, and another that waits from the beginning.
-const LONGER: &str = "--ca-life=60,--leaf-life=30,--propagation=3.75";
+const LONGER: &str = "--ca-duration=60s,--leaf-duration=30s,--propagation=3.75s";
 
 /// How long to look at rotations. `PULLCRED_ROTATION_SECONDS` asks for more, as far as a scenario's
 /// limit allows.

@@ -119,9 +119,9 @@ impl Home {
             .args(["--ca-secret", CA_SECRET])
             .args(["--tls-secret", TLS_SECRET])
             .args(["--admin-listen", &admin.to_string()])
-            .args(["--ca-life", &times.ca_life.to_string()])
-            .args(["--leaf-life", &times.leaf_life.to_string()])
-            .args(["--propagation", &times.propagation.to_string()])
+            .args(["--ca-duration", &format!("{}s", times.ca_life)])
+            .args(["--leaf-duration", &format!("{}s", times.leaf_life)])
+            .args(["--propagation", &format!("{}s", times.propagation)])
             .env("KUBECONFIG", kubeconfig)
             // As much as it can be made to say: no key may be part of it.
             .env("PULLCRED_LOG", "trace");
@@ -299,7 +299,7 @@ impl Controller {
 
     /// Writes that it made to the registration.
     pub(super) async fn bundle_writes(&self) -> Result<u64> {
-        self.metric("pullcred_certificate_writes_total{object=\"registration\",result=\"success\"}")
+        self.metric("pullcred_certificate_writes_total{object=\"webhook-configuration\",result=\"success\"}")
             .await
     }
 

@@ -126,7 +126,7 @@ pub(crate) async fn deleted_registration(cluster: Arc<Cluster>) -> Result<Report
     sleep(Duration::from_secs(10)).await;
     ensure!(home.registered().await?.is_none(), "the registration is back");
     let report = controller.readyz().await?;
-    ensure!(report.contains("there is no registration"), "{report}");
+    ensure!(report.contains("there is no webhook configuration"), "{report}");
     let said = controller.log()?.matches("waiting for one").count();
     ensure!(said == 1, "it was logged {said} times");
     let begin = Instant::now();
@@ -162,7 +162,7 @@ pub(crate) async fn unreachable_api_server(cluster: Arc<Cluster>) -> Result<Repo
     let report = controller.readyz().await.err().context("ready without an API server")?;
     ensure!(report.to_string().contains("[-]cluster failed: cannot read"), "{report}");
     ensure!(home.bundle().await?.is_empty(), "the door is not shut");
-    let failed = controller.metric("pullcred_failed_looks_total").await?;
+    let failed = controller.metric("pullcred_reconcile_errors_total").await?;
     ensure!((3..=15).contains(&failed), "{failed} looks failed");
     let begin = Instant::now();
     door.unlock();

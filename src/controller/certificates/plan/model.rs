@@ -26,15 +26,15 @@ pub(super) const PROPAGATION: u64 = 2;
 /// How processes work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Rules {
-    pub(super) ca_life: Timestamp,
-    pub(super) leaf_life: Timestamp,
+    pub(super) ca_duration: Timestamp,
+    pub(super) leaf_duration: Timestamp,
     pub(super) propagation: u64,
     /// Not what the controller does: to see that the order of reading matters.
     pub(super) reads_ca_first: bool,
 }
 
 pub(super) const RULES: Rules =
-    Rules { ca_life: 18, leaf_life: 9, propagation: PROPAGATION, reads_ca_first: false };
+    Rules { ca_duration: 18, leaf_duration: 9, propagation: PROPAGATION, reads_ca_first: false };
 
 /// The three objects, and what of their past may still be in use.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -51,7 +51,7 @@ pub(super) struct World {
     pub(super) writes: u32,
 }
 
-/// What a registration tells to trust.
+/// What a webhook configuration tells to trust.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Bundle {
     pub(super) trusted: BTreeMap<CaId, Validity>,
@@ -74,7 +74,7 @@ pub(super) struct Model {
 // === impl Model ===
 
 impl Model {
-    /// A registration without a bundle, as a fresh installation has it, and no Secret.
+    /// A bundles without a bundle, as a fresh installation has it, and no Secret.
     pub(super) fn new(rules: Rules, processes: usize) -> Self {
         let bundle = Bundle { trusted: BTreeMap::new(), foreign: true };
         let world = World {
@@ -118,13 +118,13 @@ impl Model {
         world.past_bundles.retain(|(until, _)| *until >= in_use);
     }
 
-    /// Somebody else empties the registration, or deletes it. All processes watch it.
-    pub(super) fn meddle_with_registration(&mut self, there: bool) {
+    /// Somebody else empties the webhook configuration, or deletes it. All processes watch it.
+    pub(super) fn meddle_with_configuration(&mut self, there: bool) {
         let bundle = there.then(|| Bundle { trusted: BTreeMap::new(), foreign: true });
         self.world.replace_bundle(bundle);
         self.written(Object::Bundle);
         for process in &mut self.processes {
-            process.sees_registration_change();
+            process.sees_configuration_change();
         }
     }
 
@@ -139,7 +139,7 @@ impl Model {
         }
     }
 
-    /// Whether the registration is as a controller wrote it.
+    /// Whether the webhook configuration is as a controller wrote it.
     pub(super) fn callers_know_a_ca(&self) -> bool {
         self.world.bundle.as_ref().is_some_and(|bundle| !bundle.foreign)
     }
@@ -224,18 +224,6 @@ impl Model {
     }
 }
 
-// === impl Rules ===
-
-impl Rules {
-    fn order(self) -> [Object; 3] {
-        if self.reads_ca_first {
-            [Object::Ca, Object::Bundle, Object::Leaf]
-        } else {
-            [Object::Bundle, Object::Leaf, Object::Ca]
-        }
-    }
-}
-
 // === impl Bundle ===
 
 impl Bundle {
@@ -252,13 +240,13 @@ impl World {
         self.authorities_made += 1;
         Authority {
             id: CaId([self.authorities_made; 32]),
-            validity: Validity { not_before: self.now, not_after: self.now + rules.ca_life },
+            validity: Validity { not_before: self.now, not_after: self.now + rules.ca_duration },
             can_sign: true,
         }
     }
 
     fn new_leaf(&mut self, issuer: Authority, rules: Rules) {
-        let not_after = issuer.validity.not_after.min(self.now + rules.leaf_life);
+        let not_after = issuer.validity.not_after.min(self.now + rules.leaf_duration);
         let validity = Validity { not_before: self.now, not_after };
         self.replace_leaf(Some(Leaf { issuer: Some(issuer.id), validity }));
     }

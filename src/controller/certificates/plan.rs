@@ -1,6 +1,6 @@
 //! What to do about the certificates next: pure, so that every order of events can be tried.
 //!
-//! All that must survive a crash is in two Secrets and the registration. A rotation is told apart from a quiet time by
+//! All that must survive a crash is in two Secrets and the webhook configuration. A rotation is told apart from a quiet time by
 //! what they hold, and its steps can be taken by any process that looks, in any number:
 //!
 //! | the CA Secret | the leaf is of | then |
@@ -11,7 +11,7 @@
 //! | two CAs | the new one | when every replica serves it: drop the old CA |
 //!
 //! Two rules make this safe for processes that act at once, on views that may be old by any amount. First, each object is
-//! written only if it is as it was read. Second, the registration and the leaf are read *before* the CA Secret: if a write
+//! written only if it is as it was read. Second, the webhook configuration and the leaf are read *before* the CA Secret: if a write
 //! to them succeeds, then no other process has written them since, and so none has taken a later step of the rotation.
 
 #[cfg(test)]
@@ -49,7 +49,7 @@ pub struct Authority {
     pub id: CaId,
     /// When it is valid.
     pub validity: Validity,
-    /// Whether its key is at hand. It is not where only the registration still knew of it.
+    /// Whether its key is at hand. It is not where only the webhook configuration still knew of it.
     pub can_sign: bool,
 }
 
@@ -65,22 +65,22 @@ pub struct Authorities {
 /// The leaf of the TLS Secret: one that goes with its key and has the names that the API server asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Leaf {
-    /// Who issued it, where that CA is in the CA Secret or in the registration.
+    /// Who issued it, where that CA is in the CA Secret or in the webhook configuration.
     pub issuer: Option<CaId>,
     /// When it is valid.
     pub validity: Validity,
 }
 
 /// What the API servers are told to trust: the CAs of each `caBundle` that is ours to write. None at all, where there is no
-/// such registration: nobody calls the webhook then.
+/// such bundles: nobody calls the webhook then.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
-pub struct Registration(pub Vec<BTreeMap<CaId, Validity>>);
+pub struct Bundles(pub Vec<BTreeMap<CaId, Validity>>);
 
 /// What every caller trusts, as it is seen over time.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Trust {
-    /// There is no registration, so nobody calls.
-    NobodyCalls,
+    /// There is no webhook configuration, so nobody calls.
+    NoCaller,
     /// All callers trust these.
     In(BTreeSet<CaId>),
 }
@@ -92,14 +92,14 @@ pub struct Observed {
     pub authorities: Option<Authorities>,
     /// The TLS Secret.
     pub leaf: Option<Leaf>,
-    /// The registration.
-    pub registration: Registration,
+    /// The webhook configuration.
+    pub bundles: Bundles,
 }
 
 /// For how long this process has seen things as they are, without a break. Watching, not the clock in an object, tells
 /// whether others have had time to hear: clocks differ, and while the API server is away nobody hears anything.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Steady {
+pub struct Stable {
     /// What callers trust.
     pub trust: Duration,
     /// The issuer of the leaf.
@@ -120,11 +120,11 @@ pub enum Action {
         /// The CAs to keep.
         previous: Vec<CaId>,
     },
-    /// Write the CAs of the CA Secret into the registration.
+    /// Write the CAs of the CA Secret into the webhook configuration.
     Publish,
 }
 
-/// How many CAs to keep beside the newest: a rotation has one, and what a person wrote into the registration is bounded.
+/// How many CAs to keep beside the newest: a rotation has one, and what a person wrote into the webhook configuration is bounded.
 const MOST_PREVIOUS: usize = 8;
 
 /// Which CA signs.
@@ -136,26 +136,26 @@ pub enum Issuer {
     Previous(CaId),
 }
 
-/// What to do now. `propagation` is how long a write to a Secret or to the registration may take to reach everyone.
+/// What to do now. `propagation` is how long a write to a Secret or to the webhook configuration may take to reach everyone.
 ///
 /// The actions are independent of each other: one that fails is no reason to leave out the next.
 #[must_use]
 pub fn plan(
     observed: &Observed,
-    steady: Steady,
+    stable: Stable,
     propagation: Duration,
     now: Timestamp,
 ) -> Vec<Action> {
     let Some(authorities) = &observed.authorities else {
         // The Secret is new, or someone deleted it: replicas may go on with what they have for as long as it is valid.
-        return vec![Action::MakeAuthority { previous: observed.registration.valid(now) }];
+        return vec![Action::MakeAuthority { previous: observed.bundles.valid(now) }];
     };
     if let Some(issuer) = observed.orphaned_issuer(authorities, now) {
         // Before anything is published, or callers would no longer trust what replicas serve.
         return vec![Action::AdoptPrevious(issuer)];
     }
-    let rotation = Rotation { authorities, observed, steady, propagation, now };
-    let publish = !observed.registration.trusts_exactly(authorities);
+    let rotation = Rotation { authorities, observed, stable, propagation, now };
+    let publish = !observed.bundles.trusts_exactly(authorities);
     [
         publish.then_some(Action::Publish),
         rotation.leaf().map(Action::IssueLeaf),
@@ -170,7 +170,7 @@ pub fn plan(
 struct Rotation<'a> {
     authorities: &'a Authorities,
     observed: &'a Observed,
-    steady: Steady,
+    stable: Stable,
     propagation: Duration,
     now: Timestamp,
 }
@@ -181,21 +181,39 @@ impl Rotation<'_> {
     /// Who is to issue a leaf now, if anyone.
     fn leaf(&self) -> Option<Issuer> {
         let Authorities { newest, previous } = self.authorities;
-        let leaf = self.observed.leaf;
-        let issuer = leaf.and_then(|leaf| leaf.issuer);
-        if issuer == Some(newest.id) {
+        let issuer = self.observed.leaf.and_then(|leaf| leaf.issuer);
+        if issuer == Some(newest.id) && (newest.validity.is_begun(self.now) || previous.is_empty())
+        {
             return self.gains_by(newest).then_some(Issuer::Newest);
         }
-        // Without another CA no replica serves anything that callers trust, so there is nothing to wait for.
-        if previous.is_empty() || self.all_trust_newest() {
+        // Without another CA in force no replica serves anything that callers accept, so there is nothing to wait for.
+        let in_force = |authority: &&Authority| authority.validity.is_in_force(self.now);
+        if !previous.iter().any(|it| in_force(&it)) || self.all_trust_newest() {
             return Some(Issuer::Newest);
         }
-        // The registration may stay as it is for long, where someone forbids us to write it: leaves go on meanwhile. A leaf
-        // that is missing is not replaced by one of the old CA: the write that brings a leaf back must never go backwards.
-        let renews = |authority: &&Authority| {
-            Some(authority.id) == issuer && authority.can_sign && self.gains_by(authority)
+        // The caBundle may stay as it is for long, where no process may write it: leaves go on by the old CA meanwhile.
+        let goes_on = |authority: &&Authority| {
+            let renews = Some(authority.id) == issuer && self.gains_by(authority);
+            authority.can_sign && (renews || (in_force(authority) && self.brings_back(authority)))
         };
-        previous.iter().find(renews).map(|authority| Issuer::Previous(authority.id))
+        previous.iter().find(goes_on).map(|authority| Issuer::Previous(authority.id))
+    }
+
+    /// Whether there is no leaf that callers could accept, and one of this old CA is what they would. Only after a while:
+    /// until then a leaf of the newest CA may be on its way, and a write that brings a leaf back must never go backwards.
+    fn brings_back(&self, authority: &Authority) -> bool {
+        let trusted = match self.observed.bundles.trust() {
+            Trust::NoCaller => true,
+            Trust::In(trusted) => trusted.contains(&authority.id),
+        };
+        let useless = |leaf: Leaf| {
+            let issued = leaf.issuer.and_then(|id| self.authorities.iter().find(|it| it.id == id));
+            issued.is_none_or(|issuer| !issuer.validity.is_begun(self.now))
+        };
+        trusted
+            && self.observed.leaf.is_none_or(useless)
+            && self.stable.issuer >= self.propagation
+            && self.stable.trust >= self.propagation
     }
 
     /// Whether the leaf is due and another of the same CA would be good for longer: none outlives its CA.
@@ -223,17 +241,19 @@ impl Rotation<'_> {
     }
 
     fn all_trust_newest(&self) -> bool {
-        let trusted = match self.observed.registration.trust() {
-            Trust::NobodyCalls => true,
-            Trust::In(trusted) => trusted.contains(&self.authorities.newest.id),
+        let newest = &self.authorities.newest;
+        let trusted = match self.observed.bundles.trust() {
+            Trust::NoCaller => true,
+            Trust::In(trusted) => trusted.contains(&newest.id),
         };
-        trusted && self.steady.trust >= self.propagation
+        // A process whose clock is ahead may have made it: until it is valid no caller accepts a leaf of it.
+        trusted && newest.validity.is_begun(self.now) && self.stable.trust >= self.propagation
     }
 
     fn all_serve_newest(&self) -> bool {
         let newest = Some(self.authorities.newest.id);
         let issued = self.observed.leaf.is_some_and(|leaf| leaf.issuer == newest);
-        issued && self.steady.issuer >= self.propagation
+        issued && self.stable.issuer >= self.propagation
     }
 }
 
@@ -245,7 +265,7 @@ impl Observed {
     fn orphaned_issuer(&self, authorities: &Authorities, now: Timestamp) -> Option<CaId> {
         let leaf = self.leaf.filter(|leaf| !leaf.validity.is_over(now))?;
         let issuer = leaf.issuer.filter(|&issuer| !authorities.has(issuer))?;
-        self.registration.valid(now).contains(&issuer).then_some(issuer)
+        self.bundles.valid(now).contains(&issuer).then_some(issuer)
     }
 }
 
@@ -262,15 +282,21 @@ impl Authorities {
     }
 }
 
-// === impl Registration ===
+// === impl Bundles ===
 
-impl Registration {
+impl Bundles {
+    /// Whether every caller trusts this CA, also where there is no caller.
+    #[must_use]
+    pub fn all_trust(&self, id: CaId) -> bool {
+        self.0.iter().all(|bundle| bundle.contains_key(&id))
+    }
+
     /// What all callers trust.
     #[must_use]
     pub fn trust(&self) -> Trust {
         let mut bundles = self.0.iter().map(|bundle| bundle.keys().copied().collect());
         match bundles.next() {
-            None => Trust::NobodyCalls,
+            None => Trust::NoCaller,
             Some(first) => {
                 Trust::In(bundles.fold(first, |all: BTreeSet<_>, bundle| &all & &bundle))
             }
@@ -302,6 +328,18 @@ impl Validity {
     pub fn is_due(self, now: Timestamp) -> bool {
         let renewal = self.not_after - (self.not_after - self.not_before) / 3;
         now < self.not_before || now >= renewal
+    }
+
+    /// Whether the first second has come.
+    #[must_use]
+    pub fn is_begun(self, now: Timestamp) -> bool {
+        self.not_before <= now
+    }
+
+    /// Whether it is valid now.
+    #[must_use]
+    pub fn is_in_force(self, now: Timestamp) -> bool {
+        self.is_begun(now) && !self.is_over(now)
     }
 
     /// Whether the last second has passed.

@@ -1,4 +1,4 @@
-//! The registration: the `MutatingWebhookConfiguration`, of which one field is the controller's to write.
+//! The webhook configuration: the `MutatingWebhookConfiguration`, of which one field is the controller's to write.
 
 use std::{collections::BTreeMap, iter};
 
@@ -10,7 +10,7 @@ use k8s_openapi::api::admissionregistration::v1::{
 
 use super::{
     certificate::CaCertificate,
-    plan::{CaId, Registration},
+    plan::{Bundles, CaId},
 };
 
 /// Which webhooks of the configuration are ours.
@@ -78,6 +78,12 @@ impl Entries {
         }
     }
 
+    /// The resourceVersion of the configuration.
+    #[must_use]
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
     /// Whether the configuration has no webhook of ours.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -86,12 +92,12 @@ impl Entries {
 
     /// What the plan knows of them.
     #[must_use]
-    pub fn registration(&self) -> Registration {
+    pub fn bundles(&self) -> Bundles {
         let bundle = |entry: &Entry| {
             let certificates = entry.bundle.iter();
             certificates.map(|it| (it.id(), it.validity())).collect::<BTreeMap<_, _>>()
         };
-        Registration(self.entries.iter().map(bundle).collect())
+        Bundles(self.entries.iter().map(bundle).collect())
     }
 
     /// All CA certificates that some caller trusts.
@@ -134,7 +140,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::controller::certificate::CertificateAuthority;
+    use crate::controller::certificates::certificate::CertificateAuthority;
 
     fn configuration(bundle: &str) -> Value {
         let service = |name: &str| json!({"service": {"namespace": "system", "name": name}});

@@ -2,14 +2,14 @@
 
 use super::{
     certificate::{CaCertificate, CertificateAuthority, CertificateError, ServingCertificate},
-    objects::{CallError, Objects},
-    plan::{Action, CaId, Issuer, Leaf, Observed, Registration, Timestamp},
-    registration::{Entries, Ours},
+    durations::Durations,
+    metrics::Object,
+    plan::{Action, Bundles, CaId, Issuer, Leaf, Observed, Timestamp},
     secrets::{CaSecret, Found, Previous},
-    times::Times,
+    webhook_configuration::{Entries, Ours},
 };
 
-/// What the objects are called, and whom the certificate is for.
+/// What the objects are called, and which names the certificate is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Names {
     /// The namespace of the Secrets and of the webhook's Service.
@@ -17,13 +17,45 @@ pub struct Names {
     /// The webhook's Service, which the certificate is for.
     pub service: String,
     /// The `MutatingWebhookConfiguration`.
-    pub registration: String,
+    pub configuration: String,
     /// The one webhook in it to write to. Without: those that call the Service.
     pub webhook: Option<String>,
     /// The CA Secret.
     pub ca_secret: String,
     /// The TLS Secret.
     pub tls_secret: String,
+}
+
+/// Where the objects are read: the API server, or the world of the model.
+#[expect(async_fn_in_trait, reason = "no caller needs the futures to be Send")]
+pub trait Source {
+    /// The webhook configuration.
+    type Configuration;
+    /// The TLS Secret.
+    type Tls;
+    /// The CA Secret.
+    type Ca;
+    /// Why one of them cannot be read.
+    type Error;
+
+    /// Reads the webhook configuration.
+    async fn configuration(&self) -> Result<Self::Configuration, Self::Error>;
+    /// Reads the TLS Secret.
+    async fn tls(&self) -> Result<Self::Tls, Self::Error>;
+    /// Reads the CA Secret.
+    async fn ca(&self) -> Result<Self::Ca, Self::Error>;
+}
+
+/// Reads the objects in the order that the plan relies on: the CA Secret last. Model and controller both read by this.
+///
+/// # Errors
+///
+/// Those of the source; nothing more is read then.
+pub async fn read<S: Source>(source: &S) -> Result<(S::Configuration, S::Tls, S::Ca), S::Error> {
+    let configuration = source.configuration().await?;
+    let tls = source.tls().await?;
+    let ca = source.ca().await?;
+    Ok((configuration, tls, ca))
 }
 
 /// The objects as they were read.
@@ -49,7 +81,7 @@ impl Names {
         ]
     }
 
-    /// Which webhooks of the registration are ours.
+    /// Which webhooks of the webhook configuration are ours.
     #[must_use]
     pub fn ours(&self) -> Ours {
         match &self.webhook {
@@ -64,16 +96,16 @@ impl Names {
 // === impl Snapshot ===
 
 impl Snapshot {
-    /// Reads the objects in the order that the plan relies on: the CA Secret last.
-    pub(super) async fn take(objects: &Objects, names: &Names) -> Result<Self, CallError> {
-        let registration = objects.registration().await?;
-        let tls = objects.secret(&names.tls_secret).await?;
-        let ca = objects.secret(&names.ca_secret).await?;
-        Ok(Self {
-            entries: registration.map(|registration| Entries::of(&registration, &names.ours())),
-            tls: Found::tls(tls.as_ref(), &names.dns()),
-            ca: Found::ca(ca.as_ref()),
-        })
+    pub(super) async fn take<S>(source: &S) -> Result<Self, S::Error>
+    where
+        S: Source<
+                Configuration = Option<Entries>,
+                Tls = Found<ServingCertificate>,
+                Ca = Found<CaSecret>,
+            >,
+    {
+        let (entries, tls, ca) = read(source).await?;
+        Ok(Self { entries, tls, ca })
     }
 
     pub(super) fn observed(&self) -> Observed {
@@ -81,21 +113,20 @@ impl Snapshot {
             issuer: self.known().find(|&ca| leaf.is_signed_by(ca)).map(CaCertificate::id),
             validity: leaf.validity(),
         });
-        let registration =
-            self.entries.as_ref().map_or_else(Registration::default, Entries::registration);
-        Observed { authorities: self.ca.usable().map(CaSecret::authorities), leaf, registration }
+        let bundles = self.entries.as_ref().map_or_else(Bundles::default, Entries::bundles);
+        Observed { authorities: self.ca.usable().map(CaSecret::authorities), leaf, bundles }
     }
 
     /// The CA Secret as the action wants it; `None` where the action is about another object.
     pub(super) fn ca_after(
         &self,
         action: &Action,
-        times: Times,
+        durations: Durations,
         now: Timestamp,
     ) -> Result<Option<CaSecret>, CertificateError> {
         let after = match (action, self.ca.usable()) {
             (Action::MakeAuthority { previous }, _) => {
-                let newest = CertificateAuthority::make(now, times.ca_life())?;
+                let newest = CertificateAuthority::make(now, durations.ca())?;
                 let previous = previous.iter().filter_map(|&id| self.keep(id)).collect();
                 CaSecret { newest, previous }
             }
@@ -109,6 +140,15 @@ impl Snapshot {
             _ => return Ok(None),
         };
         Ok(Some(after))
+    }
+
+    /// The version of the object that an action writes.
+    pub(super) fn version(&self, object: Object) -> &str {
+        match object {
+            Object::Ca => self.ca.version(),
+            Object::Serving => self.tls.version(),
+            Object::WebhookConfiguration => self.entries.as_ref().map_or("", Entries::version),
+        }
     }
 
     pub(super) fn signer(&self, issuer: Issuer) -> Option<&CertificateAuthority> {

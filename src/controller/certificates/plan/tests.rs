@@ -9,7 +9,7 @@ use super::{
     model::{Model, RULES, Rules, Violation},
     *,
 };
-use crate::controller::certificate::CertificateAuthority;
+use crate::controller::certificates::certificate::CertificateAuthority;
 
 /// What can go wrong for one process at one of its steps.
 #[derive(Debug, Clone, Copy)]
@@ -54,7 +54,7 @@ fn search(start: Model, troubles: u8, end: Timestamp) -> Result<usize, Violation
 /// Just before the CA is due.
 fn before_a_rotation(rules: Rules, processes: usize) -> Model {
     let mut model = Model::new(rules, processes);
-    while model.world.now < rules.ca_life * 2 / 3 - 1 {
+    while model.world.now < rules.ca_duration * 2 / 3 - 1 {
         model.settle();
         model.tick();
     }
@@ -151,7 +151,7 @@ fn nothing_is_ever_over_and_nothing_is_written_without_need() {
     for processes in [1, 3] {
         let mut model = Model::new(RULES, processes);
         let rotations = 10;
-        while model.world.now < rotations * RULES.ca_life {
+        while model.world.now < rotations * RULES.ca_duration {
             model.settle();
             assert!(model.is_in_order(), "{model:#?}");
             model.check().unwrap();
@@ -180,7 +180,7 @@ fn in_order(made: Timestamp) -> Observed {
     Observed {
         authorities: Some(Authorities { newest, previous: Vec::new() }),
         leaf: Some(Leaf { issuer: Some(id), validity: leaf.validity() }),
-        registration: Registration(vec![BTreeMap::from([(id, validity)])]),
+        bundles: Bundles(vec![BTreeMap::from([(id, validity)])]),
     }
 }
 
@@ -189,7 +189,7 @@ fn clocks_may_differ_by_twenty_minutes() {
     let observed = in_order(NOW + 10 * MINUTE);
     let seen_by_a_slow_clock = NOW - 10 * MINUTE;
     let actions =
-        plan(&observed, Steady::default(), Duration::from_secs(120), seen_by_a_slow_clock);
+        plan(&observed, Stable::default(), Duration::from_secs(120), seen_by_a_slow_clock);
     assert_eq!(actions, []);
 }
 
@@ -197,7 +197,7 @@ fn clocks_may_differ_by_twenty_minutes() {
 fn a_certificate_of_the_future_is_replaced() {
     let observed = in_order(NOW + 1000 * MINUTE);
     let previous = vec![observed.authorities.as_ref().unwrap().newest.id];
-    let actions = plan(&observed, Steady::default(), Duration::from_secs(120), NOW);
+    let actions = plan(&observed, Stable::default(), Duration::from_secs(120), NOW);
     // The leaf at once, the CA with the overlap of every rotation.
     let expected = [Action::IssueLeaf(Issuer::Newest), Action::MakeAuthority { previous }];
     assert_eq!(actions, expected);
@@ -213,8 +213,8 @@ enum Happening {
     Second,
     Outage(Timestamp),
     /// Or its creation, where there is none.
-    EmptyRegistration,
-    DeleteRegistration,
+    EmptyConfiguration,
+    DeleteConfiguration,
     DeleteCa,
     DeleteLeaf,
 }
@@ -227,8 +227,8 @@ fn happening() -> impl Strategy<Value = Happening> {
         20 => Just(Second),
         2 => (0..4_usize).prop_map(Crash),
         1 => (1..5_i64).prop_map(Outage),
-        2 => Just(EmptyRegistration),
-        1 => Just(DeleteRegistration),
+        2 => Just(EmptyConfiguration),
+        1 => Just(DeleteConfiguration),
         1 => Just(DeleteCa),
         1 => Just(DeleteLeaf),
     ]
@@ -236,9 +236,9 @@ fn happening() -> impl Strategy<Value = Happening> {
 
 fn happen(model: &mut Model, happening: &Happening) {
     let processes = model.processes.len();
-    // Where the CA Secret and the registration are both emptied before anyone looks, nothing is left to go by.
+    // Where the CA Secret and the webhook configuration are both emptied before anyone looks, nothing is left to go by.
     let something_is_left = model.world.ca.is_some();
-    // What is not provided for: a registration that appears, or a CA Secret that goes, within the milliseconds of a look.
+    // What is not provided for: a webhook configuration that appears, or a CA Secret that goes, within the milliseconds of a look.
     let nobody_looks = (0..processes).all(|who| model.is_between_looks(who));
     match *happening {
         Happening::Step(who) => model.step(who % processes),
@@ -251,17 +251,19 @@ fn happen(model: &mut Model, happening: &Happening) {
         Happening::Crash(who) => model.crash(who % processes),
         Happening::Second => model.tick(),
         Happening::Outage(seconds) => model.outage(seconds),
-        Happening::EmptyRegistration
+        Happening::EmptyConfiguration
             if something_is_left && (nobody_looks || model.world.bundle.is_some()) =>
         {
-            model.meddle_with_registration(true);
+            model.meddle_with_configuration(true);
         }
-        Happening::DeleteRegistration if something_is_left => model.meddle_with_registration(false),
+        Happening::DeleteConfiguration if something_is_left => {
+            model.meddle_with_configuration(false);
+        }
         Happening::DeleteCa if nobody_looks && model.callers_know_a_ca() => {
             model.delete_secret(true);
         }
         Happening::DeleteLeaf => model.delete_secret(false),
-        Happening::DeleteCa | Happening::DeleteRegistration | Happening::EmptyRegistration => {}
+        Happening::DeleteCa | Happening::DeleteConfiguration | Happening::EmptyConfiguration => {}
     }
 }
 
@@ -280,9 +282,9 @@ proptest! {
         }
         // And whatever has happened, it ends well.
         if model.world.bundle.is_none() {
-            model.meddle_with_registration(true);
+            model.meddle_with_configuration(true);
         }
-        for _ in 0..RULES.ca_life {
+        for _ in 0..RULES.ca_duration {
             model.settle();
             model.tick();
         }

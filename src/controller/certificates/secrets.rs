@@ -107,6 +107,16 @@ impl<T> Found<T> {
         }
     }
 
+    /// The resourceVersion; a word of its own where there is none of ours.
+    #[must_use]
+    pub fn version(&self) -> &str {
+        match self {
+            Self::Absent => "absent",
+            Self::Foreign => "foreign",
+            Self::Unusable { version, .. } | Self::Usable { version, .. } => version,
+        }
+    }
+
     /// What it holds, where that can be used.
     #[must_use]
     pub fn usable(&self) -> Option<&T> {
@@ -147,7 +157,7 @@ impl CaSecret {
         let newest = CertificateAuthority::new(certificate, key)?;
         let previous = CaCertificate::all_from_pem(bytes(secret, PREVIOUS_CERTIFICATES));
         let sign = |certificate: CaCertificate| {
-            // One key at most: it is that of one of them, or of none where they were found in the registration.
+            // One key at most: it is that of one of them, or of none where they were found in the webhook configuration.
             let key = PrivateKey::from_pem(bytes(secret, PREVIOUS_KEY));
             match key.and_then(|key| CertificateAuthority::new(certificate.clone(), key)) {
                 Ok(authority) => Previous::Signing(authority),
@@ -163,7 +173,7 @@ impl CaSecret {
         iter::once(self.newest.certificate()).chain(previous)
     }
 
-    /// What the registration is to hold: certificates, and nothing but those of CAs.
+    /// What the webhook configuration is to hold: certificates, and nothing but those of CAs.
     #[must_use]
     pub fn bundle(&self) -> String {
         self.certificates().map(CaCertificate::to_pem).collect()

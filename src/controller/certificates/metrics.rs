@@ -1,0 +1,271 @@
+//! What the certificate controller counts. Every series exists from the start, so that an alert sees the first event.
+
+use std::fmt;
+
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{counter::Counter, family::Family, gauge::Gauge},
+    registry::{Registry, Unit},
+};
+use tracing_appender::non_blocking::ErrorCounter;
+
+use super::plan::Validity;
+use crate::http::exposition::{encode, process_registry};
+
+/// The metrics of a controller process.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    writes: Family<WriteLabels, Counter>,
+    expiry: Family<KindLabel, Gauge>,
+    not_before: Family<KindLabel, Gauge>,
+    rotating: Gauge,
+    watch_restarts: Family<ResourceLabel, Counter>,
+    watch_connected: Family<ResourceLabel, Gauge>,
+    errors: Counter,
+    successful: Gauge,
+    last_success: Gauge,
+    present: Gauge,
+    trusts_ca: Gauge,
+}
+
+/// One of the three objects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Object {
+    /// The CA Secret.
+    Ca,
+    /// The TLS Secret.
+    Serving,
+    /// The webhook configuration.
+    WebhookConfiguration,
+}
+
+/// How a write ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Written {
+    /// The object was no longer as it was read.
+    Conflict,
+    /// It was refused, or did not get through.
+    Failure,
+    /// It is written.
+    Success,
+}
+
+#[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct WriteLabels {
+    object: &'static str,
+    result: &'static str,
+}
+
+#[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct KindLabel {
+    kind: &'static str,
+}
+
+#[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ResourceLabel {
+    resource: &'static str,
+}
+
+/// What a reconciliation read.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Seen {
+    /// When the newest CA is valid.
+    pub ca: Option<Validity>,
+    /// When the leaf is valid.
+    pub leaf: Option<Validity>,
+    /// Whether an old CA is still kept.
+    pub rotating: bool,
+    /// Whether there is a webhook configuration with a webhook of ours.
+    pub present: bool,
+    /// Whether every `caBundle` of ours holds the newest CA.
+    pub trusts_ca: bool,
+}
+
+impl Metrics {
+    /// The metrics of a process that has just started; `dropped_log_lines` is read at each scrape.
+    #[must_use]
+    pub fn new(dropped_log_lines: ErrorCounter) -> Self {
+        let mut metrics = Self {
+            registry: process_registry(dropped_log_lines),
+            writes: Family::default(),
+            expiry: Family::default(),
+            not_before: Family::default(),
+            rotating: Gauge::default(),
+            watch_restarts: Family::default(),
+            watch_connected: Family::default(),
+            errors: Counter::default(),
+            successful: Gauge::default(),
+            last_success: Gauge::default(),
+            present: Gauge::default(),
+            trusts_ca: Gauge::default(),
+        };
+        metrics.create_series();
+        metrics.register_certificates();
+        metrics.register_reconciliation();
+        metrics
+    }
+
+    fn create_series(&self) {
+        for object in Object::ALL.map(Object::as_str) {
+            for result in [Written::Conflict, Written::Failure, Written::Success] {
+                drop(self.writes.get_or_create(&WriteLabels { object, result: result.as_str() }));
+            }
+            let label = ResourceLabel { resource: object };
+            drop(self.watch_restarts.get_or_create(&label));
+            drop(self.watch_connected.get_or_create(&label));
+        }
+    }
+
+    fn register_certificates(&mut self) {
+        let certificate = self.registry.sub_registry_with_prefix("certificate");
+        certificate.register(
+            "writes",
+            "Writes to the Secrets and to the webhook configuration's caBundle, by object and result",
+            self.writes.clone(),
+        );
+        certificate.register_with_unit(
+            "expiry_timestamp",
+            "When the CA and the serving certificate in the Secrets expire, since the epoch",
+            Unit::Seconds,
+            self.expiry.clone(),
+        );
+        certificate.register_with_unit(
+            "not_before_timestamp",
+            "When the CA and the serving certificate in the Secrets begin to be valid, since the epoch",
+            Unit::Seconds,
+            self.not_before.clone(),
+        );
+        certificate.register(
+            "rotation_in_progress",
+            "1 while an old CA is still trusted beside the new one",
+            self.rotating.clone(),
+        );
+    }
+
+    fn register_reconciliation(&mut self) {
+        let registry = &mut self.registry;
+        registry.register(
+            "watch_restarts",
+            "Watches that failed and were started again, by what is watched",
+            self.watch_restarts.clone(),
+        );
+        registry.register(
+            "watch_connected",
+            "1 while the watch stands, by what is watched",
+            self.watch_connected.clone(),
+        );
+        registry.register(
+            "reconcile_errors",
+            "Reconciliations in which an object could not be read, or a write was refused",
+            self.errors.clone(),
+        );
+        registry.register(
+            "last_reconcile_successful",
+            "1 if everything was read, and is in order",
+            self.successful.clone(),
+        );
+        registry.register_with_unit(
+            "reconcile_last_success_timestamp",
+            "When everything was last read, written and in order, since the epoch",
+            Unit::Seconds,
+            self.last_success.clone(),
+        );
+        registry.register(
+            "webhook_configuration_present",
+            "1 if there is a webhook configuration that calls the webhook",
+            self.present.clone(),
+        );
+        registry.register(
+            "webhook_configuration_trusts_ca",
+            "1 if every caBundle that calls the webhook holds the newest CA",
+            self.trusts_ca.clone(),
+        );
+    }
+
+    /// Counts a write.
+    pub fn wrote(&self, object: Object, written: Written) {
+        let label = WriteLabels { object: object.as_str(), result: written.as_str() };
+        self.writes.get_or_create(&label).inc();
+    }
+
+    /// Counts a watch that failed.
+    pub fn watch_failed(&self, object: Object) {
+        let label = ResourceLabel { resource: object.as_str() };
+        self.watch_restarts.get_or_create(&label).inc();
+        self.watch_connected.get_or_create(&label).set(0);
+    }
+
+    /// Notes that a watch stands.
+    pub fn watch_connected(&self, object: Object) {
+        let label = ResourceLabel { resource: object.as_str() };
+        self.watch_connected.get_or_create(&label).set(1);
+    }
+
+    /// Counts a reconciliation that failed.
+    pub fn failed(&self) {
+        self.errors.inc();
+        self.successful.set(0);
+    }
+
+    /// Notes that all is in order at `now`, in seconds since the epoch.
+    pub fn in_order(&self, now: i64) {
+        self.successful.set(1);
+        self.last_success.set(now);
+    }
+
+    /// Notes what a reconciliation read.
+    pub fn read(&self, seen: &Seen) {
+        self.rotating.set(seen.rotating.into());
+        self.present.set(seen.present.into());
+        self.trusts_ca.set(seen.trusts_ca.into());
+        for (object, validity) in [(Object::Ca, seen.ca), (Object::Serving, seen.leaf)] {
+            let label = KindLabel { kind: object.as_str() };
+            if let Some(validity) = validity {
+                self.expiry.get_or_create(&label).set(validity.not_after);
+                self.not_before.get_or_create(&label).set(validity.not_before);
+            } else {
+                self.expiry.remove(&label);
+                self.not_before.remove(&label);
+            }
+        }
+    }
+
+    /// All of it, in the OpenMetrics text format.
+    ///
+    /// # Errors
+    ///
+    /// Those of the formatter.
+    pub fn encode(&self) -> Result<String, fmt::Error> {
+        encode(&self.registry)
+    }
+}
+
+// === impl Object ===
+
+impl Object {
+    /// All three.
+    pub const ALL: [Self; 3] = [Self::Ca, Self::Serving, Self::WebhookConfiguration];
+
+    /// As labels and log lines have it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ca => "ca",
+            Self::Serving => "serving",
+            Self::WebhookConfiguration => "webhook-configuration",
+        }
+    }
+}
+
+// === impl Written ===
+
+impl Written {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Conflict => "conflict",
+            Self::Failure => "failure",
+            Self::Success => "success",
+        }
+    }
+}
