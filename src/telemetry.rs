@@ -16,6 +16,10 @@ use tracing_subscriber::{EnvFilter, fmt::MakeWriter, util::SubscriberInitExt};
 /// How many lines may wait for a slow sink before further ones are dropped and counted.
 const BUFFERED_LINES: usize = 8192;
 
+/// Never logged, whatever the filter says: kube's client logs whole answers that it cannot decode, and kube's watcher errors
+/// that quote them. One may be a Secret. What matters of them is logged by those who call.
+const SILENCED: [&str; 2] = ["kube_client::client=off", "kube_runtime::watcher=off"];
+
 /// The shape of log lines.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
@@ -51,9 +55,11 @@ pub struct FilterError {
 ///
 /// [`FilterError`] where the filter cannot be read.
 pub fn init(filter: &str, format: LogFormat) -> Result<Telemetry, FilterError> {
-    let levels = EnvFilter::builder()
+    let parsed = EnvFilter::builder()
         .parse(filter)
         .map_err(|source| FilterError { filter: filter.to_owned(), source })?;
+    let silenced = SILENCED.iter().filter_map(|directive| directive.parse().ok());
+    let levels = silenced.fold(parsed, EnvFilter::add_directive);
     // A sink that blocks (a full pipe, a stuck terminal) must not stop admissions: lines are dropped instead.
     let (writer, guard) = NonBlockingBuilder::default()
         .lossy(true)
