@@ -20,8 +20,8 @@ enum Trouble {
     Stall(Timestamp),
 }
 
-const TROUBLES: [Trouble; 4] =
-    [Trouble::Crash, Trouble::Stall(0), Trouble::Stall(2), Trouble::Stall(6)];
+const TROUBLES: [Trouble; 5] =
+    [Trouble::Crash, Trouble::Stall(0), Trouble::Stall(2), Trouble::Stall(6), Trouble::Stall(10)];
 
 /// A run in which each process looks once a second, and so many troubles may still come.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -132,6 +132,14 @@ fn a_rotation_survives_three_crashes_at_any_three_steps() {
 fn a_rotation_by_two_survives_two_crashes_or_stalls_at_any_two_steps() {
     let situations = search(before_a_rotation(RULES, 2), 2, 22).unwrap();
     assert!(situations > 10_000, "only {situations} situations: the search finds nothing");
+}
+
+/// The old CA is still valid when the rotation is over, so a process that has stood still can still issue by it. This fails
+/// where the controller reads its objects in another order.
+#[test]
+fn a_process_that_stands_still_for_a_whole_rotation_breaks_nothing() {
+    let rules = Rules { ca_duration: 36, leaf_duration: 18, ..RULES };
+    search(before_a_rotation(rules, 2), 1, 40).unwrap();
 }
 
 #[test]
