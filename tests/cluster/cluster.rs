@@ -1,6 +1,10 @@
 //! The cluster that the scenarios share: a control plane, and pullcred as its webhook.
 
-use std::{fs, net::SocketAddr, path::Path};
+use std::{
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Result;
 use serde_json::json;
@@ -21,6 +25,9 @@ use crate::{
 
 /// The mapping of the common webhook.
 pub(crate) const MAPPING: &str = include_str!("mapping.yaml");
+
+/// Holds whoever has the controller's rights to the `caBundle`.
+const GUARD: &str = include_str!("../../examples/webhook-configuration-guard.yaml");
 
 const AUDIT_LOG: &str = "audit.log";
 
@@ -43,7 +50,9 @@ impl Setting for Cluster {
     async fn start(sandbox: &Sandbox, folder: &Path) -> Result<Self> {
         let policy = folder.join("audit-policy.yaml");
         fs::write(&policy, audit::POLICY)?;
+        let admission = static_policies(folder)?;
         let control_plane = Options::default()
+            .api_server("--admission-control-config-file", admission)
             // Without kube-proxy a Service has no address that answers; with this the API server
             // resolves a webhook's Service to its EndpointSlices itself.
             .api_server("--enable-aggregator-routing", "true")
@@ -139,6 +148,23 @@ impl Cluster {
         probe.until_injected().await?;
         Ok(webhook)
     }
+}
+
+/// Has the API server take the policy of `examples` from a file, and answers where that is configured.
+fn static_policies(folder: &Path) -> Result<PathBuf> {
+    let policies = folder.join("static-policies");
+    fs::create_dir(&policies)?;
+    fs::write(policies.join("guard.yaml"), GUARD)?;
+    let path = folder.join("admission.yaml");
+    let configuration = json!({
+        "apiVersion": "apiserver.config.k8s.io/v1", "kind": "AdmissionConfiguration",
+        "plugins": [{"name": "ValidatingAdmissionPolicy", "configuration": {
+            "apiVersion": "apiserver.config.k8s.io/v1", "kind": "ValidatingAdmissionPolicyConfiguration",
+            "staticManifestsDir": policies,
+        }}],
+    });
+    fs::write(&path, configuration.to_string())?;
+    Ok(path)
 }
 
 /// An address on loopback that nobody else has.

@@ -9,6 +9,7 @@ mod chart_life;
 mod check;
 mod command_line;
 mod controller;
+mod guard;
 mod images;
 mod later;
 mod load;
@@ -92,6 +93,7 @@ pub(crate) fn on_a_control_plane(slot: &Slot) -> Vec<Trial> {
         api_server::dry_run_equals_reality,
         api_server::field_of_a_newer_kubernetes,
         api_server::audit_log,
+        guard::only_the_ca_bundle,
         secret::applied_and_shown,
         secret::another_type_is_in_the_way,
         check::sound,
