@@ -17,7 +17,7 @@
 //! | `fingerprint` | whether two files are the same, in twelve digits |
 //! | [`cli`] | the command line, as types |
 //! | [`errors`] | errors as text |
-//! | [`telemetry`], [`shutdown`] | what the outside sees of a running process |
+//! | [`allocator`], [`telemetry`], [`shutdown`] | the process: its memory, what the outside sees of it, its signals |
 //!
 //! # The dependency rule
 //!
@@ -32,6 +32,7 @@
 //!       --Mapping::matches--> names --patch::plan--> Option<Patch> --answer::respond--> bytes
 //! ```
 
+pub mod allocator;
 pub mod cli;
 pub mod cluster;
 pub mod commands;

@@ -10,6 +10,7 @@ use anstream::{AutoStream, ColorChoice};
 use anyhow::Context;
 use clap::CommandFactory;
 use pullcred::{
+    allocator,
     cli::{Cli, Command, ControllerArgs, WebhookArgs},
     commands::{self, Exit, Failure, PrintableLines, Streams},
     controller::{self, Controller},
@@ -18,6 +19,7 @@ use pullcred::{
     telemetry::{self, Telemetry},
     webhook::{StartError, Webhook},
 };
+use tracing::warn;
 
 const FAILURE: u8 = 1;
 const USAGE: u8 = 2;
@@ -77,6 +79,9 @@ fn run(command: impl FnOnce(&mut Streams<'_>) -> Result<Exit, Failure>) -> anyho
 }
 
 fn webhook(args: WebhookArgs, telemetry: &Telemetry) -> anyhow::Result<()> {
+    if let Err(error) = allocator::give_back_what_is_freed() {
+        warn!(%error, "cannot set up the allocator: more memory than documented may be held");
+    }
     let (options, workers) = args.into_options();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(workers)

@@ -1,20 +1,24 @@
 //! Logs: text on a terminal, JSON otherwise, on standard error, never in a request's way.
 //!
 //! Rules: one line where something happened, at the place where it is handled; times in microseconds in fields that
-//! end in `_us`; never a body, a Secret or a token.
+//! end in `_us`; never a body, a Secret or a token. A field whose text others wrote is shortened where it is logged.
 
 use std::{
-    io::{self, IsTerminal},
+    io::{self, IsTerminal, Write},
     panic,
 };
 
 use clap::ValueEnum;
 use tracing::error;
-use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
+use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::{EnvFilter, fmt::MakeWriter, util::SubscriberInitExt};
 
-/// How many lines may wait for a slow sink before further ones are dropped and counted.
-const BUFFERED_LINES: usize = 8192;
+/// How many lines may wait for a slow sink before further ones are dropped and counted. With [`LINE_MAX`], 4 MiB at most.
+const BUFFERED_LINES: usize = 2048;
+/// The longest line, in bytes: longer ones are cut. That of an admission has 1.6 KiB at most, unless its names have escapes.
+const LINE_MAX: usize = 2048;
+/// What a line that was cut ends in.
+const CUT: &[u8] = "…\n".as_bytes();
 
 /// Never logged, whatever the filter says: kube's client logs whole answers that it cannot decode, and kube's watcher errors
 /// that quote them. One may be a Secret. What matters of them is logged by those who call.
@@ -38,6 +42,9 @@ pub struct Telemetry {
     _writer: WorkerGuard,
     dropped: ErrorCounter,
 }
+
+/// Cuts lines at [`LINE_MAX`]. The subscriber writes each line at once.
+struct CutLines(NonBlocking);
 
 /// The filter cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -67,7 +74,7 @@ pub fn init(filter: &str, format: LogFormat) -> Result<Telemetry, FilterError> {
         .thread_name("log")
         .finish(io::stderr());
     let dropped = writer.error_counter();
-    install(levels, format, writer);
+    install(levels, format, move || CutLines(writer.clone()));
     panic::set_hook(Box::new(log_panic));
     Ok(Telemetry { _writer: guard, dropped })
 }
@@ -105,5 +112,63 @@ impl Telemetry {
     #[must_use]
     pub fn dropped(&self) -> ErrorCounter {
         self.dropped.clone()
+    }
+}
+
+// === impl CutLines ===
+
+impl Write for CutLines {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        if line.len() <= LINE_MAX {
+            return self.0.write(line);
+        }
+        let text = String::from_utf8_lossy(&line[..LINE_MAX - CUT.len()]);
+        let whole = text.trim_end_matches(char::REPLACEMENT_CHARACTER);
+        self.0.write_all(&[whole.as_bytes(), CUT].concat())?;
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Kept(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Kept {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_long_line_is_cut() {
+        let kept = Kept::default();
+        let (writer, guard) = NonBlockingBuilder::default().finish(kept.clone());
+        // Characters of three bytes, of which one stands where the line is cut.
+        for shift in ["", "x", "xx"] {
+            let line = format!("{shift}{}\n", "…".repeat(LINE_MAX));
+            CutLines(writer.clone()).write_all(line.as_bytes()).unwrap();
+        }
+        CutLines(writer).write_all(b"short\n").unwrap();
+        drop(guard);
+        let text = String::from_utf8(kept.0.lock().unwrap().clone()).unwrap();
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!((lines.len(), lines[3]), (4, "short"));
+        for line in &lines[..3] {
+            assert!(line.ends_with('…') && line.len() > LINE_MAX - 8, "{}", line.len());
+            assert!(line.len() < LINE_MAX, "{}", line.len());
+        }
     }
 }

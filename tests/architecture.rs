@@ -9,6 +9,7 @@ use std::{
 
 /// Each module of the crate and the modules it may name; none may name the binary.
 const MAY_KNOW: &[(&str, &[&str])] = &[
+    ("allocator", &[]),
     ("cluster", &["errors"]),
     ("errors", &[]),
     ("fingerprint", &[]),

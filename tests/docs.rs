@@ -112,6 +112,7 @@ fn the_metrics_of_the_controller_are_those_that_are_documented() {
 #[test]
 fn the_reasons_of_requests_are_those_that_are_documented() {
     let rejections = [
+        Rejection::Answer(serde_json::from_str::<()>("").unwrap_err()),
         Rejection::BodyBroken,
         Rejection::BodyTimedOut(10),
         Rejection::BodyTooLarge(1),

@@ -286,7 +286,7 @@ async fn a_blocked_log_stops_no_request() {
     let parse = |value: &Value| value.as_str().unwrap().parse().unwrap();
     let (address, admin) = (parse(&address.0), parse(&address.1));
     let mut connection = Connection::tls(address).await;
-    // Far more lines than pipe (64 KiB) and buffer (8192 lines) hold.
+    // Far more lines than pipe (64 KiB) and buffer (2048 lines) hold.
     for _ in 0..12_000 {
         assert_eq!(injected(&mut connection).await, ["aliyun"]);
     }

@@ -39,7 +39,7 @@ pub struct WebhookArgs {
     #[arg(long, env = "PULLCRED_OWN_NAMESPACE", value_name = "NAMESPACE", value_parser = super::namespace)]
     pub own_namespace: Option<String>,
     /// How many connections to hold; the rest wait to be accepted
-    #[arg(long, env = "PULLCRED_MAX_CONNECTIONS", value_name = "N", default_value = "2048")]
+    #[arg(long, env = "PULLCRED_MAX_CONNECTIONS", value_name = "N", default_value = "1024")]
     pub max_connections: NonZeroUsize,
     /// How many requests to have in hand; more get 429 and are sent again a second later
     #[arg(long, env = "PULLCRED_MAX_IN_FLIGHT", value_name = "N", default_value = "1024")]

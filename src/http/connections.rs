@@ -76,7 +76,7 @@ pub struct ConnectionLimits {
 impl Default for ConnectionLimits {
     fn default() -> Self {
         Self {
-            connections: 2048,
+            connections: 1024,
             handshake: Duration::from_secs(10),
             headers: Duration::from_secs(10),
             answer: Duration::from_secs(10),
@@ -123,9 +123,10 @@ pub struct OpenConnections {
 /// How long to leave the listener alone after it could not accept, and at most.
 const BACK_OFF: Duration = Duration::from_millis(20);
 const BACK_OFF_AT_MOST: Duration = Duration::from_secs(1);
-/// The most that is kept of a request's headers, and read of its body at once, in bytes: what a connection can make us hold
-/// before a request is counted. The API server's headers take a few hundred.
-const BUFFER: usize = 64 << 10;
+/// The most that is kept of a request's headers, read of its body at once, and kept of answers that the client does not
+/// read, in bytes: what a connection can make us hold besides its request. The API server's headers take a few hundred,
+/// and a TLS record has no more (RFC 8446, section 5.1).
+const BUFFER: usize = 16 << 10;
 
 // === impl Connections ===
 
@@ -178,8 +179,9 @@ impl Connections {
         let Some(tls) = &self.tls else {
             return self.http(stream, activity, slot).await;
         };
+        let accept = tls.accept_with(stream, |session| session.set_buffer_limit(Some(BUFFER)));
         let handshake = tokio::select! {
-            handshake = timeout(self.limits.handshake, tls.accept(stream)) => handshake,
+            handshake = timeout(self.limits.handshake, accept) => handshake,
             () = slot.evicted() => return self.observer.evicted(),
         };
         let failure = match handshake {

@@ -1,27 +1,29 @@
 //! `POST /mutate`: bytes in, bytes out, and what is counted and logged about it.
 
-use std::{sync::Arc, time::Instant};
+use std::{panic, sync::Arc, time::Instant};
 
 use arc_swap::ArcSwapOption;
 use axum::{
     Router,
-    body::Body,
+    body::{Body, Bytes},
     extract::{Request, State},
     http::{HeaderMap, Response, header},
     routing::post,
 };
-use tokio::sync::Semaphore;
-use tracing::info;
+use tokio::{sync::Semaphore, task::spawn_blocking};
+use tracing::{debug, error, info};
 
 use super::{
-    body::{BodyLimits, BodyReader},
+    body::{BodyLimits, BodyReader, HeldBody},
     metrics::Metrics,
     rejection::{Rejection, json},
 };
 use crate::core::{
     answer,
     decide::{Decision, Knowledge, decide},
+    pod::Owner,
     review::{self, Request as ReviewRequest},
+    shorten,
 };
 
 /// All that the admission handler works with. No request waits for anything outside of it.
@@ -31,7 +33,15 @@ pub struct Admission {
     metrics: Arc<Metrics>,
     bodies: BodyReader,
     room: Semaphore,
+    /// Who may decide about a large body. There is one permit, so at one time one such body is parsed, whatever it becomes.
+    large: Arc<Semaphore>,
 }
+
+/// How much of a name a log line has, in characters: the longest name that Kubernetes takes. The API server checks names
+/// only after it has asked.
+const LOGGED_NAME: usize = 253;
+/// How much of a list of Secrets a log line has, in characters. The audit event has all.
+const LOGGED_LIST: usize = 512;
 
 /// The routes of the HTTPS port.
 pub fn router(admission: Arc<Admission>) -> Router {
@@ -43,7 +53,7 @@ pub fn router(admission: Arc<Admission>) -> Router {
 
 async fn mutate(State(admission): State<Arc<Admission>>, request: Request) -> Response<Body> {
     let _in_flight = InFlight::enter(&admission.metrics);
-    match admission.answer(request).await {
+    match Arc::clone(&admission).answer(request).await {
         Ok(body) => json(body),
         Err(rejection) => admission.reject(rejection),
     }
@@ -74,6 +84,7 @@ impl Admission {
             metrics,
             bodies: BodyReader::new(limits),
             room: Semaphore::new(max_in_flight.min(Semaphore::MAX_PERMITS)),
+            large: Arc::new(Semaphore::new(1)),
         }
     }
 
@@ -88,7 +99,7 @@ impl Admission {
         self.known.load_full()
     }
 
-    async fn answer(&self, request: Request) -> Result<Vec<u8>, Rejection> {
+    async fn answer(self: Arc<Self>, request: Request) -> Result<Bytes, Rejection> {
         let started = Instant::now();
         if !is_json(request.headers()) {
             return Err(Rejection::ContentType);
@@ -98,50 +109,100 @@ impl Admission {
             return Err(Rejection::Overloaded);
         };
         let body = self.bodies.read(request.into_body()).await?;
-        let answer = self.decide(&body.bytes, started)?;
-        self.metrics.request_bytes.observe(size_as_f64(body.bytes.len()));
+        let bytes = body.bytes.len();
+        let answer = if body.is_small() {
+            self.decide(body, started)?
+        } else {
+            Arc::clone(&self).decide_aside(body, started).await?
+        };
+        self.metrics.request_bytes.observe(size_as_f64(bytes));
         self.metrics.duration.observe(started.elapsed().as_secs_f64());
         Ok(answer)
     }
 
-    fn decide(&self, body: &[u8], started: Instant) -> Result<Vec<u8>, Rejection> {
-        let request = review::parse(body)?;
+    /// Decides about a large body on a thread of its own, so that the workers go on with other requests meanwhile. Large
+    /// bodies take turns. What may wait is bounded by the budget for bodies.
+    async fn decide_aside(
+        self: Arc<Self>,
+        body: HeldBody,
+        started: Instant,
+    ) -> Result<Bytes, Rejection> {
+        let turn = Arc::clone(&self.large).acquire_owned().await;
+        let decision = spawn_blocking(move || {
+            let _turn = turn;
+            self.decide(body, started)
+        });
+        match decision.await {
+            Ok(result) => result,
+            // A panic is handled where those of the workers are.
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => panic::resume_unwind(panic),
+                Err(_cancelled) => Err(Rejection::Overloaded),
+            },
+        }
+    }
+
+    fn decide(&self, mut body: HeldBody, started: Instant) -> Result<Bytes, Rejection> {
+        let bytes = body.bytes.clone();
+        let request = review::parse(&bytes)?;
         let known = self.known.load();
         let known = known.as_deref().ok_or(Rejection::NoMapping)?;
         let decision = decide(&request, known);
-        let answer = answer::respond(&request.uid, &decision).map_err(|_| Rejection::Panicked)?;
+        let answer = answer::respond(&request.uid, &decision).map_err(Rejection::Answer)?;
+        body.make_room_for(&answer)?;
         self.metrics.answered(decision.reason());
         log(&request, &decision, started);
-        Ok(answer)
+        drop(bytes);
+        body.answered_with(answer)
     }
 
     fn reject(&self, rejection: Rejection) -> Response<Body> {
-        match rejection {
-            Rejection::Overloaded => self.metrics.shed.inc(),
-            Rejection::Panicked => self.metrics.panics.inc(),
-            _ => 0,
-        };
+        if let Rejection::Answer(error) = &rejection {
+            error!(%error, "an answer could not be written: this is a bug");
+        }
+        if let Rejection::Overloaded = rejection {
+            self.metrics.shed.inc();
+        }
         self.metrics.refused(rejection.reason());
         rejection.into_response()
     }
 }
 
-/// One line for an admission that changed something: enough to find the Pod, and nothing of what is in it.
+/// One line for an admission that changed something, and for others at level debug: enough to find the Pod, and nothing
+/// of what is in it. Each text is shortened, since a Pod's names are not yet checked.
 fn log(request: &ReviewRequest<'_>, decision: &Decision<'_>, started: Instant) {
-    let (Ok(pod), [_, ..]) = (&request.object, decision.injected()) else {
+    let Ok(pod) = &request.object else {
         return;
     };
     // A Pod that a controller makes has no name yet (apiserver: registry/rest/create.go, BeforeCreate).
     let name = if pod.name().is_empty() { pod.generate_name() } else { pod.name() };
+    let name = shorten(name, LOGGED_NAME);
+    if let Some(reason) = decision.reason() {
+        debug!(
+            uid = &*request.uid,
+            namespace = &*request.namespace,
+            pod = &*name,
+            owner = pod.owner().map(logged),
+            reason = reason.as_str(),
+            "no pull secrets added",
+        );
+        return;
+    }
     info!(
         uid = &*request.uid,
         namespace = &*request.namespace,
-        pod = name,
-        secrets = decision.injected().join(","),
+        pod = &*name,
+        owner = pod.owner().map(logged),
+        secrets = &*shorten(&decision.injected().join(","), LOGGED_LIST),
         dry_run = request.dry_run,
         duration_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
         "pull secrets added",
     );
+}
+
+/// An owner as kubectl writes it.
+fn logged(owner: Owner<'_>) -> String {
+    format!("{}/{}", shorten(owner.kind, 63), shorten(owner.name, LOGGED_NAME))
 }
 
 /// Whether the body is JSON by its content type, parameters aside (RFC 9110, section 8.3).
@@ -171,5 +232,23 @@ impl<'m> InFlight<'m> {
 impl Drop for InFlight<'_> {
     fn drop(&mut self) {
         self.0.in_flight.dec();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_that_cannot_be_written_is_no_panic() {
+        let (log, _guard) = tracing_appender::non_blocking(std::io::sink());
+        let metrics = Arc::new(Metrics::new(log.error_counter()));
+        let known = Knowledge::default();
+        let admission = Admission::new(known, Arc::clone(&metrics), BodyLimits::default(), 1);
+        let error = serde_json::from_str::<()>("").unwrap_err();
+        let response = admission.reject(Rejection::Answer(error));
+        assert_eq!((response.status().as_u16(), metrics.panics.get()), (500, 0));
+        let counted = r#"pullcred_admission_requests_total{result="refused",reason="answer"} 1"#;
+        assert!(metrics.encode().unwrap().contains(counted));
     }
 }

@@ -11,6 +11,9 @@ use crate::core::review::ReviewError;
 /// Why a request gets an HTTP error. `failurePolicy` then decides about the Pod.
 #[derive(Debug, thiserror::Error)]
 pub enum Rejection {
+    /// The answer could not be written as JSON: a bug of ours.
+    #[error("the answer could not be written: see the log")]
+    Answer(#[source] serde_json::Error),
     /// The body broke off.
     #[error("the body could not be read to its end")]
     BodyBroken,
@@ -64,7 +67,8 @@ struct Metadata {}
 
 impl Rejection {
     /// Every [`Rejection::reason`].
-    pub const REASONS: [&str; 10] = [
+    pub const REASONS: [&str; 11] = [
+        "answer",
         "body-broken",
         "body-timed-out",
         "body-too-large",
@@ -81,6 +85,7 @@ impl Rejection {
     #[must_use]
     pub fn reason(&self) -> &'static str {
         match self {
+            Self::Answer(_) => "answer",
             Self::BodyBroken => "body-broken",
             Self::BodyTimedOut(_) => "body-timed-out",
             Self::BodyTooLarge(_) => "body-too-large",
@@ -105,7 +110,9 @@ impl Rejection {
             Self::NoMapping => (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable"),
             Self::NotFound => (StatusCode::NOT_FOUND, "NotFound"),
             Self::Overloaded => (StatusCode::TOO_MANY_REQUESTS, "TooManyRequests"),
-            Self::Panicked => (StatusCode::INTERNAL_SERVER_ERROR, "InternalError"),
+            Self::Answer(_) | Self::Panicked => {
+                (StatusCode::INTERNAL_SERVER_ERROR, "InternalError")
+            }
         }
     }
 
@@ -147,8 +154,8 @@ impl Rejection {
 }
 
 /// A response of 200 with a JSON body.
-pub(super) fn json(body: Vec<u8>) -> Response<Body> {
-    let mut response = Response::new(Body::from(body));
+pub(super) fn json(body: impl Into<Body>) -> Response<Body> {
+    let mut response = Response::new(body.into());
     response
         .headers_mut()
         .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));

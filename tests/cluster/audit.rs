@@ -41,9 +41,22 @@ impl AuditEvent {
         .await
     }
 
-    /// What a webhook annotated under `key`.
+    /// What a webhook annotated under `key` and eight digits, once or more often.
+    pub(crate) fn annotations(&self, webhook: &str, key: &str) -> Vec<&str> {
+        let beginning = format!("{webhook}/{key}-");
+        let annotations = self.0["annotations"].as_object().into_iter().flatten();
+        annotations
+            .filter(|(key, _)| key.strip_prefix(&beginning).is_some_and(|it| it.len() == 8))
+            .filter_map(|(_, value)| value.as_str())
+            .collect()
+    }
+
+    /// What a webhook annotated under `key` and eight digits, if only once.
     pub(crate) fn annotation(&self, webhook: &str, key: &str) -> Option<&str> {
-        self.0["annotations"][format!("{webhook}/{key}")].as_str()
+        match *self.annotations(webhook, key) {
+            [only] => Some(only),
+            _ => None,
+        }
     }
 
     /// In which rounds of admission a webhook changed the Pod; the second is the reinvocation.

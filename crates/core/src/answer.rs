@@ -1,5 +1,7 @@
 //! The answer: an AdmissionReview v1 as bytes.
 
+use std::collections::BTreeMap;
+
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde::Serialize;
 
@@ -25,11 +27,7 @@ pub fn respond(uid: &str, decision: &Decision<'_>) -> serde_json::Result<Vec<u8>
             allowed: true,
             patch_type: patch.as_ref().map(|_| "JSONPatch"),
             patch: patch.map(|patch| BASE64_STANDARD.encode(patch)),
-            audit_annotations: AuditAnnotations {
-                injected: decision.injected().join(","),
-                matched_registry: decision.matched_registries().join(","),
-                skipped_reason: decision.reason().map(Reason::as_str),
-            },
+            audit_annotations: audit_annotations(uid, decision),
             warnings: decision.warnings(),
         },
     })
@@ -52,19 +50,39 @@ struct Response<'a> {
     patch_type: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     patch: Option<String>,
-    audit_annotations: AuditAnnotations,
+    audit_annotations: BTreeMap<String, String>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     warnings: &'a [String],
 }
 
-/// The API server puts the webhook's name and a slash before each key.
-#[derive(Serialize)]
-#[serde(rename_all = "kebab-case")]
-struct AuditAnnotations {
-    #[serde(skip_serializing_if = "String::is_empty")]
-    injected: String,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    matched_registry: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    skipped_reason: Option<&'static str>,
+/// What the API server's audit event says about the call. It puts the webhook's name and a slash before each key.
+///
+/// The API server writes no annotation of an event twice (apiserver: audit/context.go, `addAuditAnnotationLocked`), but may
+/// ask about one Pod more than once, as may a second release of the same webhook. So the keys of an answer end in eight
+/// digits that are made of what it says: other answers have other keys, and the same answer says the same. They are not
+/// made of the uid, for then the keys of a log store would be as many as the Pods.
+fn audit_annotations(uid: &str, decision: &Decision<'_>) -> BTreeMap<String, String> {
+    let registries = decision.matched_registries().join(",");
+    let (key, value) = match decision.reason() {
+        None => ("injected", decision.injected().join(",")),
+        Some(Reason::AlreadyPresent) => ("already-present", decision.present().join(",")),
+        Some(reason) => ("skipped-reason", reason.as_str().to_owned()),
+    };
+    let digits = digest([key, &value, &registries]);
+    let mut annotations = BTreeMap::new();
+    if decision.reason().is_none() {
+        // The log has a line under this uid for every answer that adds something.
+        annotations.insert(format!("uid-{digits:08x}"), uid.to_owned());
+    }
+    annotations.insert(format!("{key}-{digits:08x}"), value);
+    if !registries.is_empty() {
+        annotations.insert(format!("matched-registry-{digits:08x}"), registries);
+    }
+    annotations
+}
+
+/// FNV-1a, 32 bits: the same in every version and on every machine. Each text ends in a byte that no text has.
+fn digest(texts: [&str; 3]) -> u32 {
+    let bytes = texts.into_iter().flat_map(|text| text.bytes().chain([0xff]));
+    bytes.fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }

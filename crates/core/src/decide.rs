@@ -9,7 +9,7 @@ use super::{
     patch,
     pod::{OPTED_OUT, Pod},
     review::Request,
-    rules::{Mapping, Match},
+    rules::Mapping,
     warnings::{self, Warnings},
 };
 
@@ -38,7 +38,12 @@ pub struct Decision<'a> {
 
 #[derive(Debug)]
 enum Outcome<'a> {
-    Inject { patch: Patch, secrets: Vec<&'a str> },
+    Inject {
+        patch: Patch,
+        secrets: Vec<&'a str>,
+    },
+    /// The Pod lists these, and needs no others.
+    Present(Vec<&'a str>),
     Leave(Reason),
 }
 
@@ -67,6 +72,9 @@ pub enum Reason {
 
 /// How many registries a decision names: enough for any real Pod, and a bound for a hostile one.
 const NAMED_REGISTRIES: usize = 16;
+/// The longest registry that a decision names, in bytes: a DNS name of 253 (RFC 1035, section 2.3.4) and a port. A glob may
+/// cover a longer one, but no kubelet can pull from it.
+const NAMED_REGISTRY: usize = 253 + ":65535".len();
 
 /// Decides what `request` gets.
 #[must_use]
@@ -105,26 +113,26 @@ fn not_ours(request: &Request<'_>, known: &Knowledge) -> Option<Reason> {
     }
 }
 
-fn decide_for_pod<'a>(pod: &'a Pod<'_>, namespace: &str, mapping: &'a Mapping) -> Decision<'a> {
-    let mut found: Vec<Match<'a>> = Vec::new();
+fn decide_for_pod<'a>(pod: &'a Pod<'_>, namespace: &'a str, mapping: &'a Mapping) -> Decision<'a> {
+    let mut lookup = mapping.lookup(namespace);
     let mut registries: Vec<&str> = Vec::new();
     let mut warnings = Warnings::default();
     for image in pod.images() {
         match ImageRef::parse(image.reference) {
             Ok(reference) => {
-                let before = found.len();
-                mapping.matches(&reference, namespace, &mut found);
-                if found.len() > before
+                let registry = reference.registry();
+                if lookup.add(&reference)
                     && registries.len() < NAMED_REGISTRIES
-                    && !registries.contains(&reference.registry())
+                    && registry.len() <= NAMED_REGISTRY
+                    && !registries.contains(&registry)
                 {
-                    registries.push(reference.registry());
+                    registries.push(registry);
                 }
             }
             Err(error) => warnings.skipped_image(&image, &error),
         }
     }
-    let needed = mapping.secrets(&mut found);
+    let needed = lookup.secrets();
     let listed = pod.pull_secrets();
     let entries = listed.len();
     let listed: HashSet<&str> = listed.collect();
@@ -133,7 +141,7 @@ fn decide_for_pod<'a>(pod: &'a Pod<'_>, namespace: &str, mapping: &'a Mapping) -
     let outcome = match patch::plan(entries, &missing) {
         Some(patch) => Outcome::Inject { patch, secrets: missing },
         None if needed.is_empty() => Outcome::Leave(Reason::NothingMatches),
-        None => Outcome::Leave(Reason::AlreadyPresent),
+        None => Outcome::Present(needed.iter().map(|name| name.as_str()).collect()),
     };
     Decision { outcome, registries, warnings: warnings.into_vec() }
 }
@@ -150,7 +158,7 @@ impl<'a> Decision<'a> {
     pub fn patch(&self) -> Option<&Patch> {
         match &self.outcome {
             Outcome::Inject { patch, .. } => Some(patch),
-            Outcome::Leave(_) => None,
+            Outcome::Present(_) | Outcome::Leave(_) => None,
         }
     }
 
@@ -159,7 +167,16 @@ impl<'a> Decision<'a> {
     pub fn injected(&self) -> &[&'a str] {
         match &self.outcome {
             Outcome::Inject { secrets, .. } => secrets,
-            Outcome::Leave(_) => &[],
+            Outcome::Present(_) | Outcome::Leave(_) => &[],
+        }
+    }
+
+    /// The Secrets that the Pod needs and has, in order, where it needs no others.
+    #[must_use]
+    pub fn present(&self) -> &[&'a str] {
+        match &self.outcome {
+            Outcome::Present(secrets) => secrets,
+            Outcome::Inject { .. } | Outcome::Leave(_) => &[],
         }
     }
 
@@ -168,11 +185,12 @@ impl<'a> Decision<'a> {
     pub fn reason(&self) -> Option<Reason> {
         match &self.outcome {
             Outcome::Inject { .. } => None,
+            Outcome::Present(_) => Some(Reason::AlreadyPresent),
             Outcome::Leave(reason) => Some(*reason),
         }
     }
 
-    /// The registries of the images that a rule covers, without repeats; at most 16.
+    /// The registries of the images that a rule covers, without repeats; at most 16, of at most 259 bytes each.
     #[must_use]
     pub fn matched_registries(&self) -> &[&'a str] {
         &self.registries

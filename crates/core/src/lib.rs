@@ -35,4 +35,4 @@ pub mod review;
 pub mod rules;
 mod warnings;
 
-pub use json::{Text, describe};
+pub use json::{COPY_MAX, LIST_MAX, Text, describe, shorten};

@@ -3,7 +3,7 @@
 use serde::{Deserialize, de::IgnoredAny};
 
 use super::{
-    json::{Nullable, Text, describe},
+    json::{Flag, Object, Text, describe},
     pod::Pod,
 };
 
@@ -11,6 +11,12 @@ use super::{
 pub const API_VERSION: &str = "admission.k8s.io/v1";
 /// Where reviews are posted to.
 pub const PATH: &str = "/mutate";
+/// The longest uid, in bytes, because the answer repeats it. The API server's have 36 (apiserver:
+/// admission/plugin/webhook/request/admissionreview.go).
+pub const UID_MAX: usize = 128;
+/// The longest namespace, in bytes: an RFC 1123 label. The API server has checked that it exists before it asks. A Pod's
+/// own names have no such limit, since the API server checks them after it has asked.
+pub const NAMESPACE_MAX: usize = 63;
 /// The `kind` of a review, asked and answered.
 pub(super) const KIND: &str = "AdmissionReview";
 
@@ -62,6 +68,14 @@ pub enum ReviewError {
     /// `request.uid` is absent or empty.
     #[error("the AdmissionReview's request has no uid")]
     NoUid,
+    /// `request.uid` or `request.namespace` is longer than the API server's ever are.
+    #[error("request.{field} has more than {max} bytes: no API server sends that")]
+    TooLong {
+        /// The field.
+        field: &'static str,
+        /// The most bytes that it may have.
+        max: usize,
+    },
     /// JSON is UTF-8 (RFC 8259, section 8.1).
     #[error("the body is not JSON: {0}")]
     Utf8(#[from] std::str::Utf8Error),
@@ -80,35 +94,39 @@ pub struct UnreadablePod(String);
 /// be answered, so it is an `Err` in [`Request::object`].
 pub fn parse(body: &[u8]) -> Result<Request<'_>, ReviewError> {
     let text = std::str::from_utf8(body)?;
-    match serde_json::from_str::<RawReview<'_, Pod<'_>>>(text) {
-        Ok(review) => review.into_request(|pod| {
+    match serde_json::from_str::<Object<RawReview<'_, Pod<'_>>>>(text) {
+        Ok(Object(review)) => review.into_request(|pod| {
             pod.ok_or_else(|| UnreadablePod("request.object is absent".to_owned()))
         }),
         // JSON, but not the types we expect. Perhaps only in the Pod: read all around it, so that the uid survives.
-        Err(error) if error.is_data() => serde_json::from_str::<RawReview<'_, IgnoredAny>>(text)
-            .map_err(ReviewError::Json)?
-            .into_request(|_| Err(UnreadablePod(describe(&error)))),
+        Err(error) if error.is_data() => {
+            serde_json::from_str::<Object<RawReview<'_, IgnoredAny>>>(text)
+                .map_err(ReviewError::Json)?
+                .0
+                .into_request(|_| Err(UnreadablePod(describe(&error))))
+        }
         Err(error) => Err(ReviewError::Json(error)),
     }
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", bound(deserialize = "P: Deserialize<'de>"))]
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", bound(deserialize = "P: Deserialize<'de> + Default"))]
 struct RawReview<'a, P> {
     #[serde(borrow, default)]
     api_version: Text<'a>,
     #[serde(borrow, default)]
     kind: Text<'a>,
-    request: Option<RawRequest<'a, P>>,
+    #[serde(borrow)]
+    request: Option<Object<RawRequest<'a, P>>>,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", bound(deserialize = "P: Deserialize<'de>"))]
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", bound(deserialize = "P: Deserialize<'de> + Default"))]
 struct RawRequest<'a, P> {
     #[serde(borrow, default)]
     uid: Text<'a>,
     #[serde(borrow, default)]
-    kind: Nullable<GroupKind<'a>>,
+    kind: Object<GroupKind<'a>>,
     #[serde(borrow, default)]
     sub_resource: Text<'a>,
     #[serde(borrow, default)]
@@ -116,7 +134,7 @@ struct RawRequest<'a, P> {
     #[serde(borrow, default)]
     operation: Text<'a>,
     #[serde(default)]
-    dry_run: Nullable<bool>,
+    dry_run: Flag,
     object: Option<P>,
 }
 
@@ -130,9 +148,16 @@ impl<'a, P> RawReview<'a, P> {
         if &*self.api_version != API_VERSION || &*self.kind != KIND {
             return Err(ReviewError::Kind);
         }
-        let request = self.request.ok_or(ReviewError::NoRequest)?;
+        let request = self.request.ok_or(ReviewError::NoRequest)?.0;
         if request.uid.is_empty() {
             return Err(ReviewError::NoUid);
+        }
+        for (field, text, max) in
+            [("uid", &request.uid, UID_MAX), ("namespace", &request.namespace, NAMESPACE_MAX)]
+        {
+            if text.len() > max {
+                return Err(ReviewError::TooLong { field, max });
+            }
         }
         Ok(Request {
             uid: request.uid,

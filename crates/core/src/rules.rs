@@ -16,9 +16,10 @@ mod pattern;
 mod pattern_error;
 
 use std::cmp::Reverse;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::ptr;
 
-use self::index::Index;
+use self::index::{ByNamespace, Index, Rank};
 pub use self::name::{NameError, NamespacePattern, SecretName};
 pub use self::pattern::RegistryPattern;
 pub use self::pattern_error::{PatternError, PatternProblem};
@@ -58,6 +59,19 @@ pub struct Match<'m> {
     pub rule: &'m Rule,
     /// The pattern's place among all patterns of the mapping, the most specific first.
     pub rank: u32,
+}
+
+/// The rules that cover the images of one Pod, image by image.
+///
+/// However many images there are, it holds each pattern of the mapping once at most, and asks once for each host and path
+/// of the mapping which rules hold in the namespace.
+#[derive(Debug)]
+pub struct Lookup<'m> {
+    mapping: &'m Mapping,
+    namespace: &'m str,
+    /// The places of the index that were asked, by their address, and whether one of their rules holds.
+    asked: HashMap<*const ByNamespace, bool>,
+    found: Vec<Rank>,
 }
 
 // === impl Rule ===
@@ -104,11 +118,19 @@ impl Mapping {
         namespace: &str,
         found: &mut Vec<Match<'m>>,
     ) {
-        self.index.look_up(image, namespace, &mut |rank| {
-            let (rule, at) = self.ranking[rank as usize];
-            let rule = &self.rules[rule];
-            found.push(Match { pattern: &rule.patterns[at], secret: &rule.secret, rule, rank });
+        self.index.look_up(image, &mut |rules| {
+            rules.look_up(namespace, &mut |rank| {
+                let (rule, at) = self.ranking[rank as usize];
+                let rule = &self.rules[rule];
+                found.push(Match { pattern: &rule.patterns[at], secret: &rule.secret, rule, rank });
+            });
         });
+    }
+
+    /// Begins to look up the images of a Pod in `namespace`.
+    #[must_use]
+    pub fn lookup<'m>(&'m self, namespace: &'m str) -> Lookup<'m> {
+        Lookup { mapping: self, namespace, asked: HashMap::new(), found: Vec::new() }
     }
 
     /// The Secrets of a Pod, each once: those of what was `found` for its images, by rank, and then
@@ -117,8 +139,15 @@ impl Mapping {
     pub fn secrets<'m>(&'m self, found: &mut Vec<Match<'m>>) -> Vec<&'m SecretName> {
         found.sort_unstable_by_key(|found| found.rank);
         found.dedup_by_key(|found| found.rank);
-        let mut seen = HashSet::with_capacity(found.len() + self.always.len());
-        let of_images = found.iter().map(|found| found.secret);
+        self.with_always(found.iter().map(|found| found.secret), found.len())
+    }
+
+    fn with_always<'m>(
+        &'m self,
+        of_images: impl Iterator<Item = &'m SecretName>,
+        count: usize,
+    ) -> Vec<&'m SecretName> {
+        let mut seen = HashSet::with_capacity(count + self.always.len());
         of_images.chain(&self.always).filter(|&secret| seen.insert(secret)).collect()
     }
 
@@ -141,6 +170,33 @@ impl Mapping {
     #[must_use]
     pub fn always(&self) -> &[SecretName] {
         &self.always
+    }
+}
+
+// === impl Lookup ===
+
+impl<'m> Lookup<'m> {
+    /// Looks up `image`, and says whether a rule covers it.
+    pub fn add(&mut self, image: &ImageRef<'_>) -> bool {
+        let Self { mapping, namespace, asked, found } = self;
+        let mut covered = false;
+        mapping.index.look_up(image, &mut |rules| {
+            covered |= *asked.entry(ptr::from_ref(rules)).or_insert_with(|| {
+                let before = found.len();
+                rules.look_up(namespace, &mut |rank| found.push(rank));
+                found.len() > before
+            });
+        });
+        covered
+    }
+
+    /// The Secrets of the Pod, each once: those for its images, by rank, and then those for [every Pod](Mapping::always).
+    #[must_use]
+    pub fn secrets(mut self) -> Vec<&'m SecretName> {
+        self.found.sort_unstable();
+        let Mapping { rules, ranking, .. } = self.mapping;
+        let of_images = self.found.iter().map(|&rank| &rules[ranking[rank as usize].0].secret);
+        self.mapping.with_always(of_images, self.found.len())
     }
 }
 

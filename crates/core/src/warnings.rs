@@ -5,7 +5,7 @@
 
 use std::fmt::Display;
 
-use super::{image::ImageError, pod::PodImage, review::UnreadablePod};
+use super::{image::ImageError, json::shorten, pod::PodImage, review::UnreadablePod};
 
 /// At most so many warnings an answer.
 const WARNINGS: usize = 3;
@@ -58,13 +58,5 @@ fn quote(text: &str) -> String {
 fn clean(text: &impl Display) -> String {
     let text: String =
         text.to_string().chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    shorten(&text, CHARACTERS)
-}
-
-/// `text`, or its beginning and an ellipsis, at most `characters` in all.
-fn shorten(text: &str, characters: usize) -> String {
-    if text.chars().nth(characters).is_none() {
-        return text.to_owned();
-    }
-    text.chars().take(characters - 1).chain(['…']).collect()
+    shorten(&text, CHARACTERS).into_owned()
 }

@@ -55,6 +55,7 @@ pub(crate) async fn audit_log(cluster: Arc<Cluster>) -> Result<Report> {
     let registry = "registry.cn-shanghai.aliyuncs.com";
     assert_eq!(event.annotation(WEBHOOK, "matched-registry"), Some(registry));
     assert_eq!(event.annotation(WEBHOOK, "skipped-reason"), None);
+    assert!(event.annotation(WEBHOOK, "uid").is_some_and(|uid| uid.len() == 36));
     assert_eq!(event.rounds_changed_by(WEBHOOK), [0]);
     let report = Report::new().seen("audit log, injected Pod", said(&event));
 
@@ -68,9 +69,9 @@ pub(crate) async fn audit_log(cluster: Arc<Cluster>) -> Result<Report> {
 
 /// Everything that the webhook said about a Pod.
 fn said(event: &AuditEvent) -> String {
-    ["injected", "matched-registry", "skipped-reason"]
+    ["injected", "already-present", "matched-registry", "skipped-reason"]
         .into_iter()
-        .filter_map(|key| Some(format!("`{WEBHOOK}/{key}: {}`", event.annotation(WEBHOOK, key)?)))
+        .filter_map(|key| Some(format!("`{WEBHOOK}/{key}-…: {}`", event.annotation(WEBHOOK, key)?)))
         .collect::<Vec<_>>()
         .join(", ")
 }

@@ -86,8 +86,14 @@ pub(crate) async fn sidecar_injected_afterwards(cluster: Arc<Cluster>) -> Result
     let stored = namespace.create_pod(app("app")).await?;
     assert_eq!(stored.at("/spec/containers/1/image"), Some(&Value::from(PROXY_IMAGE)));
     assert_eq!(stored.pull_secrets(), [PRIVATE_IMAGE.1, "mesh"]);
-    let rounds = cluster.audited(&stored).await?.rounds_changed_by(WEBHOOK);
-    assert_eq!(rounds, [0, 1], "our webhook's changes by round");
+    let audited = cluster.audited(&stored).await?;
+    assert_eq!(audited.rounds_changed_by(WEBHOOK), [0, 1], "our webhook's changes by round");
+    // What each of the two calls added is in the audit log.
+    let mut injected = audited.annotations(WEBHOOK, "injected");
+    injected.sort_unstable();
+    assert_eq!(injected, [PRIVATE_IMAGE.1, "mesh"]);
+    assert_eq!(audited.annotations(WEBHOOK, "uid").len(), 2);
+    assert_eq!(audited.annotations(WEBHOOK, "skipped-reason"), [""; 0]);
     Ok(Report::new().stored("sidecar with a private image, injected by a later webhook", &stored))
 }
 

@@ -2,7 +2,8 @@
 //!
 //! Host, then path, then namespace, each by hash; only globs are scanned. So an image costs as many look-ups
 //! as its path has segments (and no more than the longest path of any rule for its host), plus one
-//! comparison for each different glob of hosts, plus what it finds.
+//! comparison for each different glob of hosts, plus what it finds. What is found at one place of the index is the same
+//! for every image of a Pod, so a Pod pays for it once: see [`super::Lookup`].
 
 use std::cell::LazyCell;
 use std::collections::HashMap;
@@ -48,9 +49,10 @@ struct Paths {
     below_only: bool,
 }
 
-/// The rules of one path, by the namespaces for which they hold. No rule is in it twice for one namespace.
+/// The rules of one path, by the namespaces for which they hold. No rule is in it twice for one namespace, and no pattern
+/// is in two of these.
 #[derive(Debug, Default)]
-struct ByNamespace {
+pub(super) struct ByNamespace {
     every: Vec<Rank>,
     some: Option<Box<SomeNamespaces>>,
 }
@@ -83,12 +85,11 @@ impl Index {
         index
     }
 
-    /// Calls `found` with every pattern that covers `image` in `namespace`.
-    pub(super) fn look_up(
-        &self,
+    /// Calls `found` with the rules of every host and path that cover `image`, whatever namespaces they are for.
+    pub(super) fn look_up<'i>(
+        &'i self,
         image: &ImageRef<'_>,
-        namespace: &str,
-        found: &mut impl FnMut(Rank),
+        found: &mut impl FnMut(&'i ByNamespace),
     ) {
         // Without a host that a rule could name; see `ImageRef::registry`.
         if image.registry().is_empty() {
@@ -97,16 +98,16 @@ impl Index {
         let host = canonical_host(image.registry());
         // Docker Hub's short names cost an allocation here, so only where a rule asks for a path.
         let repository = LazyCell::new(|| image.repository());
-        let mut look_into = |rules: &HostRules| {
-            rules.whole.look_up(namespace, found);
+        let mut look_into = |rules: &'i HostRules| {
+            found(&rules.whole);
             if let Some(below) = &rules.below {
                 for end in ends(&repository).take(below.depth) {
                     if let Some(rules) = below.rules.get(&repository[..end]) {
-                        rules.look_up(namespace, found);
+                        found(rules);
                     }
                     let with_slash = repository.get(..=end).filter(|_| below.below_only);
                     if let Some(rules) = with_slash.and_then(|path| below.rules.get(path)) {
-                        rules.look_up(namespace, found);
+                        found(rules);
                     }
                 }
             }
@@ -194,7 +195,8 @@ impl ByNamespace {
         }
     }
 
-    fn look_up(&self, namespace: &str, found: &mut impl FnMut(Rank)) {
+    /// Calls `found` with every pattern that holds in `namespace`.
+    pub(super) fn look_up(&self, namespace: &str, found: &mut impl FnMut(Rank)) {
         self.every.iter().copied().for_each(&mut *found);
         let Some(some) = &self.some else { return };
         some.named.get(namespace).into_iter().flatten().copied().for_each(&mut *found);

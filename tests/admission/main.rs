@@ -2,32 +2,31 @@
 
 #![cfg(test)]
 
+mod bounds;
+mod server;
+#[path = "../support/mod.rs"]
 mod support;
 
-use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashSet},
+    fs,
+    path::Path,
+};
 
 use axum::{
-    Router,
     body::Body,
     http::{Request, StatusCode, header},
 };
-use http_body_util::BodyExt;
-use pullcred::{
-    core::decide::Knowledge,
-    mapping,
-    webhook::{
-        admission::{self, Admission},
-        body::BodyLimits,
-        metrics::Metrics,
-    },
-};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use support::{review, rfc6902};
-use tower::ServiceExt;
+
+use self::{
+    server::{Server, audit_annotations, post},
+    support::{review, rfc6902},
+};
 
 /// The mapping of every case that brings none of its own.
-const MAPPING: &str = include_str!("testdata/mapping.yaml");
+const MAPPING: &str = include_str!("../testdata/mapping.yaml");
 
 /// One case: a request, and all that must come of it.
 #[derive(Deserialize)]
@@ -46,58 +45,12 @@ struct Case {
     patch: Option<Value>,
     #[serde(default)]
     warnings: Vec<String>,
+    /// The audit annotations, without the digits that their keys end in, and without the uid.
     audit: BTreeMap<String, String>,
 }
 
 fn shop() -> String {
     "shop".to_owned()
-}
-
-struct Server {
-    router: Router,
-    metrics: Arc<Metrics>,
-}
-
-impl Server {
-    fn new(mapping: &str) -> Self {
-        Self::with_limits(mapping, BodyLimits::default(), 64)
-    }
-
-    fn with_limits(mapping: &str, limits: BodyLimits, max_in_flight: usize) -> Self {
-        let mapping = mapping::parse(mapping).unwrap();
-        let known = Knowledge { mapping, own_namespace: Some("pullcred".into()) };
-        let (log, _guard) = tracing_appender::non_blocking(std::io::sink());
-        let metrics = Arc::new(Metrics::new(log.error_counter()));
-        let admission = Admission::new(known, Arc::clone(&metrics), limits, max_in_flight);
-        Self { router: admission::router(Arc::new(admission)), metrics }
-    }
-
-    async fn send(&self, request: Request<Body>) -> (StatusCode, header::HeaderMap, Value) {
-        let response = self.router.clone().oneshot(request).await.unwrap();
-        let (parts, body) = response.into_parts();
-        assert_eq!(parts.headers[header::CONTENT_TYPE], "application/json");
-        let body = body.collect().await.unwrap().to_bytes();
-        (parts.status, parts.headers, serde_json::from_slice(&body).unwrap())
-    }
-
-    async fn review(&self, review: &Value) -> Value {
-        let (status, _, answer) = self.send(post(review.to_string())).await;
-        assert_eq!(status, StatusCode::OK, "{answer}");
-        answer
-    }
-
-    fn counts(&self, sample: &str) -> u64 {
-        let text = self.metrics.encode().unwrap();
-        let line = text.lines().find_map(|line| line.strip_prefix(sample));
-        line.map_or(0, |value| value.trim().parse().unwrap())
-    }
-}
-
-fn post(body: impl Into<Body>) -> Request<Body> {
-    Request::post("/mutate?timeout=3s")
-        .header(header::CONTENT_TYPE, "application/json")
-        .body(body.into())
-        .unwrap()
 }
 
 #[tokio::test]
@@ -126,7 +79,10 @@ async fn check(name: &str, case: Case) {
     let response = &answer["response"];
     let warnings = response.get("warnings").cloned().unwrap_or_else(|| json!([]));
     assert_eq!(warnings, json!(case.warnings), "{about}");
-    assert_eq!(response["auditAnnotations"], json!(case.audit), "{about}");
+    let mut audit = audit_annotations(&answer);
+    // The log has the same uid.
+    assert_eq!(audit.remove("uid"), patch.is_some().then(|| uid.clone()), "{about}");
+    assert_eq!(audit, case.audit, "{about}");
 
     // A second delivery, and a reinvocation: what was patched is patched no more.
     let Some(patch) = patch else { return };
@@ -134,6 +90,43 @@ async fn check(name: &str, case: Case) {
     rfc6902::apply(&mut pod, &patch).unwrap_or_else(|error| panic!("{about}: {error}"));
     let again = server.review(&review::create(&case.namespace, &pod, &case.request)).await;
     assert_eq!(review::patch_of(&again, &uid), None, "{about}: a second pass");
+    // The API server keeps what the first call said, and has that there was a second.
+    let keys = |answer: &Value| -> HashSet<String> {
+        answer["response"]["auditAnnotations"].as_object().unwrap().keys().cloned().collect()
+    };
+    assert!(keys(&answer).is_disjoint(&keys(&again)), "{about}: {answer} {again}");
+    let again = audit_annotations(&again);
+    let present: Vec<&str> = again["already-present"].split(',').collect();
+    assert!(case.audit["injected"].split(',').all(|name| present.contains(&name)), "{about}");
+    assert!(!again.contains_key("skipped-reason"), "{about}: {again:?}");
+}
+
+#[tokio::test]
+async fn two_answers_about_one_pod_share_no_audit_annotation_that_differs() {
+    // Two releases with Secrets of their own, and a sidecar that is added between two calls.
+    let servers = ["one", "two"].map(|secret| {
+        Server::new(&format!("rules: [{{registries: [a.io, b.io], secret: {secret}}}]"))
+    });
+    let mut pod = json!({ "spec": { "containers": [{ "name": "app", "image": "quay.io/app" }] } });
+    let mut said: BTreeMap<String, Value> = BTreeMap::new();
+    for image in ["quay.io/app", "a.io/sidecar", "b.io/sidecar"] {
+        let containers = pod["spec"]["containers"].as_array_mut().unwrap();
+        containers.push(json!({ "name": "more", "image": image }));
+        for server in &servers {
+            let answer = server.review(&review::create("shop", &pod, &Value::Null)).await;
+            let uid = "705ab4f5-6393-11e8-b7cc-42010a800002";
+            if let Some(patch) = review::patch_of(&answer, uid) {
+                rfc6902::apply(&mut pod, &patch).unwrap();
+            }
+            for (key, value) in answer["response"]["auditAnnotations"].as_object().unwrap() {
+                let before = said.insert(key.clone(), value.clone());
+                assert!(before.is_none_or(|before| before == *value), "{key}: {value}");
+            }
+        }
+    }
+    let injected = said.iter().filter(|(key, _)| key.starts_with("injected-"));
+    let injected: Vec<_> = injected.map(|(_, value)| value.as_str().unwrap()).collect();
+    assert!(injected.contains(&"one") && injected.contains(&"two"), "{said:?}");
 }
 
 #[tokio::test]
@@ -201,7 +194,7 @@ async fn a_pod_that_cannot_be_read_is_let_through_with_a_warning() {
         let answer = server.review(&review::create("shop", pod, &Value::Null)).await;
         assert_eq!(review::patch_of(&answer, "705ab4f5-6393-11e8-b7cc-42010a800002"), None);
         let response = &answer["response"];
-        assert_eq!(response["auditAnnotations"]["skipped-reason"], "unreadable");
+        assert_eq!(audit_annotations(&answer)["skipped-reason"], "unreadable");
         let warning = response["warnings"][0].as_str().unwrap();
         assert!(warning.starts_with("no pull secret was looked up"), "{warning}");
         assert!(warning.chars().count() <= 120, "{warning}");
@@ -246,46 +239,6 @@ async fn other_requests_get_what_http_has_for_them() {
     }
     let bare = Request::post("/mutate").body(Body::empty()).unwrap();
     assert_eq!(server.send(bare).await.0, StatusCode::UNSUPPORTED_MEDIA_TYPE);
-}
-
-#[tokio::test]
-async fn bodies_over_the_limit_get_413_announced_or_not() {
-    let limits = BodyLimits { bytes: 1000, ..BodyLimits::default() };
-    let server = Server::with_limits(MAPPING, limits, 64);
-    let (status, ..) = server.send(post(vec![b' '; 1001])).await;
-    assert_eq!(status, StatusCode::PAYLOAD_TOO_LARGE, "by Content-Length");
-    let chunks = (0..11).map(|_| Ok::<_, std::io::Error>(vec![b' '; 100]));
-    let stream = Body::from_stream(futures_util::stream::iter(chunks));
-    let (status, headers, _) = server.send(post(stream)).await;
-    assert_eq!(status, StatusCode::PAYLOAD_TOO_LARGE, "by count");
-    assert_eq!(headers[header::CONNECTION], "close");
-}
-
-#[tokio::test]
-async fn without_room_a_request_is_asked_to_come_again() {
-    let no_requests = Server::with_limits(MAPPING, BodyLimits::default(), 0);
-    let limits = BodyLimits { small: 0, memory: 100, ..BodyLimits::default() };
-    let no_memory = Server::with_limits(MAPPING, limits, 64);
-    for server in [no_requests, no_memory] {
-        let (status, headers, answer) = server.send(post(vec![b' '; 101])).await;
-        assert_eq!(status, StatusCode::TOO_MANY_REQUESTS, "{answer}");
-        assert_eq!(
-            headers[header::RETRY_AFTER],
-            "1",
-            "the API server retries only with this header"
-        );
-        assert_eq!(server.counts("pullcred_admission_shed_total"), 1);
-    }
-}
-
-#[tokio::test]
-async fn memory_for_bodies_is_given_back() {
-    let limits = BodyLimits { small: 0, memory: 2000, ..BodyLimits::default() };
-    let server = Server::with_limits(MAPPING, limits, 64);
-    for _ in 0..10 {
-        assert_eq!(server.send(post(vec![b' '; 1500])).await.0, StatusCode::BAD_REQUEST);
-        assert_eq!(server.send(post(vec![b' '; 2500])).await.0, StatusCode::TOO_MANY_REQUESTS);
-    }
 }
 
 #[tokio::test]
