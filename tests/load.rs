@@ -77,6 +77,26 @@ fn number(summary: &Value, name: &str) -> i64 {
     summary[name].as_i64().unwrap_or_else(|| panic!("no number {name} in {summary}"))
 }
 
+/// The most that the webhook may ever hold, in MiB: what docs/operations.md says.
+const MEMORY_MIB: i64 = 128;
+
+/// Every way that we know to make a body more than its bytes, answers and a log that nobody reads, twelve at once.
+/// `PULLCRED_HOSTILE_SECONDS=600` makes it ten minutes.
+#[test]
+fn hostile_clients_stay_within_the_memory_and_fail_no_call_of_others() {
+    let seconds = env::var("PULLCRED_HOSTILE_SECONDS").unwrap_or_else(|_| "30".to_owned());
+    let memory = MEMORY_MIB.to_string();
+    let flags = ["--slow", "12", "--callers", "4", "--memory", &memory];
+    let summary = load("hostile", &[&flags[..], &["--for", &format!("{seconds}s")]].concat());
+    assert_eq!(summary["alive"], true, "{summary}");
+    assert!(number(&summary, "rss_kib_peak") < MEMORY_MIB * 1024, "{summary}");
+    assert_eq!(number(&summary, "panics"), 0, "{summary}");
+    // They were there, were answered, and there was no reader of the log.
+    assert!(number(&summary["statuses"], "200") >= 1, "{summary}");
+    assert!(number(&summary, "attacks") >= 30, "{summary}");
+    assert!(number(&summary, "log_lines_dropped") >= 1, "{summary}");
+}
+
 #[test]
 fn rolling_restarts_fail_no_call() {
     let summary = load("rollouts", &["--rounds", "3"]);

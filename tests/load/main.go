@@ -20,9 +20,13 @@ type options struct {
 	calls   int64         // go on until so many calls are made
 	slow    int           // slow clients
 	pauses  string        // pauses between bursts, in seconds
+	memory  int           // memory for the webhook, in MiB
+	group   *memoryGroup  // where the webhook runs
+	deaf    bool          // whether nobody reads the log, which has a line for each call
 }
 
 var scenarios = map[string]func(options) (map[string]any, error){
+	"hostile":  hostile,
 	"idle":     idle,
 	"kill":     kill,
 	"rollouts": rollouts,
@@ -32,7 +36,7 @@ var scenarios = map[string]func(options) (map[string]any, error){
 
 func main() {
 	if len(os.Args) < 2 || scenarios[os.Args[1]] == nil {
-		fmt.Fprintln(os.Stderr, "usage: load idle|kill|rollouts|slow|swaps [flags]")
+		fmt.Fprintln(os.Stderr, "usage: load hostile|idle|kill|rollouts|slow|swaps [flags]")
 		os.Exit(2)
 	}
 	var o options
@@ -45,6 +49,7 @@ func main() {
 	flags.Int64Var(&o.calls, "calls", 0, "go on until so many calls are made")
 	flags.IntVar(&o.slow, "slow", 300, "slow clients")
 	flags.StringVar(&o.pauses, "pauses", "1,2", "pauses between bursts, in seconds")
+	flags.IntVar(&o.memory, "memory", 128, "memory for the webhook, in MiB")
 	_ = flags.Parse(os.Args[2:])
 
 	summary, err := scenarios[os.Args[1]](o)

@@ -33,11 +33,16 @@ func start(o options, more ...string) (*webhook, error) {
 // startAt is start with an address for admission.
 func startAt(o options, address string, more ...string) (*webhook, error) {
 	file := func(name string) string { return filepath.Join(o.folder, name) }
+	filter := "pullcred=info,pullcred::webhook::admission=off"
+	if o.deaf {
+		filter = "info"
+	}
 	arguments := append([]string{
 		"webhook", "--config", file("mapping.yaml"), "--tls-cert", file("tls.crt"), "--tls-key", file("tls.key"),
-		"--listen", address, "--admin-listen", "127.0.0.1:0", "--log-format", "json", "--log", "pullcred=info,pullcred::webhook::admission=off",
+		"--listen", address, "--admin-listen", "127.0.0.1:0", "--log-format", "json", "--log", filter,
 	}, more...)
-	command := exec.Command(o.binary, arguments...)
+	arguments = o.group.command(o.binary, arguments)
+	command := exec.Command(arguments[0], arguments[1:]...)
 	// It must not outlive this program, however that ends.
 	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	log, err := command.StderrPipe()
@@ -61,7 +66,9 @@ func startAt(o options, address string, more ...string) (*webhook, error) {
 		}
 	}
 	go func() {
-		_, _ = io.Copy(io.Discard, lines)
+		if !o.deaf {
+			_, _ = io.Copy(io.Discard, lines)
+		}
 		w.ended <- command.Wait()
 		close(w.ended)
 	}()
@@ -104,9 +111,14 @@ func (w *webhook) wait(patience time.Duration) error {
 }
 
 // rss is the memory that the webhook holds now, in KiB.
-func (w *webhook) rss() int {
+func (w *webhook) rss() int { return w.status("VmRSS:") }
+
+// peak is the most that it ever held, in KiB.
+func (w *webhook) peak() int { return w.status("VmHWM:") }
+
+func (w *webhook) status(field string) int {
 	status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", w.command.Process.Pid))
-	_, rest, _ := strings.Cut(string(status), "VmRSS:")
+	_, rest, _ := strings.Cut(string(status), field)
 	fields := strings.Fields(rest)
 	if len(fields) == 0 {
 		return 0
