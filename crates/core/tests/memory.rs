@@ -1,6 +1,8 @@
 //! What a body becomes: however it is made, reading it, deciding about it and answering hold at most a multiple of its bytes.
 //! The allocator of this test counts, so it has one test only.
 
+#![cfg(test)]
+
 use peak_alloc::PeakAlloc;
 use proptest::{prelude::*, sample::select};
 use pullcred_core::{
@@ -23,14 +25,14 @@ const CONSTANT: usize = 3 * MIB;
 
 /// Where in a Pod a piece may stand again and again, and how it is ended.
 const PLACES: [(&str, &str); 14] = [
-    (r#"{"spec":{"containers":["#, r#"null]}}"#),
-    (r#"{"spec":{"initContainers":["#, r#"null]}}"#),
-    (r#"{"spec":{"ephemeralContainers":["#, r#"null]}}"#),
-    (r#"{"spec":{"volumes":["#, r#"null]}}"#),
-    (r#"{"spec":{"imagePullSecrets":["#, r#"null]}}"#),
+    (r#"{"spec":{"containers":["#, "null]}}"),
+    (r#"{"spec":{"initContainers":["#, "null]}}"),
+    (r#"{"spec":{"ephemeralContainers":["#, "null]}}"),
+    (r#"{"spec":{"volumes":["#, "null]}}"),
+    (r#"{"spec":{"imagePullSecrets":["#, "null]}}"),
     (r#"{"metadata":{"ownerReferences":["#, r#"null]},"spec":{"containers":[{"image":"a.b/c"}]}}"#),
     (r#"{"metadata":{"managedFields":["#, r#"null]},"spec":{"containers":[{"image":"a.b/c"}]}}"#),
-    (r#"{"spec":{"containers":"#, r#"null}}"#),
+    (r#"{"spec":{"containers":"#, "null}}"),
     (r#"{"spec":{"containers":[{"image":""#, r#""}]}}"#),
     (r#"{"spec":{"containers":[{"name":""#, r#"","image":"-"}]}}"#),
     (r#"{"metadata":{"generateName":""#, r#""},"spec":{"containers":[{"image":"a.b/c"}]}}"#),
