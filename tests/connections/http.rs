@@ -33,7 +33,7 @@ async fn pipelined_requests_are_answered_in_their_order() {
     stream.write_all(all.as_bytes()).await.unwrap();
     let answers = rest(&mut stream).await;
     assert_eq!(answers.matches("HTTP/1.1 200 OK").count(), 10, "{answers}");
-    let uids: Vec<_> = answers.split("uid-").skip(1).map(|rest| &rest[..1]).collect();
+    let uids: Vec<_> = answers.split(r#""uid":"uid-"#).skip(1).map(|rest| &rest[..1]).collect();
     assert_eq!(uids.concat(), "0123456789");
 }
 
