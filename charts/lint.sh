@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Lints the chart: Helm's own rules with each file of ci/, files that are generated, and versions that must agree.
+# Lints the chart: Helm's own rules with each file of ci/, files that are generated, alerts, and versions that must agree.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 helm=$(tests/cluster/helm/binary.sh)
@@ -10,6 +10,7 @@ for values in $chart/ci/*-values.yaml; do
 done
 charts/readme.sh --check
 charts/manifests.sh --check
+charts/alerts.sh
 
 package_version=$(sed -n 's/^version = "\(.*\)"$/\1/p' Cargo.toml | head -n 1)
 grep -qx "appVersion: \"$package_version\"" $chart/Chart.yaml ||

@@ -10,6 +10,7 @@
 )]
 
 mod access;
+mod alerts;
 mod generated;
 mod helm;
 mod object;

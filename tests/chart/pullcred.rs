@@ -169,7 +169,8 @@ fn alerts_and_dashboard_ask_for_metrics_that_are_there() {
         exposed.lines().filter_map(|line| line.split(['{', ' ']).next()).collect();
 
     let text = render(&[
-        "--set=metrics.prometheusRule.enabled=true,metrics.dashboard.enabled=true",
+        "--set=metrics.prometheusRule.enabled=true,metrics.prometheusRule.scrapedElsewhere=true",
+        "--set=metrics.dashboard.enabled=true",
         "--show-only=templates/monitoring/prometheusrule.yaml",
         "--show-only=templates/monitoring/dashboard.yaml",
     ]);
