@@ -16,6 +16,7 @@ use crate::{
     control_plane::{ControlPlane, Options},
     namespace::{Namespace, StoredPod},
     pki::{Authority, User},
+    prometheus::Monitoring,
     pullcred::{Pullcred, Webhook},
     registration::{INJECT, OWN_REGISTRATION, Registration},
     sandbox::{Sandbox, next_port},
@@ -38,6 +39,7 @@ pub(crate) struct Cluster {
     webhooks: Authority,
     api: Api,
     control_plane: ControlPlane,
+    monitoring: Monitoring,
 }
 
 impl Setting for Cluster {
@@ -62,7 +64,8 @@ impl Setting for Cluster {
             .await?;
         let api = Api::new(control_plane.client(User::ADMIN).await?);
         let webhooks = Authority::new("webhooks")?;
-        Ok(Self { webhook: OnceCell::new(), webhooks, api, control_plane })
+        let monitoring = sandbox.programs().monitoring.clone();
+        Ok(Self { webhook: OnceCell::new(), webhooks, api, control_plane, monitoring })
     }
 
     async fn end(self) -> Result<()> {
@@ -88,6 +91,11 @@ impl Cluster {
 
     pub(crate) fn control_plane(&self) -> &ControlPlane {
         &self.control_plane
+    }
+
+    /// What a Prometheus for this cluster takes.
+    pub(crate) fn monitoring(&self) -> &Monitoring {
+        &self.monitoring
     }
 
     /// The authority that signs the webhooks' certificates: not the API server's own, so that only

@@ -8,6 +8,7 @@
 //! | [`process`] | a child with a log, limits on waiting, and a certain end |
 //! | [`pki`], [`access`] | certificates; kubeconfigs and clients for any user |
 //! | [`control_plane`] | the four Kubernetes processes |
+//! | [`prometheus`] | a Prometheus with the chart's alerts |
 //! | [`pullcred`], [`registration`] | the binary under test, and how a cluster is told of it |
 //! | [`cluster`] | the control plane that scenarios share |
 //! | [`node`] | the control plane that scenarios share with a node, which runs containers |
@@ -32,6 +33,7 @@ mod node;
 mod pki;
 mod process;
 mod programs;
+mod prometheus;
 mod pullcred;
 mod registration;
 mod report;

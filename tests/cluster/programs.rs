@@ -10,6 +10,8 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
+use crate::prometheus::Monitoring;
+
 /// What a control plane takes. envtest's archives hold only the first, the second and the last.
 const CONTROL_PLANE: [&str; 5] =
     ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl"];
@@ -22,6 +24,8 @@ const NODE: [&str; 2] = ["kubelet", "kube-proxy"];
 pub(crate) struct Programs {
     /// The folder with etcd, kube-apiserver and the rest of Kubernetes.
     pub(crate) kubernetes: PathBuf,
+    /// Prometheus, and the chart's alerts for it.
+    pub(crate) monitoring: Monitoring,
     /// What else a node takes; only for a run that has one.
     pub(crate) node: Option<NodePrograms>,
 }
@@ -51,7 +55,11 @@ impl Programs {
             );
         }
         let node = with_node.then(NodePrograms::build).transpose()?;
-        Ok(Self { kubernetes, node })
+        let monitoring = Monitoring {
+            programs: script("tests/prometheus/binaries.sh")?,
+            rules: printed("charts/rules.sh")?,
+        };
+        Ok(Self { kubernetes, monitoring, node })
     }
 }
 
@@ -68,6 +76,12 @@ impl NodePrograms {
 
 /// Runs a script of the repository that builds something and prints where that is.
 fn script(path: &str) -> Result<PathBuf> {
+    // One of them prints a path from the repository's root.
+    Ok(Path::new(env!("CARGO_MANIFEST_DIR")).join(printed(path)?.trim()))
+}
+
+/// What a script of the repository prints.
+fn printed(path: &str) -> Result<String> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
     let mut command = Command::new(&script);
     for (name, _) in env::vars_os() {
@@ -83,7 +97,5 @@ fn script(path: &str) -> Result<PathBuf> {
     let output =
         command.stderr(Stdio::inherit()).output().with_context(|| format!("cannot run {path}"))?;
     ensure!(output.status.success(), "{path} could not provide its programs: {}", output.status);
-    let printed = String::from_utf8(output.stdout)?;
-    // One of them prints a path from the repository's root.
-    Ok(Path::new(env!("CARGO_MANIFEST_DIR")).join(printed.trim()))
+    Ok(String::from_utf8(output.stdout)?)
 }

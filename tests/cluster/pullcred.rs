@@ -102,6 +102,11 @@ impl Pullcred {
         self.address
     }
 
+    /// Where it serves `/metrics`.
+    pub(crate) fn admin(&self) -> SocketAddr {
+        self.admin
+    }
+
     /// The value of a metric without labels.
     pub(crate) async fn metric(&self, name: &str) -> Result<u64> {
         let text = get(self.admin, "/metrics").await?;

@@ -1,5 +1,6 @@
 //! `pullcred controller` against a real API server, with the rights that the chart gives it.
 
+mod alerts;
 mod bootstrap;
 mod home;
 mod mount;
@@ -9,6 +10,7 @@ mod rotation;
 mod witness;
 
 pub(crate) use self::{
+    alerts::alerts,
     bootstrap::{five_at_once, secrets_of_somebody_else},
     registration::{
         deleted_registration, edits_by_others, emptied_ca_bundle, overwritten_ca_bundle,

@@ -50,6 +50,7 @@ pub(crate) fn on_a_control_plane(slot: &Slot) -> Vec<Trial> {
         controller::killed_in_a_rotation,
         controller::secrets_deleted,
         controller::edits_by_others,
+        controller::alerts,
         controller::unreachable_api_server,
         controller::deleted_registration,
         controller::overwritten_ca_bundle,

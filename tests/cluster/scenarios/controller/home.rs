@@ -285,6 +285,11 @@ impl Controller {
         self.process.ready(limit, async || get(admin, "/readyz").await.map(drop)).await
     }
 
+    /// Where it serves `/metrics`.
+    pub(super) fn admin(&self) -> SocketAddr {
+        self.admin
+    }
+
     /// What it says about itself.
     pub(super) async fn readyz(&self) -> Result<String> {
         get(self.admin, "/readyz?verbose").await
