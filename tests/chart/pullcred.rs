@@ -71,6 +71,35 @@ fn the_controller_and_the_hook_name_what_the_chart_has() {
 }
 
 #[test]
+fn the_job_that_publishes_and_the_controller_agree() {
+    let objects = objects(&["--set=certificates.self.publish=job"]);
+    let arguments = |kind, name| {
+        let pod = find(&objects, kind, name).pod().unwrap();
+        let line = command_line(&pod);
+        let command = Cli::try_parse_from(&line).unwrap().command;
+        let Command::Controller(parsed) = command else {
+            panic!("the {kind} runs another command than `controller`");
+        };
+        (line, parsed)
+    };
+    let (run, ControllerArgs::Run(parsed)) = arguments("Deployment", "pullcred-controller") else {
+        panic!("the Deployment runs a subcommand");
+    };
+    let options = parsed.into_options();
+    assert_eq!(options.publish, controller::Publish::Never);
+    // Ten years, by the flag's own default: the last third is the time for an upgrade.
+    assert_eq!(options.ca_duration.as_secs(), 87_600 * 3600);
+    let (publish, ControllerArgs::Publish(_)) = arguments("Job", "pullcred-publish") else {
+        panic!("the Job does not run `publish`");
+    };
+    for name in ["--namespace=", "--service=", "--webhook-config=", "--ca-secret=", "--tls-secret="]
+    {
+        let of = |line: &[String]| line.iter().find(|it| it.starts_with(name)).cloned();
+        assert_eq!(of(&publish), of(&run), "{name}");
+    }
+}
+
+#[test]
 fn the_hook_before_an_installation_reads_the_mapping_that_it_mounts() {
     let pod = find(&objects(&[]), "Job", "pullcred-mapping-check").pod().unwrap();
     let Command::Explain(arguments) = Cli::try_parse_from(command_line(&pod)).unwrap().command
