@@ -78,9 +78,14 @@ impl NodeCluster {
 
     /// Upgrades the release by `--set` for each setting, and waits until the new Pods are ready.
     pub(crate) async fn helm_upgrade(&self, settings: &[&str]) -> Result<String> {
-        let upgrade = ["upgrade", RELEASE, CHART, "--reuse-values", "--wait", TIMEOUT];
         let settings = settings.iter().flat_map(|&setting| ["--set", setting]);
-        self.helm(&upgrade.into_iter().chain(settings).collect::<Vec<_>>()).await
+        self.helm_upgrade_with(&settings.collect::<Vec<_>>()).await
+    }
+
+    /// The same with any arguments.
+    pub(crate) async fn helm_upgrade_with(&self, arguments: &[&str]) -> Result<String> {
+        let upgrade = ["upgrade", RELEASE, CHART, "--reset-then-reuse-values", "--wait", TIMEOUT];
+        self.helm(&[&upgrade, arguments].concat()).await
     }
 
     /// Goes back to the revision before, and waits until its Pods are ready.

@@ -6,6 +6,7 @@ mod availability;
 mod chart_certificates;
 mod chart_install;
 mod chart_life;
+mod chart_modes;
 mod check;
 mod command_line;
 mod controller;
@@ -141,6 +142,7 @@ pub(crate) fn on_a_node(slot: &Slot) -> Vec<Trial> {
         chart_life::upgrade_and_rollback,
         chart_life::webhooks_killed,
         chart_life::uninstall,
+        chart_modes::every_change,
         chart_certificates::rotations,
         chart_certificates::controller_killed_in_a_rotation,
     ];
