@@ -287,6 +287,24 @@ async fn watches_that_are_refused_back_off_alone() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_clock_that_is_far_from_the_api_servers_writes_nothing_and_shows() {
+    for ahead in [-86_400, 86_400] {
+        let server = all_but(TLS, false);
+        server.set_clock(ahead);
+        let running = Running::start(server, Publish::Always);
+        sleep(MINUTES).await;
+        let calls = running.server.take_calls();
+        assert!(calls.iter().all(|it| it.method == "GET"), "{ahead}");
+        let direction = if ahead < 0 { "1440 minutes ahead of" } else { "minutes behind" };
+        assert!(running.failures().contains(direction), "{}", running.failures());
+        assert_eq!(running.metric("pullcred_last_reconcile_successful"), 0);
+        running.server.set_clock(0);
+        sleep(Duration::from_secs(30)).await;
+        assert!(running.is_in_order(), "{}", running.failures());
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_leaf_that_is_lost_is_made_again_although_the_bundle_cannot_be_written() {
     let server = all_but("", true);
     let old = server.object(CA).unwrap()["data"].clone();

@@ -7,7 +7,7 @@ use std::{
     collections::{BTreeMap, VecDeque},
     convert::Infallible,
     sync::{Arc, Mutex},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use axum::http::{Request, Response, StatusCode};
@@ -44,6 +44,8 @@ struct State {
     version: u64,
     calls: Vec<Call>,
     rule: Rule,
+    /// How far the clock is ahead of ours, in seconds.
+    ahead: i64,
     started: Instant,
 }
 
@@ -61,6 +63,7 @@ impl Scripted {
             version: 0,
             calls: Vec::new(),
             rule: Box::new(|_| None),
+            ahead: 0,
             started: Instant::now(),
         };
         for (path, object) in objects {
@@ -83,6 +86,11 @@ impl Scripted {
         }
     }
 
+    /// Sets the server's clock, in seconds ahead of ours.
+    pub(crate) fn set_clock(&self, ahead: i64) {
+        self.0.lock().unwrap().ahead = ahead;
+    }
+
     pub(crate) fn object(&self, path: &str) -> Option<Value> {
         self.0.lock().unwrap().objects.get(path).cloned()
     }
@@ -96,7 +104,12 @@ impl Scripted {
         let server = self.clone();
         let service = tower::service_fn(move |request| {
             let server = server.clone();
-            async move { server.answer(request).await }
+            async move {
+                let ahead = server.0.lock().unwrap().ahead;
+                let mut answer = server.answer(request).await?;
+                answer.headers_mut().insert("date", date(ahead).parse().unwrap());
+                Ok::<_, std::io::Error>(answer)
+            }
         });
         kube::Client::new(service, "default")
     }
@@ -192,6 +205,11 @@ impl State {
         self.store(at, object.clone());
         ok(&object)
     }
+}
+
+fn date(ahead: i64) -> String {
+    let (now, by) = (SystemTime::now(), Duration::from_secs(ahead.unsigned_abs()));
+    httpdate::fmt_http_date(if ahead < 0 { now - by } else { now + by })
 }
 
 fn full(bytes: Vec<u8>) -> UnsyncBoxBody<Bytes, Infallible> {

@@ -251,9 +251,10 @@ impl Rotation<'_> {
     }
 
     fn all_serve_newest(&self) -> bool {
-        let newest = Some(self.authorities.newest.id);
-        let issued = self.observed.leaf.is_some_and(|leaf| leaf.issuer == newest);
-        issued && self.stable.issuer >= self.propagation
+        let Authority { id, validity, .. } = self.authorities.newest;
+        let issued = self.observed.leaf.is_some_and(|leaf| leaf.issuer == Some(id));
+        // What replicas serve by a CA of the future no caller accepts yet.
+        issued && validity.is_begun(self.now) && self.stable.issuer >= self.propagation
     }
 }
 

@@ -211,6 +211,23 @@ fn a_certificate_of_the_future_is_replaced() {
     assert_eq!(actions, expected);
 }
 
+/// A process whose clock is a year ahead has made a CA beside the one in use, and callers trust it already.
+#[test]
+fn nothing_is_issued_by_a_ca_of_the_future() {
+    let (mut observed, ahead) = (in_order(NOW), in_order(NOW + 525_600 * MINUTE));
+    let future = ahead.authorities.as_ref().unwrap().newest;
+    let old = observed.authorities.as_ref().unwrap().newest;
+    observed.authorities = Some(Authorities { newest: future, previous: vec![old] });
+    observed.bundles.0[0].insert(future.id, future.validity);
+    let long_enough = Duration::from_secs(120);
+    let stable = Stable { trust: long_enough, issuer: long_enough };
+    assert_eq!(plan(&observed, stable, long_enough, NOW), []);
+    // Nor when a leaf of it is there: what callers accept now is one of the old CA.
+    observed.leaf = ahead.leaf;
+    let expected = [Action::IssueLeaf(Issuer::Previous(old.id))];
+    assert_eq!(plan(&observed, stable, long_enough, NOW), expected);
+}
+
 // === anything, in any order ===
 
 #[derive(Debug, Clone)]
