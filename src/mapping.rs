@@ -14,7 +14,7 @@
 mod error;
 mod yaml;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, hash_map::Entry};
 use std::fmt::Display;
 use std::str::FromStr;
 
@@ -128,14 +128,22 @@ impl Reader<'_> {
             self.refuse(at, "the rule has no registry: name one or more, as in [quay.io]");
         }
         let mut patterns: Vec<RegistryPattern> = Vec::with_capacity(registries.value.len());
-        let mut seen = HashSet::new();
+        let mut seen = HashMap::new();
         for registry in &registries.value {
             let at = place(registry.referenced);
             let Some(pattern) = self.name::<RegistryPattern>(registry) else { continue };
-            if seen.insert((pattern.host().to_owned(), pattern.path().to_owned())) {
-                patterns.push(pattern);
-            } else {
-                self.refuse(at, format!("{pattern} is in this rule twice: remove one"));
+            match seen.entry((pattern.host().to_owned(), pattern.path().to_owned())) {
+                Entry::Vacant(entry) => {
+                    entry.insert(pattern.to_string());
+                    patterns.push(pattern);
+                }
+                Entry::Occupied(entry) if *entry.get() == pattern.as_str() => {
+                    self.refuse(at, format!("{pattern} is in this rule twice: remove one"));
+                }
+                Entry::Occupied(entry) => {
+                    let first = entry.get();
+                    self.refuse(at, format!("{pattern} is the same as {first}, which is in this rule, too: remove one"));
+                }
             }
         }
         patterns

@@ -86,7 +86,8 @@ fn every_image_is_read_as_the_kubelet_reads_it() {
     let mut vectors: Vec<ImageVector> = vectors("images.jsonl");
     assert!(vectors.len() > 1000);
     // What has a line break in it is no line of standard input.
-    vectors.retain(|vector| !vector.image.contains(['\n', '\r']));
+    vectors
+        .retain(|vector| !vector.image.contains(['\n', '\r']) && !vector.image.trim().is_empty());
     assert!(vectors.len() > 1000);
     let mut images = String::new();
     for vector in &vectors {
@@ -342,7 +343,11 @@ fn the_story_of_a_cluster() {
         ("/api/v1/namespaces/shop", (200, json!({"metadata": {"name": "shop"}}))),
         (
             "/api/v1/namespaces/shop/secrets/example",
-            secret("example", docker, &json!({"auths": {"registry.example.com:443": {}}})),
+            secret(
+                "example",
+                docker,
+                &json!({"auths": {"registry.example.com:443": {"auth": "cm9ib3Q6cHc="}}}),
+            ),
         ),
         (
             "/api/v1/namespaces/shop/secrets/github",
@@ -460,4 +465,112 @@ fn a_waiting_pod_of_a_stateful_set_is_to_be_deleted() {
     let shown = explain_one(&db);
     assert!(shown.contains("kubectl delete pod -n shop db-0"), "{shown}");
     assert!(!shown.contains("rollout restart"), "{shown}");
+}
+
+/// A manifest of a Secret with this text under the data key of its type.
+fn manifest(type_: &str, text: &str) -> String {
+    let data_key = if type_ == "dockercfg" { ".dockercfg" } else { ".dockerconfigjson" };
+    json!({
+        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "example"},
+        "type": format!("kubernetes.io/{type_}"), "stringData": {data_key: text},
+    })
+    .to_string()
+}
+
+#[test]
+fn what_was_most_likely_not_meant_in_a_secret_is_said() {
+    use base64::{Engine, prelude::BASE64_STANDARD};
+    let auths = |login: &str| {
+        let auth = BASE64_STANDARD.encode(login);
+        format!(r#"{{"auths": {{"registry.example.com": {{"auth": "{auth}"}}}}}}"#)
+    };
+    let older = r#"{"registry.example.com": {"auth": "cm9ib3Q6cHc="}}"#;
+    let no_login = r#"{"auths": {"registry.example.com": {}}, "credsStore": "desktop"}"#;
+    for (type_, text, says) in [
+        ("dockerconfigjson", auths("robot:pw\u{b}\n"), "the password ends with a line break"),
+        ("dockerconfigjson", auths("robot:pw\r\n"), "the password ends with a line break"),
+        ("dockerconfigjson", auths("robot\n:pw"), "the user ends with a line break"),
+        ("dockerconfigjson", auths("\u{feff}robot:pw"), "the user begins with a byte order mark"),
+        (
+            "dockerconfigjson",
+            auths("robot:\u{200b}pw"),
+            "a character in the password that cannot be seen",
+        ),
+        (
+            "dockerconfigjson",
+            no_login.to_owned(),
+            "which has no login: the registry is asked without one",
+        ),
+        ("dockerconfigjson", older.to_owned(), "has its entries at the top, as in the older form"),
+        ("dockercfg", auths("robot:pw"), "has `auths` in it, as in the newer form"),
+        (
+            "dockerconfigjson",
+            format!("\u{feff}{}", auths("robot:pw")),
+            "begins with a byte order mark",
+        ),
+        ("dockercfg", format!("\u{feff}{older}"), "begins with a byte order mark"),
+        (
+            "dockerconfigjson",
+            manifest("dockerconfigjson", "{}"),
+            "holds a whole manifest of a Secret",
+        ),
+    ] {
+        let secret = manifest(type_, &text);
+        let explained = explain(&["--secrets", "-", "registry.example.com/app"], &secret);
+        assert!(explained.stdout.contains(says), "{says}: {}", explained.shown());
+        let shown = run(&["secret", "show", "-"], &secret);
+        let says = if says.starts_with("which has no login") { "there is no login" } else { says };
+        assert!(shown.stdout.contains(says), "{says}: {}", shown.shown());
+    }
+    let fine = explain(
+        &["--secrets", "-", "registry.example.com/app"],
+        &manifest("dockerconfigjson", &auths("robot:pw")),
+    );
+    assert!(
+        fine.stdout.contains("1. example, by its key registry.example.com\n"),
+        "{}",
+        fine.shown()
+    );
+    assert!(!fine.stdout.contains("Secret example:"), "{}", fine.shown());
+    // The data key of the one form under the type of the other.
+    let mixed = manifest("dockerconfigjson", older).replace(".dockerconfigjson", ".dockercfg");
+    let mixed = explain(&["--secrets", "-", "registry.example.com/app"], &mixed);
+    assert!(mixed.stdout.contains("data key and type belong together"), "{}", mixed.shown());
+}
+
+#[test]
+fn blank_lines_are_no_images() {
+    let run = explain(&["-o", "json", "-"], "nginx\n\n \t\r\nregistry.example.com/a:1\n\n");
+    let images: Vec<_> = values(&run.stdout).iter().map(|it| it["image"].clone()).collect();
+    assert_eq!(images, ["nginx", "registry.example.com/a:1"]);
+}
+
+#[test]
+fn other_hosts_of_one_provider_are_near() {
+    let folder = tempfile::tempdir().unwrap();
+    let mapping = folder.path().join("mapping.yaml");
+    let rules = "rules:\n\
+        - {registries: ['*.azurecr.io'], secret: acr}\n\
+        - {registries: ['*.pkg.dev', gcr.io, '*.gcr.io'], secret: gar}\n\
+        - {registries: ['*.dkr.ecr.*.amazonaws.com'], secret: ecr}\n\
+        - {registries: ['*.cr.aliyuncs.com', registry.cn-hangzhou.aliyuncs.com], secret: ali}\n";
+    fs::write(&mapping, rules).unwrap();
+    for (image, line) in [
+        ("registry-vpc.cn-hangzhou.aliyuncs.com/acme/app", 5),
+        ("registry-internal.cn-hangzhou.aliyuncs.com/acme/app", 5),
+        ("registry-intl.cn-hangzhou.aliyuncs.com/acme/app", 5),
+        ("1.dkr.ecr.cn-north-1.amazonaws.com.cn/app", 4),
+        ("1.dkr.ecr-fips.us-east-1.amazonaws.com/app", 4),
+        ("1.dkr-ecr.us-east-1.on.aws/app", 4),
+        ("acme.azurecr.cn/app", 2),
+        ("acme.westeurope.geo.azurecr.io/app", 2),
+    ] {
+        let run = run(&["explain", "--config", mapping.to_str().unwrap(), image], "");
+        assert!(run.stdout.contains("no rule of the mapping covers it"), "{}", run.shown());
+        assert!(run.stdout.contains(&format!("line {line}, ")), "{image}: {}", run.shown());
+    }
+    let auths = r#"{"auths": {"registry.cn-hangzhou.aliyuncs.com": {"auth": "cm9ib3Q6cHc="}}}"#;
+    let image = "registry-vpc.cn-hangzhou.aliyuncs.com/acme/app";
+    let run = explain(&["--secrets", "-", image], &manifest("dockerconfigjson", auths));
+    assert!(run.stdout.contains("it is another host of the same provider"), "{}", run.shown());
 }

@@ -303,3 +303,129 @@ fn what_a_secret_holds_is_shown_without_passwords() {
         assert_eq!((run.code, run.stdout.as_str()), (Some(2), ""), "{}", run.shown());
     }
 }
+
+/// Makes a Secret for a registry from a config of this text.
+fn made_from(text: &[u8], registry: &str) -> Run {
+    let helpers = helpers();
+    let config = helpers.path().join("config.json");
+    fs::write(&config, text).unwrap();
+    let config = config.to_str().unwrap();
+    let args = ["--from-docker-config", config, "--registry", registry, "--name", "pull"];
+    output(secret(helpers.path(), &args).args(["-o", "json"]), "")
+}
+
+#[test]
+fn a_login_with_what_was_not_meant_is_named() {
+    for (login, says) in [
+        ("robot:canary\n", "the password ends with a line break"),
+        ("robot:canary\r\n", "the password ends with a line break"),
+        ("\u{feff}robot:canary", "the user begins with a byte order mark"),
+        ("robot:canary ", "the password begins or ends with white space"),
+    ] {
+        let auth = BASE64_STANDARD.encode(login);
+        let made = made_from(
+            format!(r#"{{"auths": {{"quay.io": {{"auth": "{auth}"}}}}}}"#).as_bytes(),
+            "quay.io",
+        );
+        assert_eq!(logins(&made), [("quay.io".to_owned(), login.to_owned())]);
+        assert!(
+            made.stderr.contains(&format!("warning: the login for quay.io: {says}")),
+            "{}",
+            made.stderr
+        );
+    }
+    // One line break is taken off, as by `docker login --password-stdin`; a second one stays, and so does a mark.
+    let args = [
+        "secret",
+        "--username",
+        "robot",
+        "--password-stdin",
+        "--registry",
+        "quay.io",
+        "--name",
+        "pull",
+        "-o",
+        "json",
+    ];
+    for (stdin, says) in [
+        ("canary\n", ""),
+        ("canary\n\n", "the password ends with a line break"),
+        ("\u{feff}canary\n", "the password begins with a byte order mark"),
+    ] {
+        let run = run(&args, stdin);
+        assert_eq!(run.code, Some(0));
+        assert!(
+            run.stderr.contains(says) && run.stderr.is_empty() == says.is_empty(),
+            "{}",
+            run.stderr
+        );
+        has_no_canary(&run.stderr);
+    }
+}
+
+#[test]
+fn a_key_with_a_path_is_found_as_docker_finds_it() {
+    let auth = BASE64_STANDARD.encode("robot:canary");
+    let config = |keys: &[&str]| {
+        let entries: Vec<_> =
+            keys.iter().map(|key| format!(r#""{key}": {{"auth": "{auth}"}}"#)).collect();
+        format!(r#"{{"auths": {{{}}}}}"#, entries.join(", "))
+    };
+    for (key, registry) in [
+        ("10.3.10.88:5000/v2/", "10.3.10.88:5000"),
+        ("https://10.3.10.88:5000/v2/", "10.3.10.88:5000"),
+        ("http://registry.example.com/v1/", "registry.example.com"),
+        ("registry.example.com/", "registry.example.com"),
+        ("registry.example.com/v2", "registry.example.com"),
+        ("Registry.Example.com/v2/", "registry.example.com/acme"),
+        ("index.docker.io/v1/", "docker.io"),
+        ("https://registry-1.docker.io/v2/", "docker.io"),
+    ] {
+        let made = made_from(config(&[key]).as_bytes(), registry);
+        assert_eq!(logins(&made), [(registry.to_owned(), "robot:canary".to_owned())], "{key}");
+        assert_eq!(made.stderr, "", "{key}");
+    }
+    let made = made_from(config(&["quay.io/acme"]).as_bytes(), "quay.io");
+    assert_eq!(logins(&made).len(), 1);
+    assert!(
+        made.stderr.contains("is that of quay.io/acme: Docker takes it for the whole host, podman"),
+        "{}",
+        made.stderr
+    );
+    for other in [
+        "registry.example.com.evil.io/v2/",
+        "evil.io/registry.example.com",
+        "registry.example.com:443/v2/",
+    ] {
+        let made = made_from(config(&[other]).as_bytes(), "registry.example.com");
+        assert_eq!(made.code, Some(1), "{other}: {}", made.shown());
+    }
+}
+
+#[test]
+fn what_is_given_in_place_of_a_config_is_named() {
+    let manifest =
+        r#"{"apiVersion": "v1", "kind": "Secret", "data": {".dockerconfigjson": "e30="}}"#;
+    let config = r#"{"auths": {"quay.io": {"auth": "cm9ib3Q6cHc="}}}"#;
+    let marked = [b"\xef\xbb\xbf", config.as_bytes()].concat();
+    let wide: Vec<u8> = "\u{feff}{}".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    for (text, says) in [
+        (
+            &br#"{"quay.io": {"auth": "cm9ib3Q6cHc=", "email": "a@example.com"}}"#[..],
+            "is a .dockercfg, the older form",
+        ),
+        (manifest.as_bytes(), "is a manifest, and not a Docker config"),
+        (
+            b"# made by hand\napiVersion: v1\nkind: Secret\n",
+            "is a manifest, and not a Docker config",
+        ),
+        (&marked, "begins with a byte order mark"),
+        (&wide, "begins with a byte order mark"),
+    ] {
+        let made = made_from(text, "quay.io");
+        assert_eq!((made.code, made.stdout.as_str()), (Some(1), ""));
+        assert!(made.stderr.contains(says), "{says}: {}", made.stderr);
+    }
+    let missing = made_from(b"{}", "docker.io");
+    assert!(missing.stderr.contains("run `docker login`, or"), "{}", missing.stderr);
+}

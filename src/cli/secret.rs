@@ -30,7 +30,7 @@ Exit code: 0 written, 1 a login is missing or opens nothing, or the cluster refu
 
 Examples:
   A Secret with one login of your Docker config, and nothing else of it:
-    pullcred secret --registry ghcr.io --name ghcr -n shop | kubectl apply -f -
+    pullcred secret --registry ghcr.io --name ghcr -n shop | kubectl apply --server-side -f -
   The same, tried out at the registry and then applied to the current cluster:
     pullcred secret --registry ghcr.io --name ghcr -n shop --verify ghcr.io/acme/web:1 --apply
   The login of a robot account, for one organisation:

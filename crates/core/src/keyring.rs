@@ -15,6 +15,7 @@ use std::{collections::BTreeMap, fmt};
 
 use super::{docker_hub, image::ImageRef};
 
+mod cloud;
 mod go_glob;
 mod go_json;
 mod go_url;
@@ -23,6 +24,7 @@ mod location;
 mod near_miss;
 pub mod secret;
 
+pub use cloud::are_siblings;
 pub use key::RegistryKey;
 pub use near_miss::{NearMiss, near_miss};
 

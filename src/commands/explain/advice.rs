@@ -76,6 +76,14 @@ fn for_image(subject: &Subject, facts: &ImageFacts<'_>, at_hand: &AtHand) -> Opt
     let registry = if facts.registry.is_empty() { "its registry" } else { &facts.registry };
     let offers = at_hand.pull.offers(&image);
     Some(match offers.first() {
+        Some(_) if offers.iter().all(|offer| at_hand.pull.is_empty(offer)) => {
+            let mut secrets: Vec<&str> = offers.iter().map(|offer| offer.secret).collect();
+            secrets.dedup();
+            format!(
+                "put a login for {registry} into Secret {}: its entry for it has none",
+                secrets.join(" or ")
+            )
+        }
         Some(offer) => format!(
             "see whether {registry} still takes the login of {}, and for {}: the kubelet offers it",
             offer.secret, facts.image

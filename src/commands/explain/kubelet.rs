@@ -8,7 +8,7 @@ use crate::{
         image::ImageRef,
         keyring::{
             Keyring, Missed, Offer, RegistryKey,
-            secret::{Contents, Ignored, SecretError},
+            secret::{Contents, Flaw, Ignored, SecretError},
         },
     },
 };
@@ -23,6 +23,10 @@ pub(super) struct PullSecrets {
     pub(super) bad: Vec<(String, SecretError)>,
     /// These are passed over.
     pub(super) ignored: Vec<(String, Ignored)>,
+    /// What in the others was most likely not meant.
+    pub(super) flaws: Vec<(String, Flaw)>,
+    /// The entries without a login, by the position of their Secret in the keyring.
+    empty: Vec<(usize, RegistryKey)>,
 }
 
 /// What the kubelet does for an image, as JSON has it.
@@ -54,13 +58,18 @@ impl PullSecrets {
     pub(super) fn new<'s>(secrets: impl IntoIterator<Item = &'s SecretManifest>) -> Self {
         let mut good = Vec::new();
         let mut bad: Vec<(String, SecretError)> = Vec::new();
-        let mut ignored = Vec::new();
+        let (mut ignored, mut flaws, mut empty) = (Vec::new(), Vec::new(), Vec::new());
         let mut names = Vec::new();
         for secret in secrets {
             let name = secret.name.as_str();
             names.push(name.to_owned());
             match secret.contents() {
-                Ok(Contents::Entries(entries)) => good.push((name, entries)),
+                Ok(Contents::Entries(entries)) => {
+                    let without = entries.iter().filter(|entry| entry.login.is_empty());
+                    empty.extend(without.map(|entry| (good.len(), entry.key.clone())));
+                    flaws.extend(secret.flaws().into_iter().map(|flaw| (name.to_owned(), flaw)));
+                    good.push((name, entries));
+                }
                 Ok(Contents::Ignored(reason)) => ignored.push((name.to_owned(), reason)),
                 // A Secret that is listed twice is named once.
                 Err(_) if bad.iter().any(|(known, _)| known == name) => {}
@@ -70,12 +79,17 @@ impl PullSecrets {
         let keys = good
             .into_iter()
             .map(|(name, entries)| (name, entries.into_iter().map(|entry| entry.key)));
-        Self { keyring: Keyring::new(keys), names, bad, ignored }
+        Self { keyring: Keyring::new(keys), names, bad, ignored, flaws, empty }
     }
 
     /// What the kubelet would try for `image` if all Secrets could be read.
     pub(super) fn offers(&self, image: &ImageRef<'_>) -> Vec<Offer<'_>> {
         self.keyring.lookup(image)
+    }
+
+    /// Whether what is offered is no login: the registry is asked without one.
+    pub(super) fn is_empty(&self, offer: &Offer<'_>) -> bool {
+        self.empty.iter().any(|(position, key)| *position == offer.position && key == offer.key)
     }
 
     /// What looks as if it was meant for `image`.

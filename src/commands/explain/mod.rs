@@ -190,7 +190,10 @@ impl Explainer<'_> {
             while stdin.read_until(b'\n', &mut line).map_err(unreadable)? > 0 {
                 let image = line.strip_suffix(b"\n").unwrap_or(&line);
                 let image = image.strip_suffix(b"\r").unwrap_or(image);
-                self.image(&String::from_utf8_lossy(image), pull.as_ref(), out)?;
+                // A blank line is no image, as at the end of what `tr` writes.
+                if !image.trim_ascii().is_empty() {
+                    self.image(&String::from_utf8_lossy(image), pull.as_ref(), out)?;
+                }
                 line.clear();
             }
         }

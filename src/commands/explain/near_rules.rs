@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::core::{
     docker_hub,
     image::ImageRef,
-    keyring::{NearMiss, RegistryKey, near_miss},
+    keyring::{NearMiss, RegistryKey, are_siblings, near_miss},
     rules::{Mapping, NamespacePattern, RegistryPattern, Rule},
 };
 
@@ -61,17 +61,21 @@ fn why_not(pattern: &RegistryPattern, image: &ImageRef<'_>) -> Option<String> {
     // Of what keeps the kubelet from taking a key, this is what can be wrong with a pattern, too.
     match near_miss(&RegistryKey::from(pattern.as_str()), image)? {
         NearMiss::Path => Some("its path must be the start of the image's path".to_owned()),
-        reason @ (NearMiss::LabelCount | NearMiss::Library | NearMiss::Port) => {
+        reason
+        @ (NearMiss::LabelCount | NearMiss::Library | NearMiss::Port | NearMiss::Sibling) => {
             Some(reason.to_string())
         }
         _ => None,
     }
 }
 
-/// Whether the labels of both hosts agree from the right, as far as both have some. Nothing else is near, and to find out
-/// what is wrong takes twenty times as long.
+/// Whether the labels of both hosts agree from the right, as far as both have some, or one provider has both. Nothing else
+/// is near, and to find out what is wrong takes twenty times as long.
 fn may_be_near(pattern: &RegistryPattern, image: &ImageRef<'_>) -> bool {
     let without_port = |host| str::split(host, ':').next().unwrap_or_default();
+    if are_siblings(pattern.host(), image.registry()) {
+        return true;
+    }
     let (pattern, host) = (without_port(pattern.host()), without_port(image.registry()));
     let mut pairs = pattern.rsplit('.').zip(host.rsplit('.'));
     pairs.all(|(glob, label)| glob.contains('*') || glob.eq_ignore_ascii_case(label))
@@ -170,6 +174,8 @@ mod tests {
             "registry:5000",
             "docker.io/nginx",
             "*.dkr.ecr.*.amazonaws.com",
+            "registry.cn-hangzhou.aliyuncs.com",
+            "gcr.io",
             "hub.docker.com",
         ];
         let images = [
@@ -187,6 +193,10 @@ mod tests {
             "x.io/quay.io",
             "dkr.ecr.eu.amazonaws.com/x",
             "registry.hub.docker.com/x",
+            "registry-vpc.cn-hangzhou.aliyuncs.com/x",
+            "1.dkr.ecr.cn-north-1.amazonaws.com.cn/x",
+            "1.dkr.ecr-fips.us-east-1.amazonaws.com/x",
+            "us.gcr.io/x",
         ];
         let mut near = 0;
         for (pattern, image) in patterns.iter().flat_map(|it| images.map(|image| (it, image))) {

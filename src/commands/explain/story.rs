@@ -185,12 +185,20 @@ impl Story<'_> {
         for (name, reason) in &pull.ignored {
             self.point(Role::Unsure, format!("the kubelet passes over Secret {name}: {reason}"))?;
         }
+        for (name, flaw) in pull.flaws.iter().take(TOLD) {
+            self.point(Role::Unsure, format!("Secret {name}: {flaw}"))?;
+        }
+        if pull.flaws.len() > TOLD {
+            let text =
+                format!("and {} more faults: see pullcred secret show", pull.flaws.len() - TOLD);
+            self.point(Role::Quiet, text)?;
+        }
         Ok(())
     }
 
     fn offers(&mut self, pull: &PullSecrets, image: &ImageRef<'_>, which: &str) -> io::Result<()> {
         let offers = pull.offers(image);
-        let when = if pull.bad.is_empty() { "" } else { "once that is mended, " };
+        let when = if pull.bad.is_empty() { "" } else { "once that is fixed, " };
         if offers.is_empty() {
             let text = format!("{when}the kubelet offers none {which}: it pulls without a login");
             self.point(Role::Unsure, text)?;
@@ -199,15 +207,17 @@ impl Story<'_> {
         }
         for offer in &offers {
             let text = format!("{}, by its key {}", offer.secret, offer.key);
-            writeln!(
-                self.out,
-                "{}  {}. {}",
-                self.margin,
-                offer.rank,
-                self.paint.as_(Role::Good, text)
-            )?;
+            let (role, text) = if pull.is_empty(offer) {
+                (
+                    Role::Unsure,
+                    format!("{text}, which has no login: the registry is asked without one"),
+                )
+            } else {
+                (Role::Good, text)
+            };
+            writeln!(self.out, "{}  {}. {}", self.margin, offer.rank, self.paint.as_(role, text))?;
         }
-        // A Secret that is offered by another of its keys needs no mending.
+        // A Secret that is offered by another of its keys needs no fix.
         let is_offered = |name: &str| offers.iter().any(|offer| offer.secret == name);
         let mut near = pull.near_misses(image);
         near.retain(|missed| !is_offered(missed.secret));

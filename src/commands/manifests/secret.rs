@@ -10,7 +10,7 @@ use k8s_openapi::{ByteString, api::core::v1::Secret};
 use serde_json::{Map, Value};
 
 use super::{Object, Problem};
-use crate::core::keyring::secret::{self, Contents, SecretError};
+use crate::core::keyring::secret::{self, Contents, Flaw, SecretError};
 
 /// The type of a Secret that names none.
 const DEFAULT_TYPE: &str = "Opaque";
@@ -107,6 +107,13 @@ impl SecretManifest {
     /// [`SecretError`] where the kubelet cannot read it, and so pulls nothing at all.
     pub fn contents(&self) -> Result<Contents, SecretError> {
         secret::read(&self.type_, |key| self.data(key))
+    }
+
+    /// What the kubelet reads of it without a word, and what was most likely not meant. Nothing where it cannot be read.
+    #[must_use]
+    pub fn flaws(&self) -> Vec<Flaw> {
+        let data = |key: &str| self.data(key);
+        self.contents().map_or_else(|_| Vec::new(), |it| secret::flaws(&self.type_, data, &it))
     }
 }
 

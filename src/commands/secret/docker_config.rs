@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    env, fs, io,
+    env, fmt, fs, io,
     path::{Path, PathBuf},
 };
 
@@ -10,8 +10,9 @@ use docker_credential::{
     CredentialRetrievalError as Trouble, DockerCredential, get_credential_from_reader,
 };
 use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 
-use super::registry::Registry;
+use super::{docker_login, registry::Registry};
 use crate::{
     core::keyring::RegistryKey,
     registry::{Login, LoginError},
@@ -92,9 +93,64 @@ pub(super) enum ConfigError {
     /// It cannot be read.
     #[error("cannot read the Docker config {}: {source}", path.display())]
     Read { path: PathBuf, source: io::Error },
+    /// It is something else that has logins in it.
+    #[error("{} {what}", path.display())]
+    Mistaken { path: PathBuf, what: Mistaken },
     /// It is no Docker config. The library's own text would repeat what stands there.
     #[error("{} is not a Docker config: line {line}, column {column} is not what `docker login` writes", path.display())]
     Syntax { path: PathBuf, line: usize, column: usize },
+}
+
+/// What was given in place of a Docker config.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mistaken {
+    /// The older form, with the entries at the top.
+    OlderForm,
+    /// A Kubernetes Secret.
+    Manifest,
+    /// A config behind a byte order mark.
+    Mark,
+}
+
+// === impl Mistaken ===
+
+impl Mistaken {
+    fn of(text: &[u8]) -> Option<Self> {
+        let Ok(Value::Object(members)) = serde_json::from_slice(text) else {
+            let is_yaml =
+                |line: &&[u8]| line.starts_with(b"apiVersion:") || line.starts_with(b"kind:");
+            return text
+                .split(|&byte| byte == b'\n')
+                .any(|line| is_yaml(&line))
+                .then_some(Self::Manifest);
+        };
+        let is_entry = |(name, value): (&String, &Value)| {
+            name.contains(['.', ':'])
+                && (value.get("auth").is_some() || value.get("username").is_some())
+        };
+        if members.contains_key("kind") && members.contains_key("apiVersion") {
+            Some(Self::Manifest)
+        } else if !members.contains_key("auths") && members.iter().any(is_entry) {
+            Some(Self::OlderForm)
+        } else {
+            None
+        }
+    }
+}
+
+impl fmt::Display for Mistaken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::OlderForm => {
+                "is a .dockercfg, the older form with its entries at the top: put them under `auths`, as in {\"auths\": …}"
+            }
+            Self::Manifest => {
+                "is a manifest, and not a Docker config: `pullcred secret show` shows what a Secret has, and \
+                 `kubectl get secret NAME -o jsonpath='{.data.\\.dockerconfigjson}' | base64 -d` writes its config"
+            }
+            Self::Mark => "begins with a byte order mark, which Docker does not read: save it as UTF-8 without one",
+        })
+    }
 }
 
 /// Why there is no login that works on a node.
@@ -123,7 +179,8 @@ pub(super) enum NoLogin {
     #[error("the login is no user with a password: {0}")]
     Login(#[from] LoginError),
     #[error(
-        "there is no login for it: run `docker login {host}`, or give one with --username and --password-stdin{}",
+        "there is no login for it: run `{}`, or give one with --username and --password-stdin{}",
+        docker_login(host),
         others(found)
     )]
     Missing { host: String, found: Vec<RegistryKey> },
@@ -133,6 +190,12 @@ pub(super) enum NoLogin {
     RegistryToken,
     #[error("`auth` of the entry for it is not the base64 of `user:password`: log in anew")]
     Undecodable,
+}
+
+/// Whether a key has a path that is no API version, such as `/acme` of podman.
+fn has_path(key: &str) -> bool {
+    let path = Registry::without_scheme(key).split_once('/').map_or("", |(_, path)| path);
+    !matches!(path.trim_end_matches('/'), "" | "v1" | "v2")
 }
 
 /// The registries that there are logins for.
@@ -170,6 +233,14 @@ impl DockerConfig {
             line: error.line(),
             column: error.column(),
         };
+        let mistaken = |what| ConfigError::Mistaken { path: path.to_owned(), what };
+        let is_marked = [&b"\xef\xbb\xbf"[..], b"\xfe\xff", b"\xff\xfe"];
+        if is_marked.iter().any(|mark| text.starts_with(mark)) {
+            return Err(mistaken(Mistaken::Mark));
+        }
+        if let Some(what) = Mistaken::of(&text) {
+            return Err(mistaken(what));
+        }
         let outline: Outline = serde_json::from_slice(&text).map_err(syntax)?;
         let text = serde_json::to_vec(&outline).map_err(syntax)?;
         Ok(Self { path: path.to_owned(), text, outline })
@@ -179,15 +250,29 @@ impl DockerConfig {
         &self.path
     }
 
-    /// The login for a registry, or for the closest path above it. Asks the helpers that the config names.
-    pub(super) fn login(&self, registry: &Registry) -> Result<Login, NoLogin> {
-        for spelling in registry.spellings() {
+    /// The login for a registry, or for the closest path above it, and the key of the config that it is from where that
+    /// says something else. Asks the helpers that the config names.
+    pub(super) fn login(
+        &self,
+        registry: &Registry,
+    ) -> Result<(Login, Option<RegistryKey>), NoLogin> {
+        let mut spellings = registry.spellings();
+        let usual = spellings.len();
+        // Docker cuts a key at its first slash (cli/config/credentials, `ConvertToHostname`), and takes the first that
+        // fits; what is behind the slash is an API version in nearly all of them, so those come first.
+        let mut cut: Vec<&String> = self.outline.auths.keys().collect();
+        cut.retain(|key| registry.is_named_by(key) && !spellings.contains(key));
+        cut.sort_by_key(|key| has_path(key));
+        spellings.extend(cut.into_iter().cloned());
+        for (at, spelling) in spellings.into_iter().enumerate() {
             let trouble = match get_credential_from_reader(&*self.text, &spelling) {
                 Ok(DockerCredential::UsernamePassword(user, _)) if user == TOKEN_USER => {
                     return Err(NoLogin::IdentityToken);
                 }
                 Ok(DockerCredential::UsernamePassword(user, password)) => {
-                    return Ok(Login::new(user, password)?);
+                    let from =
+                        (at >= usual && has_path(&spelling)).then(|| spelling.as_str().into());
+                    return Ok((Login::new(user, password)?, from));
                 }
                 Ok(DockerCredential::IdentityToken(_)) => return Err(NoLogin::IdentityToken),
                 Err(trouble) => trouble,
@@ -204,8 +289,7 @@ impl DockerConfig {
         let auths = auths.map(|(key, _)| key);
         let helpers = self.outline.cred_helpers.iter().flat_map(BTreeMap::keys);
         let found = auths.chain(helpers).map(|key| RegistryKey::from(key.as_str())).collect();
-        let host = if registry.is_docker_hub() { "" } else { registry.host() };
-        Err(NoLogin::Missing { host: host.to_owned(), found })
+        Err(NoLogin::Missing { host: registry.host().to_owned(), found })
     }
 
     /// Why a login that is there is none; nothing where there is none.

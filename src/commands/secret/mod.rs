@@ -219,7 +219,16 @@ fn collect(
     let mut missing = Vec::new();
     for registry in registries {
         match config.login(&registry) {
-            Ok(login) => found.push((registry, login)),
+            Ok((login, from)) => {
+                if let Some(key) = from {
+                    writeln!(
+                        streams.stderr,
+                        "warning: the login for {registry} is that of {key}: Docker takes it for the whole host, podman for \
+                         that path only"
+                    )?;
+                }
+                found.push((registry, login));
+            }
             Err(why) => missing.push(format!("  {registry}: {why}")),
         }
     }

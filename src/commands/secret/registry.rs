@@ -69,6 +69,19 @@ impl Registry {
     }
 }
 
+impl Registry {
+    /// Whether Docker takes a key of a config for one of this host: it cuts off the scheme, and all from the first slash.
+    pub(super) fn is_named_by(&self, key: &str) -> bool {
+        let host = Self::without_scheme(key).split('/').next().unwrap_or_default();
+        let host = host.to_ascii_lowercase();
+        host == self.host() || (self.is_docker_hub() && docker_hub::is_any(&host))
+    }
+
+    pub(super) fn without_scheme(key: &str) -> &str {
+        ["https://", "http://"].into_iter().find_map(|it| key.strip_prefix(it)).unwrap_or(key)
+    }
+}
+
 impl FromStr for Registry {
     type Err = RegistryError;
 

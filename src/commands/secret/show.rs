@@ -126,6 +126,7 @@ fn show(secret: &SecretManifest, out: &mut dyn Write) -> io::Result<()> {
                 warnings.push("it holds no login".to_owned());
             }
             warnings.extend(of_entries(&entries));
+            warnings.extend(secret.flaws().iter().map(ToString::to_string));
         }
     }
     warnings.extend(unread(secret));
@@ -161,16 +162,12 @@ fn table(entries: &[Entry], out: &mut dyn Write) -> io::Result<()> {
 fn of_entries(entries: &[Entry]) -> Vec<String> {
     let mut warnings = Vec::new();
     let mut same: BTreeMap<String, Vec<&RegistryKey>> = BTreeMap::new();
-    for Entry { key, login } in entries {
+    for Entry { key, .. } in entries {
         match key.index_key() {
             None => warnings.push(format!(
                 "{key}: it cannot be read as a URL, so the kubelet drops it: write `host`, `host:port` or `host/path`"
             )),
             Some(index) => same.entry(index.as_str().to_owned()).or_default().push(key),
-        }
-        if login.username().is_empty() && !login.has_password() {
-            warnings
-                .push(format!("{key}: there is no login, so the registry is asked without one"));
         }
         let index = key.index_key();
         let host = index.as_ref().map_or("", |key| key.as_str());
@@ -189,6 +186,18 @@ fn of_entries(entries: &[Entry]) -> Vec<String> {
         warnings.push(format!(
             "{} are the same to the kubelet, and tried in any order",
             keys.join(" and ")
+        ));
+    }
+    // Images on Docker Hub are matched by `docker.io`, and fall back to the login key where nothing matches.
+    let of_hub = |index: &str| {
+        entries.iter().find(|it| it.key.index_key().is_some_and(|key| key.as_str() == index))
+    };
+    if let (Some(named), Some(fallback)) =
+        (of_hub(docker_hub::HOST), of_hub(docker_hub::LEGACY_HOST))
+    {
+        warnings.push(format!(
+            "{} and {} are both for Docker Hub: the second is tried only for images that no other key matches",
+            named.key, fallback.key
         ));
     }
     warnings

@@ -3,7 +3,9 @@
 use std::fmt;
 
 use super::{
-    DOCKER_HUB_KEY, is_on_docker_hub,
+    DOCKER_HUB_KEY,
+    cloud::are_siblings,
+    is_on_docker_hub,
     key::RegistryKey,
     location::{Comparison, Host, Location, index_key, without_scheme},
 };
@@ -41,6 +43,8 @@ pub enum NearMiss {
     QuestionMark,
     /// The key has a scheme that is not taken off.
     Scheme,
+    /// The key names another host of the same registry or of its provider.
+    Sibling,
     /// The path has a tag or digest behind it.
     TagOrDigest,
 }
@@ -66,6 +70,11 @@ pub fn near_miss(key: &RegistryKey, image: &ImageRef<'_>) -> Option<NearMiss> {
             return Some(NearMiss::DockerHub);
         }
     }
+    let is_sibling = || {
+        let index_key = String::from_utf8_lossy(&index_key);
+        let (host, path) = index_key.split_once('/').unwrap_or((&index_key, ""));
+        image.repository().starts_with(path) && are_siblings(host, image.registry())
+    };
     // An image without a location matches no key, so no key is near.
     let at = Location::parse(name.as_bytes())?;
 
@@ -81,7 +90,7 @@ pub fn near_miss(key: &RegistryKey, image: &ImageRef<'_>) -> Option<NearMiss> {
         Comparison { port: true, path: true, .. } if is_same_ipv6(&location, image, &at) => {
             Some(NearMiss::Ipv6)
         }
-        _ => mistyped(key, &name),
+        _ => mistyped(key, &name).or_else(|| is_sibling().then_some(NearMiss::Sibling)),
     }
 }
 
@@ -163,6 +172,10 @@ impl fmt::Display for NearMiss {
             Self::Port => "ports are compared as text, and one that is left out equals no other, not even 443",
             Self::QuestionMark => "a `?` starts a URL's query: the only wildcard is `*`",
             Self::Scheme => "only `https://` and `http://` in lower case may stand in front",
+            Self::Sibling => {
+                "it is another host of the same provider, and to the kubelet public, internal and regional hosts have nothing \
+                 in common: name each host that images name"
+            }
             Self::TagOrDigest => "a key names a repository, without tag or digest",
         })
     }

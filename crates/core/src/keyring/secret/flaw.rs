@@ -93,7 +93,7 @@ pub fn flaws<'d>(
             && members
                 .is_some_and(|mut it| it.any(|(name, _)| matches!(&*name, "auth" | "username")))
     };
-    if has("kind") && has("data") {
+    if has("kind") && has("apiVersion") {
         return vec![Flaw::Manifest { data_key: form.data_key() }];
     }
     let mut flaws = Vec::new();
@@ -279,7 +279,7 @@ mod tests {
         assert!(told.len() == 1 && told[0].contains("as in the older form"), "{told:?}");
         let told = shown(Form::DockerCfg, &auths);
         assert!(told.len() == 1 && told[0].contains("as in the newer form"), "{told:?}");
-        let told = shown(Form::DockerConfigJson, r#"{"kind": "Secret", "data": {}}"#);
+        let told = shown(Form::DockerConfigJson, r#"{"apiVersion": "v1", "kind": "Secret"}"#);
         assert!(told.len() == 1 && told[0].contains("a whole manifest"), "{told:?}");
         assert!(shown(Form::DockerConfigJson, &auths).is_empty());
         assert!(shown(Form::DockerCfg, entries).is_empty());
