@@ -174,7 +174,7 @@ fn every_keyring_is_the_kubelet_s() {
     for vector in &vectors {
         fs::write(&file, vector.manifests()).unwrap();
         let options = Options {
-            config: mapping.to_owned(),
+            config: Some(mapping.to_owned()),
             output: Output::Json,
             namespace: None,
             service_accounts: Vec::new(),
@@ -573,4 +573,83 @@ fn other_hosts_of_one_provider_are_near() {
     let image = "registry-vpc.cn-hangzhou.aliyuncs.com/acme/app";
     let run = explain(&["--secrets", "-", image], &manifest("dockerconfigjson", auths));
     assert!(run.stdout.contains("it is another host of the same provider"), "{}", run.shown());
+}
+
+#[test]
+fn the_mapping_of_a_cluster_is_found_there() {
+    let list =
+        |kind: &str, items: Value| (200, json!({"kind": kind, "metadata": {}, "items": items}));
+    let waits = pod("a", &["ghcr.io/acme/web:1"], &[], "ErrImagePull");
+    let webhook = json!({
+        "name": "inject.pullcred.dev", "sideEffects": "None", "admissionReviewVersions": ["v1"],
+        "clientConfig": {"service": {"namespace": "pullcred", "name": "pullcred"}},
+    });
+    let configuration = json!({"metadata": {"name": "pullcred"}, "webhooks": [webhook]});
+    let replica = json!({
+        "metadata": {"name": "pullcred-1", "namespace": "pullcred"},
+        "spec": {
+            "containers": [{
+                "name": "webhook", "args": ["webhook", "--config=/etc/pullcred/mapping.yaml"],
+                "volumeMounts": [{"name": "m", "mountPath": "/etc/pullcred"}],
+            }],
+            "volumes": [{"name": "m", "configMap": {"name": "pullcred-mapping"}}],
+        },
+    });
+    let service =
+        json!({"metadata": {"name": "pullcred"}, "spec": {"selector": {"app": "pullcred"}}});
+    let mapping = "# one\n# two\nrules:\n  - registries: [ghcr.io]\n    secret: of-the-cluster\n";
+    let map = json!({"metadata": {"name": "pullcred-mapping"}, "data": {"mapping.yaml": mapping}});
+    let webhooks = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations?&limit=250";
+    let answers = BTreeMap::from([
+        ("/api/v1/namespaces/shop/pods?&limit=250", list("PodList", json!([waits]))),
+        (webhooks, list("MutatingWebhookConfigurationList", json!([configuration]))),
+        ("/api/v1/namespaces/pullcred/services/pullcred", (200, service)),
+        (
+            "/api/v1/namespaces/pullcred/pods?&labelSelector=app%3Dpullcred&limit=250",
+            list("PodList", json!([replica])),
+        ),
+        ("/api/v1/namespaces/pullcred/configmaps/pullcred-mapping", (200, map)),
+    ]);
+    let folder = tempfile::tempdir().unwrap();
+    let explained = |answers: &BTreeMap<&'static str, (u16, Value)>, config: &[&str]| {
+        let server = ApiServer::start(answers.clone());
+        let kubeconfig = folder.path().join("kubeconfig");
+        fs::write(&kubeconfig, server.kubeconfig()).unwrap();
+        let live = ["explain", "--live", "--kubeconfig", kubeconfig.to_str().unwrap()];
+        run(&[&live[..], config].concat(), "")
+    };
+    let found = explained(&answers, &[]);
+    assert_eq!(found.code, Some(0), "{}", found.shown());
+    assert!(found.stdout.contains("line 4, ghcr.io, names of-the-cluster"), "{}", found.shown());
+    let by = "by the mapping of configmap pullcred/pullcred-mapping, which has the lines that are named\n";
+    assert_eq!(found.stderr, by);
+
+    let other = ["--config", "explain/mapping.yaml"];
+    let found = explained(&answers, &other);
+    assert!(found.stdout.contains("names github"), "{}", found.shown());
+    assert!(
+        found.stderr.contains("is not the mapping of configmap pullcred/pullcred-mapping"),
+        "{}",
+        found.stderr
+    );
+    let same = folder.path().join("same.yaml");
+    fs::write(&same, "rules: [{registries: [GHCR.io], secret: of-the-cluster}]\n").unwrap();
+    assert_eq!(explained(&answers, &["--config", same.to_str().unwrap()]).stderr, "");
+
+    let mut absent = answers.clone();
+    absent.insert(webhooks, list("MutatingWebhookConfigurationList", json!([])));
+    let found = explained(&absent, &other);
+    assert!(
+        found.stderr.contains("no MutatingWebhookConfiguration has the webhook"),
+        "{}",
+        found.stderr
+    );
+    assert!(
+        found.stdout.contains("do: install pullcred, or `helm upgrade` it"),
+        "{}",
+        found.shown()
+    );
+    let found = explained(&absent, &[]);
+    assert_eq!((found.code, found.stdout.as_str()), (Some(1), ""), "{}", found.shown());
+    assert!(found.stderr.contains("Name one with --config FILE"), "{}", found.stderr);
 }

@@ -30,12 +30,12 @@ Examples:
   The Pods of a manifest:
     pullcred explain --config pullcred.yaml -f deploy.yaml
   Why does my Pod not start?
-    pullcred explain --config pullcred.yaml --live -n shop"
+    pullcred explain --live -n shop"
 )]
 pub struct ExplainArgs {
-    /// The mapping of registries to Secrets
-    #[arg(long, env = "PULLCRED_CONFIG", value_name = "FILE")]
-    pub config: PathBuf,
+    /// The mapping of registries to Secrets [default with --live: that of the webhook's Pods]
+    #[arg(long, env = "PULLCRED_CONFIG", value_name = "FILE", required_unless_present = "live")]
+    pub config: Option<PathBuf>,
     /// How to answer
     #[arg(short, long, value_name = "FORMAT", value_enum, default_value_t)]
     pub output: ExplainOutput,

@@ -15,6 +15,8 @@ use super::{Exit, Failure, Streams, load_mapping};
 
 pub use self::{live::Live, name::Check};
 
+pub(super) use self::live::{GivenText, NotGiven, WEBHOOK};
+
 /// What to check, and how to tell.
 #[derive(Debug)]
 pub struct Options {

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{
+    Standing,
     facts::ImageFacts,
     pods::{AtHand, Subject},
 };
@@ -11,13 +12,12 @@ use crate::{
     core::{decide::Reason, image::ImageRef, pod::INJECT_LABEL},
 };
 
-/// What to do about a Pod and its images, in the order in which to do it; nothing where all is well. Whether the Pod's
-/// namespace has `opted_in` may be unknown.
+/// What to do about a Pod and its images, in the order in which to do it; nothing where all is well.
 pub(super) fn advice(
     subject: &Subject,
     images: &[ImageFacts<'_>],
     at_hand: &AtHand,
-    opted_in: Option<bool>,
+    standing: Standing,
 ) -> Vec<String> {
     let Subject { namespace, added, .. } = subject;
     let AtHand { pull, besides, missing, unknown } = at_hand;
@@ -51,7 +51,12 @@ pub(super) fn advice(
         });
     }
     if !added.is_empty() {
-        if opted_in == Some(false) {
+        if standing.webhook == Some(false) {
+            advice.push(
+                "install pullcred, or `helm upgrade` it: without its webhook configuration a new Pod gets nothing".to_owned(),
+            );
+        }
+        if standing.opted_in == Some(false) {
             advice.push(format!("opt the namespace in: {}", paste::opt_in(namespace)));
         }
         let pod = Replaced { name: &subject.name, waits: !subject.waiting.is_empty() };

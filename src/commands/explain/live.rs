@@ -1,26 +1,30 @@
 //! The Pods of a cluster, read page by page and explained as they come.
 
-use std::{
-    collections::{HashMap, HashSet},
-    io::Write,
-};
+use std::collections::{HashMap, HashSet};
 
 use k8s_openapi::api::core::v1::Namespace;
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::{
-    Explainer,
+    Explainer, Options, Standing,
+    in_force::InForce,
+    paint::Paint,
     pods::{Stock, Subject},
 };
 use crate::{
     cluster::{Cluster, ClusterOptions, Collection, client::block_on},
     commands::{
-        Failure,
+        Failure, Streams,
+        check::WEBHOOK,
         owner::Owner,
         scan::{Asked, Progress, pods, secrets, waiting},
     },
-    core::pod::{INJECT_LABEL, OPTED_IN, Pod},
+    core::{
+        decide::Knowledge,
+        pod::{INJECT_LABEL, OPTED_IN, Pod},
+        rules::Mapping,
+    },
 };
 
 /// Which Pods of which cluster.
@@ -32,17 +36,50 @@ pub struct Live {
     pub all_namespaces: bool,
 }
 
-/// Explains the Pods of a cluster.
+/// Explains the Pods of a cluster, by `mapping` or by that of the webhook's Pods.
 pub(super) fn run(
     live: &Live,
-    explainer: &Explainer<'_>,
-    out: &mut dyn Write,
-    stderr: &mut dyn Write,
+    options: &Options,
+    mapping: Option<Mapping>,
+    paint: Paint,
+    Streams { stdout, stderr, .. }: &mut Streams<'_>,
 ) -> Result<(), Failure> {
     block_on(async {
         let cluster = live.cluster.connect().await?.patient();
-        let namespace =
-            explainer.options.namespace.as_deref().unwrap_or(cluster.namespace()).to_owned();
+        let InForce { webhook, namespace: own_namespace, given } = InForce::read(&cluster).await;
+        let mapping = match (mapping, options.config.as_deref(), given) {
+            (Some(mapping), Some(file), Ok(given)) => {
+                if let Some(difference) = given.difference(&mapping, file) {
+                    writeln!(stderr, "{difference}")?;
+                }
+                mapping
+            }
+            (Some(mapping), ..) => mapping,
+            (None, _, Ok(given)) => {
+                writeln!(
+                    stderr,
+                    "by the mapping of {}, which has the lines that are named",
+                    given.place
+                )?;
+                given.mapping
+            }
+            (None, _, Err(why)) => {
+                let what = "it is not known which mapping the cluster decides by";
+                return Err(Failure::trouble(format!(
+                    "{what}: {why}. Name one with --config FILE"
+                )));
+            }
+        };
+        if webhook == Some(false) {
+            writeln!(
+                stderr,
+                "warning: no MutatingWebhookConfiguration has the webhook {WEBHOOK}: new Pods get nothing from a webhook, \
+                 only from a policy of `pullcred policy` where there is one"
+            )?;
+        }
+        let own_namespace = own_namespace.map(Into::into);
+        let explainer = &Explainer { options, known: &Knowledge { mapping, own_namespace }, paint };
+        let namespace = options.namespace.as_deref().unwrap_or(cluster.namespace()).to_owned();
         let namespace = namespace.as_str();
         let (only, whose) = if live.all_namespaces {
             (None, "all namespaces")
@@ -59,9 +96,14 @@ pub(super) fn run(
             for subject in &subjects {
                 let opted_in = known.namespaces.get(&subject.namespace).copied().flatten();
                 let at_hand = known.stock.look(subject);
-                explainer.subject(subject, Some(&at_hand), opted_in, out)?;
+                explainer.subject(
+                    subject,
+                    Some(&at_hand),
+                    Standing { opted_in, webhook },
+                    *stdout,
+                )?;
             }
-            progress.add(subjects.len(), stderr)?;
+            progress.add(subjects.len(), *stderr)?;
         }
         if progress.count() == 0 {
             writeln!(stderr, "no Pod found in {whose}")?;

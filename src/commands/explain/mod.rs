@@ -5,6 +5,7 @@
 
 mod advice;
 mod facts;
+mod in_force;
 mod kubelet;
 mod live;
 mod near_rules;
@@ -46,8 +47,8 @@ pub(super) use self::near_rules::near_rules;
 /// What to explain, and how.
 #[derive(Debug)]
 pub struct Options {
-    /// The mapping.
-    pub config: PathBuf,
+    /// The mapping; without one, that of the cluster's webhook.
+    pub config: Option<PathBuf>,
     /// How to answer.
     pub output: Output,
     /// The namespace, where it is not said otherwise.
@@ -105,7 +106,17 @@ pub fn run(options: &Options, streams: &mut Streams<'_>) -> Result<Exit, Failure
             "`-` stands there twice, but standard input can be read only once",
         ));
     }
-    let known = Knowledge { mapping: load_mapping(config)?, own_namespace: None };
+    let mapping = config.as_deref().map(load_mapping).transpose()?;
+    let paint = Paint(streams.colour);
+    if let Asked::Live(live) = asked {
+        live::run(live, options, mapping, paint, streams)?;
+        streams.stdout.flush()?;
+        return Ok(Exit::Fine);
+    }
+    let mapping = mapping.ok_or_else(|| {
+        Failure::usage("name the mapping with --config FILE: only --live finds that of a cluster")
+    })?;
+    let known = Knowledge { mapping, own_namespace: None };
     let stock = match secrets.as_slice() {
         [] => None,
         sources => Some(read_secrets(sources, streams.stdin)?),
@@ -113,12 +124,12 @@ pub fn run(options: &Options, streams: &mut Streams<'_>) -> Result<Exit, Failure
     if stock.as_ref().is_some_and(Stock::is_empty) {
         writeln!(streams.stderr, "no Secret found in what --secrets names")?;
     }
-    let explainer = Explainer { options, known: &known, paint: Paint(streams.colour) };
+    let explainer = Explainer { options, known: &known, paint };
     match asked {
         Asked::Images(images) => {
             explainer.images(images, stock.as_ref(), streams.stdin, streams.stdout)?;
         }
-        Asked::Live(live) => live::run(live, &explainer, streams.stdout, streams.stderr)?,
+        Asked::Live(_) => {}
         Asked::Manifests(manifests) => {
             explainer.manifests(manifests, stock.as_ref(), streams)?;
         }
@@ -146,6 +157,15 @@ fn read_secrets(sources: &[Source], stdin: &mut dyn BufRead) -> Result<Stock, Fa
         }
     }
     Ok(stock)
+}
+
+/// What is known of a Pod's surroundings; none of it where it was not looked at.
+#[derive(Debug, Clone, Copy, Default)]
+struct Standing {
+    /// Whether the namespace has opted in.
+    opted_in: Option<bool>,
+    /// Whether there is a webhook configuration of ours.
+    webhook: Option<bool>,
 }
 
 /// What every answer is made from.
@@ -236,7 +256,7 @@ impl Explainer<'_> {
                 for subject in self.subjects(&source, &document?, &mut accounts, &mut unknown)? {
                     any = true;
                     let at_hand = stock.map(|it| it.look(&subject));
-                    self.subject(&subject, at_hand.as_ref(), None, *stdout)?;
+                    self.subject(&subject, at_hand.as_ref(), Standing::default(), *stdout)?;
                 }
             }
         }
@@ -291,13 +311,12 @@ impl Explainer<'_> {
         Ok(subjects)
     }
 
-    /// Explains a Pod and its images, and what to do about it if it runs. Whether its namespace has `opted_in` may be
-    /// unknown.
+    /// Explains a Pod and its images, and what to do about it if it runs.
     fn subject(
         &self,
         subject: &Subject,
         at_hand: Option<&AtHand>,
-        opted_in: Option<bool>,
+        standing: Standing,
         out: &mut dyn Write,
     ) -> io::Result<()> {
         let facts = subject.images.iter().map(|named| {
@@ -317,7 +336,7 @@ impl Explainer<'_> {
             story.image_of_pod(facts, &named.owners, &subject.namespace, at_hand)?;
         }
         let at_hand = at_hand.filter(|_| subject.runs);
-        let advice = at_hand.map(|at_hand| advice(subject, &facts, at_hand, opted_in));
+        let advice = at_hand.map(|at_hand| advice(subject, &facts, at_hand, standing));
         story.advice(&advice.unwrap_or_default())
     }
 }

@@ -22,15 +22,15 @@ const POD_MAX: usize = 8;
 
 /// The mapping that the webhook's Pods are given.
 #[derive(Debug, Clone)]
-pub(super) struct Given {
+pub(in crate::commands) struct Given {
     pub(super) namespace: String,
     map: String,
-    pub(super) text: String,
+    pub(in crate::commands) text: String,
 }
 
 /// Why it is not known which mapping the Pods are given.
 #[derive(Debug)]
-pub(super) enum NotGiven {
+pub(in crate::commands) enum NotGiven {
     /// No Pod has a ConfigMap with a mapping mounted.
     NoPod,
     /// The ConfigMap could not be read: where it is, and why not.
@@ -67,7 +67,10 @@ pub(super) struct InForce {
 
 impl Given {
     /// Reads what the Pods have mounted.
-    pub(super) async fn read(cluster: &Cluster, pods: &[Pod]) -> Result<Self, NotGiven> {
+    pub(in crate::commands) async fn read(
+        cluster: &Cluster,
+        pods: &[Pod],
+    ) -> Result<Self, NotGiven> {
         let (namespace, map, key) = pods.iter().find_map(mapping_of).ok_or(NotGiven::NoPod)?;
         let place = format!("configmap {namespace}/{map}");
         let maps = Collection::of::<ConfigMap>(Some(&namespace));
@@ -97,7 +100,7 @@ impl Given {
     }
 
     /// Where it is.
-    pub(super) fn place(&self) -> String {
+    pub(in crate::commands) fn place(&self) -> String {
         format!("configmap {}/{}", self.namespace, self.map)
     }
 

@@ -42,7 +42,6 @@ use self::{
     in_force::Given,
     namespaces::Standing,
     pods::Usage,
-    registration::WEBHOOK,
     secrets::{Shelf, Spare},
     serving::Serving,
 };
@@ -55,6 +54,11 @@ use crate::{
     },
     core::{decide::Knowledge, rules::Mapping},
     mapping,
+};
+
+pub(in crate::commands) use self::{
+    in_force::{Given as GivenText, NotGiven},
+    registration::WEBHOOK,
 };
 
 /// Which part of which cluster.

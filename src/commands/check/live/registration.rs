@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// The name of pullcred's webhook within a registration: the chart's, and that of the manifests.
-pub(super) const WEBHOOK: &str = "inject.pullcred.dev";
+pub(in crate::commands) const WEBHOOK: &str = "inject.pullcred.dev";
 
 /// Where Helm writes the namespace of a release.
 const RELEASE_NAMESPACE: &str = "meta.helm.sh/release-namespace";

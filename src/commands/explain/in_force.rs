@@ -1,0 +1,113 @@
+//! What a cluster decides by: its webhook configuration, and the mapping that the webhook's Pods are given.
+
+use std::path::Path;
+
+use k8s_openapi::api::{
+    admissionregistration::v1::{MutatingWebhook, MutatingWebhookConfiguration, ServiceReference},
+    core::v1::{Pod, Service},
+};
+
+use crate::{
+    cluster::{CallError, Cluster, Collection},
+    commands::check::{GivenText, NotGiven, WEBHOOK},
+    core::rules::{Mapping, Rule},
+    mapping,
+};
+
+/// What was found in a cluster.
+#[derive(Debug)]
+pub(super) struct InForce {
+    /// Whether there is a webhook configuration of ours; none where that could not be read.
+    pub(super) webhook: Option<bool>,
+    /// The namespace of its Service, whose Pods get nothing.
+    pub(super) namespace: Option<String>,
+    /// What the webhook's Pods are given, or why that is not known.
+    pub(super) given: Result<Given, String>,
+}
+
+/// A mapping in a cluster.
+#[derive(Debug)]
+pub(super) struct Given {
+    pub(super) mapping: Mapping,
+    /// Such as `configmap pullcred/pullcred-mapping`.
+    pub(super) place: String,
+}
+
+// === impl InForce ===
+
+impl InForce {
+    /// Reads the webhook configuration, its Service, that Service's Pods, and the ConfigMap that they have mounted.
+    pub(super) async fn read(cluster: &Cluster) -> Self {
+        let all = Collection::of::<MutatingWebhookConfiguration>(None);
+        let found: Vec<MutatingWebhookConfiguration> = match cluster.list(all, None).all().await {
+            Ok(found) => found,
+            Err(error) => return Self { webhook: None, namespace: None, given: Err(why(&error)) },
+        };
+        let webhooks: Vec<MutatingWebhook> =
+            found.into_iter().flat_map(|it| it.webhooks.unwrap_or_default()).collect();
+        let Some(webhook) = webhooks.into_iter().find(|it| it.name == WEBHOOK) else {
+            let given = Err(format!("no MutatingWebhookConfiguration has the webhook {WEBHOOK}"));
+            return Self { webhook: Some(false), namespace: None, given };
+        };
+        let Some(service) = webhook.client_config.service else {
+            let given = Err("the webhook is not behind a Service of this cluster".to_owned());
+            return Self { webhook: Some(true), namespace: None, given };
+        };
+        let given = Given::behind(cluster, &service).await;
+        Self { webhook: Some(true), namespace: Some(service.namespace), given }
+    }
+}
+
+impl Given {
+    async fn behind(cluster: &Cluster, service: &ServiceReference) -> Result<Self, String> {
+        let ServiceReference { namespace, name, .. } = service;
+        let services = Collection::of::<Service>(Some(namespace));
+        let found = cluster.get::<Service>(&services, name).await.map_err(|error| why(&error))?;
+        let spec = found.and_then(|it| it.spec);
+        let selector = spec.and_then(|it| it.selector).filter(|it| !it.is_empty());
+        let selector =
+            selector.ok_or_else(|| format!("Service {namespace}/{name} selects no Pods"))?;
+        let selector: Vec<String> =
+            selector.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        let pods = cluster.list(Collection::of::<Pod>(Some(namespace)), Some(&selector.join(",")));
+        let pods: Vec<Pod> = pods.all().await.map_err(|error| why(&error))?;
+        let given = GivenText::read(cluster, &pods).await.map_err(|why| match why {
+            NotGiven::NoPod => "no Pod of the webhook has a mapping mounted".to_owned(),
+            NotGiven::Unread(place, why) => format!("{place}: {why}"),
+            NotGiven::NoKey(place, key) => format!("{place} has no key {key:?}"),
+        })?;
+        let (place, text) = (given.place(), given.text);
+        let mapping = mapping::parse(&text).map_err(|error| {
+            format!(
+                "the webhook refuses that of {place}: line {}: {}",
+                error.line(),
+                error.message()
+            )
+        })?;
+        Ok(Self { mapping, place })
+    }
+
+    /// What to say where the mapping of a file is another one. Lines and spellings do not count.
+    pub(super) fn difference(&self, mapping: &Mapping, file: &Path) -> Option<String> {
+        let rule = |rule: &Rule| {
+            let patterns =
+                rule.patterns.iter().map(|it| (it.host().to_owned(), it.path().to_owned()));
+            (patterns.collect::<Vec<_>>(), rule.secret.clone(), rule.namespaces.clone())
+        };
+        let rules = |it: &Mapping| it.rules().iter().map(rule).collect::<Vec<_>>();
+        let is_same =
+            rules(mapping) == rules(&self.mapping) && mapping.always() == self.mapping.always();
+        (!is_same).then(|| {
+            format!(
+                "warning: {} is not the mapping of {}, which new Pods get their Secrets by: what follows is by {}",
+                file.display(),
+                self.place,
+                file.display()
+            )
+        })
+    }
+}
+
+fn why(error: &CallError) -> String {
+    error.reason()
+}
