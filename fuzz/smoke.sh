@@ -1,21 +1,21 @@
 #!/bin/sh
 # Runs every fuzz target for a while, and fails if one finds something.
 #
-#     fuzz/smoke.sh [SECONDS]      seconds for each target, 20 unless told
+#     fuzz/smoke.sh [SECONDS]      seconds for each target, 10 unless given
 #
 # Works with stable Rust: without a sanitizer, which this crate without `unsafe` has no use for, cargo-fuzz needs
 # nothing unstable. cargo-fuzz itself and all that is built stay in ${PULLCRED_CACHE:-~/.cache/pullcred}.
 # What a target finds is left in fuzz/artifacts; cargo-fuzz says how to look at it.
 set -eu
 
-seconds=${1:-20}
+seconds=${1:-10}
 cache=${PULLCRED_CACHE:-"$HOME/.cache/pullcred"}
 target_dir=$cache/fuzz-target
 cd "$(dirname "$0")/.."
 
 case $seconds in
 '' | *[!0-9]* | 0)
-	echo "fuzz/smoke.sh: $seconds is not a number of seconds; write one, such as 20" >&2
+	echo "fuzz/smoke.sh: $seconds is not a number of seconds; write one, such as 10" >&2
 	exit 2
 	;;
 esac
@@ -29,7 +29,8 @@ if [ ! -d "$corpus" ]; then
 	sed -n 's/.*"image":"\([^"\\]*\)".*/\1/p' crates/core/tests/vectors/images.jsonl |
 		awk -v dir="$corpus" '{ file = dir "/vector-" NR; printf "%s", $0 >file; close(file) }'
 fi
-mkdir -p fuzz/corpus/manifests fuzz/corpus/mapping fuzz/corpus/review
+mkdir -p fuzz/corpus/challenge fuzz/corpus/manifests fuzz/corpus/mapping fuzz/corpus/pull_secret fuzz/corpus/registry_key \
+	fuzz/corpus/review
 
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
@@ -52,7 +53,10 @@ run() {
 	echo "$name: $executions executions in $seconds s, nothing found"
 }
 
+run challenge
 run image_reference
 run manifests tests/testdata/inject
 run mapping tests/testdata/mapping/broken tests/testdata/mapping/good examples
+run pull_secret
+run registry_key
 run review fuzz/seeds/review

@@ -53,6 +53,8 @@ pub enum Check {
     NothingChecked,
     /// The registration's selector of Pods.
     ObjectSelector,
+    /// A Secret that the kubelet reads, with something in it that was most likely not meant.
+    OddSecret,
     /// The path that the API server posts to.
     Path,
     /// Pods that run without a Secret that they would get now.
@@ -97,7 +99,7 @@ pub enum Check {
 
 impl Check {
     /// Every check, in the order of their names.
-    pub const ALL: [Self; 42] = [
+    pub const ALL: [Self; 43] = [
         Self::AppliedLogin,
         Self::CaBundle,
         Self::Certificate,
@@ -121,6 +123,7 @@ impl Check {
         Self::NotSeen,
         Self::NothingChecked,
         Self::ObjectSelector,
+        Self::OddSecret,
         Self::Path,
         Self::PodWithoutSecret,
         Self::Policy,
@@ -169,6 +172,7 @@ impl Check {
             Self::NotSeen => "not-seen",
             Self::NothingChecked => "nothing-checked",
             Self::ObjectSelector => "object-selector",
+            Self::OddSecret => "odd-secret",
             Self::Path => "path",
             Self::PodWithoutSecret => "pod-without-secret",
             Self::Policy => "policy",

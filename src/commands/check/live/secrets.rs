@@ -14,7 +14,7 @@ use crate::{
         image::ImageRef,
         keyring::{
             Keyring,
-            secret::{Contents, Entry},
+            secret::{Contents, Entry, Flaw},
         },
         rules::{Mapping, RegistryPattern, Rule},
     },
@@ -155,6 +155,12 @@ impl<'m> Shelf<'m> {
             Ok(Contents::Entries(entries)) => {
                 let keys = entries.iter().map(|entry| entry.key.clone());
                 let keyring = Keyring::new([(name, keys)]);
+                for flaw in secret.flaws() {
+                    // Without a login an entry counts only where it is tried: see below.
+                    if !matches!(flaw, Flaw::NoLogin { .. } | Flaw::HalfLogin { .. }) {
+                        report.warning(Check::OddSecret, place.clone(), flaw.to_string());
+                    }
+                }
                 match self.needs.get(name).filter(|images| !images.is_empty()) {
                     Some(images) => images_open(&place, images, &entries, &keyring, report),
                     None => self.patterns_open(name, &entries, &keyring, report),

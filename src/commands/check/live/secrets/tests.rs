@@ -62,6 +62,8 @@ fn a_secret_that_pods_need_must_open_their_images() {
     assert_eq!(with(&login("quay.io")), "");
     assert_eq!(with(&login("quay.io/acme/web")), "");
     let no_user = json!({"auths": {"quay.io": {"password": PASSWORD}}}).to_string();
+    let line_break =
+        json!({"auths": {"quay.io": {"username": "robot", "password": "x\n"}}}).to_string();
     let in_the_key = login(&format!("https://robot:{PASSWORD}@ghcr.io"));
     for (told, part) in [
         (judged("acme", None, image), "missing-secret\",\"where\":\"secret shop/acme\""),
@@ -72,6 +74,7 @@ fn a_secret_that_pods_need_must_open_their_images() {
         (with(&in_the_key), "it has one for https://…@ghcr.io"),
         (with(&login("quay.io/Acme")), "its key quay.io/Acme does not match, since"),
         (with(&no_user), "the entry quay.io has no user"),
+        (with(&line_break), "odd-secret"),
     ] {
         assert_eq!(told.lines().count(), 1, "{told}");
         assert!(told.contains(part), "{part}: {told}");
