@@ -17,6 +17,7 @@
 //! | `fingerprint` | whether two files are the same, in twelve digits |
 //! | [`cli`] | the command line, as types |
 //! | [`errors`] | errors as text |
+//! | [`supervise`], [`privacy`] | tasks that must not end; memory that is not dumped |
 //! | [`allocator`], [`telemetry`], [`shutdown`] | the process: its memory, what the outside sees of it, its signals |
 //!
 //! # The dependency rule
@@ -43,7 +44,9 @@ pub mod http;
 pub use pullcred_core as core;
 pub mod mapping;
 pub mod pki;
+pub mod privacy;
 pub mod registry;
 pub mod shutdown;
+pub mod supervise;
 pub mod telemetry;
 pub mod webhook;

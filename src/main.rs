@@ -15,11 +15,13 @@ use pullcred::{
     commands::{self, Exit, Failure, PrintableLines, Streams},
     controller::{self, Controller},
     errors::with_causes,
+    privacy,
     shutdown::Signals,
+    supervise::Supervisor,
     telemetry::{self, Telemetry},
     webhook::{StartError, Webhook},
 };
-use tracing::warn;
+use tracing::{Level, enabled, error, warn};
 
 const FAILURE: u8 = 1;
 const USAGE: u8 = 2;
@@ -29,10 +31,16 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => error.exit(),
     };
-    let telemetry = match telemetry::init(&log.log, log.log_format) {
+    let supervisor = Supervisor::default();
+    let running = supervisor.guard("log");
+    let telemetry = match telemetry::init(&log.log, log.log_format, running) {
         Ok(telemetry) => telemetry,
         Err(error) => return fail(USAGE, &error.into()),
     };
+    if let Err(error) = privacy::keep_memory_private() {
+        warn!(%error, "memory may show up in core dumps");
+    }
+    let runs_long = matches!(command, Command::Controller(_) | Command::Webhook(_));
     let result = match command {
         Command::Check(args) => run(|it| commands::check::run(&args.into_options(), it)),
         Command::Completions(args) => {
@@ -46,9 +54,19 @@ fn main() -> ExitCode {
         }
         Command::Policy(args) => run(|it| commands::policy::run(&args.into_options(), it)),
         Command::Secret(args) => run(|it| commands::secret::run(&args.into_options()?, it)),
-        Command::Webhook(args) => webhook(args, &telemetry).map(|()| Exit::Fine),
+        Command::Webhook(args) => webhook(args, &telemetry, supervisor).map(|()| Exit::Fine),
+    };
+    let logged = match &result {
+        Err(error) if runs_long && enabled!(Level::ERROR) => {
+            error!(error = with_causes(error.as_ref()), "cannot start or go on");
+            true
+        }
+        _ => false,
     };
     drop(telemetry);
+    let fail = |code, error: &anyhow::Error| {
+        if logged { ExitCode::from(code) } else { fail(code, error) }
+    };
     match result {
         Ok(Exit::Fine) => ExitCode::SUCCESS,
         Ok(Exit::Findings) => ExitCode::from(FAILURE),
@@ -78,7 +96,7 @@ fn run(command: impl FnOnce(&mut Streams<'_>) -> Result<Exit, Failure>) -> anyho
     Ok(exit)
 }
 
-fn webhook(args: WebhookArgs, telemetry: &Telemetry) -> anyhow::Result<()> {
+fn webhook(args: WebhookArgs, telemetry: &Telemetry, supervisor: Supervisor) -> anyhow::Result<()> {
     if let Err(error) = allocator::give_back_what_is_freed() {
         warn!(%error, "cannot set up the allocator: more memory than documented may be held");
     }
@@ -90,8 +108,8 @@ fn webhook(args: WebhookArgs, telemetry: &Telemetry) -> anyhow::Result<()> {
         .context("cannot start the runtime")?;
     runtime.block_on(async {
         let signals = Signals::catch().context("cannot catch signals")?;
-        let webhook = Webhook::bind(options, telemetry.dropped()).await?;
-        webhook.serve(signals).await.context("cannot serve")
+        let webhook = Webhook::bind(options, telemetry.dropped())?;
+        Ok(webhook.serve(signals, supervisor).await?)
     })
 }
 

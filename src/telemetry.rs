@@ -4,6 +4,7 @@
 //! end in `_us`; never a body, a Secret or a token. A field whose text others wrote is shortened where it is logged.
 
 use std::{
+    backtrace::Backtrace,
     io::{self, IsTerminal, Write},
     panic,
 };
@@ -12,6 +13,8 @@ use clap::ValueEnum;
 use tracing::error;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::{EnvFilter, fmt::MakeWriter, util::SubscriberInitExt};
+
+use crate::supervise::Guard;
 
 /// How many lines may wait for a slow sink before further ones are dropped and counted. With [`LINE_MAX`], 4 MiB at most.
 const BUFFERED_LINES: usize = 2048;
@@ -46,6 +49,12 @@ pub struct Telemetry {
 /// Cuts lines at [`LINE_MAX`]. The subscriber writes each line at once.
 struct CutLines(NonBlocking);
 
+/// The sink of the thread that writes the log: dropped with it.
+struct Sink {
+    stderr: io::Stderr,
+    _running: Guard,
+}
+
 /// The filter cannot be read.
 #[derive(Debug, thiserror::Error)]
 #[error(
@@ -56,12 +65,12 @@ pub struct FilterError {
     source: tracing_subscriber::filter::ParseError,
 }
 
-/// Installs the process's logger.
+/// Installs the process's logger. The thread that writes the log owns `running`.
 ///
 /// # Errors
 ///
 /// [`FilterError`] where the filter cannot be read.
-pub fn init(filter: &str, format: LogFormat) -> Result<Telemetry, FilterError> {
+pub fn init(filter: &str, format: LogFormat, running: Guard) -> Result<Telemetry, FilterError> {
     let parsed = EnvFilter::builder()
         .parse(filter)
         .map_err(|source| FilterError { filter: filter.to_owned(), source })?;
@@ -72,20 +81,31 @@ pub fn init(filter: &str, format: LogFormat) -> Result<Telemetry, FilterError> {
         .lossy(true)
         .buffered_lines_limit(BUFFERED_LINES)
         .thread_name("log")
-        .finish(io::stderr());
+        .finish(Sink { stderr: io::stderr(), _running: running });
     let dropped = writer.error_counter();
     install(levels, format, move || CutLines(writer.clone()));
     panic::set_hook(Box::new(log_panic));
     Ok(Telemetry { _writer: guard, dropped })
 }
 
-/// A panic's message may quote what was being handled, such as the text of a Pod: only its place is told.
+/// A panic's message may quote what was being handled, such as the text of a Pod: only its place is logged, and the function
+/// of ours that it came from, since the place may be in a library.
 fn log_panic(panic: &panic::PanicHookInfo<'_>) {
-    if let Some(place) = panic.location() {
-        error!(file = place.file(), line = place.line(), "panic: this is a bug");
-    } else {
-        error!("panic: this is a bug");
-    }
+    let backtrace = Backtrace::force_capture().to_string();
+    let (file, line) = panic.location().map_or(("", 0), |place| (place.file(), place.line()));
+    let function = our_innermost(&backtrace).unwrap_or("unknown");
+    error!(file, line, function, "panic: this is a bug");
+}
+
+/// The innermost function of this crate or its core in a backtrace, this module's own aside.
+fn our_innermost(backtrace: &str) -> Option<&str> {
+    let frames = backtrace.lines().filter_map(|line| line.trim_start().split_once(": "));
+    let functions = frames.filter(|(number, _)| number.bytes().all(|byte| byte.is_ascii_digit()));
+    functions.map(|(_, function)| function.trim()).find(|function| {
+        let path = function.trim_start_matches(['<', '&']);
+        let ours = path.starts_with("pullcred::") || path.starts_with("pullcred_core::");
+        ours && !path.starts_with(concat!(module_path!(), "::"))
+    })
 }
 
 fn install<W>(filter: EnvFilter, format: LogFormat, writer: W)
@@ -103,6 +123,18 @@ where
             builder.json().flatten_event(true).with_current_span(false).finish().try_init()
         }
     };
+}
+
+// === impl Sink ===
+
+impl Write for Sink {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.stderr.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.stderr.flush()
+    }
 }
 
 // === impl Telemetry ===
@@ -170,5 +202,15 @@ mod tests {
             assert!(line.ends_with('…') && line.len() > LINE_MAX - 8, "{}", line.len());
             assert!(line.len() < LINE_MAX, "{}", line.len());
         }
+    }
+
+    #[test]
+    fn of_a_backtrace_the_innermost_function_of_ours_is_named() {
+        let backtrace = "   0: pullcred::telemetry::log_panic\n             at ./src/telemetry.rs:90:21\n   \
+            1: std::panicking::panic_with_hook\n   2: core::time::Duration::mul\n             at /rustc/x.rs:1:2\n   \
+            3: <pullcred::controller::Times as core::ops::Mul>::mul\n   4: pullcred::main\n";
+        let expected = "<pullcred::controller::Times as core::ops::Mul>::mul";
+        assert_eq!(our_innermost(backtrace), Some(expected));
+        assert_eq!(our_innermost("   0: std::thread::spawn\n"), None);
     }
 }

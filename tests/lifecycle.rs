@@ -12,6 +12,12 @@ use std::{
 };
 
 use hyper::{StatusCode, header};
+use pullcred::{
+    http::connections::ConnectionLimits,
+    shutdown::Signals,
+    supervise::Supervisor,
+    webhook::{Options, sources::CertificateSource},
+};
 use serde_json::{Value, json};
 use support::{
     client::{Connection, page},
@@ -233,6 +239,46 @@ fn what_cannot_start_says_why_in_one_line_and_exits_with_2() {
         assert!(error.contains(expected), "{about}: {error}");
         assert!(output.stdout.is_empty(), "{about}");
     }
+}
+
+#[test]
+fn a_failure_to_start_is_a_line_of_the_log_or_of_plain_text_where_there_is_no_log() {
+    let started = |log| run(&["--tls-self-signed", "--config", "/nowhere.yaml", "--log", log]);
+    let Output { status, stderr, .. } = started("info");
+    let line: Value = serde_json::from_slice(&stderr).unwrap();
+    assert_eq!((status.code(), &line["level"]), (Some(2), &json!("ERROR")));
+    assert!(line["error"].as_str().unwrap().starts_with("cannot read /nowhere.yaml: "), "{line}");
+    let Output { status, stderr, .. } = started("off");
+    assert_eq!(status.code(), Some(2));
+    assert!(stderr.starts_with(b"pullcred: cannot read /nowhere.yaml: "));
+}
+
+#[tokio::test]
+async fn a_background_task_that_ends_ends_the_process() {
+    let folder = Folder::new(ALIYUN);
+    let free = "127.0.0.1:0".parse().unwrap();
+    let options = Options {
+        config: folder.config.clone(),
+        listen: free,
+        admin_listen: free,
+        certificate: CertificateSource::SelfSigned,
+        own_namespace: None,
+        connections: ConnectionLimits::default(),
+        max_in_flight: 1,
+        reload_interval: Duration::from_secs(1),
+    };
+    let (log, _guard) = tracing_appender::non_blocking(std::io::sink());
+    let webhook = pullcred::webhook::Webhook::bind(options, log.error_counter()).unwrap();
+    let supervisor = Supervisor::default();
+    let guard = supervisor.guard("canary");
+    let serving = tokio::spawn(webhook.serve(Signals::catch().unwrap(), supervisor));
+    let thread = std::thread::spawn(move || {
+        let _guard = guard;
+        panic!("as the test wants it");
+    });
+    assert!(thread.join().is_err());
+    let result = tokio::time::timeout(Duration::from_secs(60), serving).await.unwrap().unwrap();
+    assert!(result.unwrap_err().to_string().contains("canary"));
 }
 
 /// A Pod that starts with a bad mapping does not crash again and again: it waits, and says why.

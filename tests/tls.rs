@@ -271,8 +271,13 @@ async fn what_is_no_tls_is_counted_and_dropped() {
     // An alert, perhaps, and the end of the connection; with or without a reset.
     let _ = tokio::io::AsyncReadExt::read_to_end(&mut stream, &mut answer).await;
     assert!(!answer.starts_with(b"HTTP"), "{answer:?}");
-    let (_, metrics) = page(webhook.admin, "/metrics").await;
-    assert!(metrics.contains(r#"handshake_failures_total{reason="protocol"} 1"#), "{metrics}");
+    // It is counted after the connection has ended.
+    let counted = r#"handshake_failures_total{reason="protocol"} 1"#;
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !page(webhook.admin, "/metrics").await.1.contains(counted) {
+        assert!(Instant::now() < deadline, "not counted within 20 s");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }
 
 #[test]

@@ -54,7 +54,7 @@ pub struct RunArgs {
         long,
         env = "PULLCRED_ADMIN_LISTEN",
         value_name = "ADDRESS",
-        default_value = "0.0.0.0:8080"
+        default_value = "[::]:8080"
     )]
     admin_listen: SocketAddr,
     /// For how long a CA is valid; the next one is made when two thirds are over [with --publish=never: 87600h]

@@ -22,14 +22,14 @@ pub struct WebhookArgs {
     #[arg(long, env = "PULLCRED_CONFIG", value_name = "FILE")]
     pub config: PathBuf,
     /// Where to serve POST /mutate over HTTPS
-    #[arg(long, env = "PULLCRED_LISTEN", value_name = "ADDRESS", default_value = "0.0.0.0:8443")]
+    #[arg(long, env = "PULLCRED_LISTEN", value_name = "ADDRESS", default_value = "[::]:8443")]
     pub listen: SocketAddr,
     /// Where to serve /livez, /readyz and /metrics over plain HTTP
     #[arg(
         long,
         env = "PULLCRED_ADMIN_LISTEN",
         value_name = "ADDRESS",
-        default_value = "0.0.0.0:8080"
+        default_value = "[::]:8080"
     )]
     pub admin_listen: SocketAddr,
     /// The certificate to serve with.

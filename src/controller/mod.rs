@@ -27,6 +27,7 @@ use crate::{
     http::{
         admin,
         connections::{ConnectionLimits, Connections, Phase},
+        listen::listen,
         observer::Unobserved,
     },
     shutdown::Signals,
@@ -111,8 +112,7 @@ impl Controller {
             options;
         let durations = Durations::new(ca_duration, leaf_duration, propagation)?;
         let objects = objects(names).await?;
-        let listener = TcpListener::bind(admin_listen)
-            .await
+        let listener = listen(admin_listen)
             .map_err(|source| StartError::Bind { address: admin_listen, source })?;
         let status = Arc::new(Status::new(Metrics::new(dropped_log_lines), publish));
         Ok(Self { listener, objects, publish, status, durations })

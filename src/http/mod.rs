@@ -8,6 +8,7 @@ pub mod connections;
 pub mod descriptors;
 pub mod drain;
 pub mod exposition;
+pub mod listen;
 pub mod observer;
 mod records;
 mod slots;

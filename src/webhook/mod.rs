@@ -16,7 +16,7 @@ use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use axum::Router;
 use tokio::{net::TcpListener, sync::watch as channel};
 use tokio_rustls::TlsAcceptor;
-use tracing::info;
+use tracing::{error, info};
 use tracing_appender::non_blocking::ErrorCounter;
 
 use self::{
@@ -33,11 +33,13 @@ use crate::{
         connections::{ConnectionLimits, Connections, OpenConnections, Phase},
         descriptors,
         drain::{DRAIN, drain},
+        listen::listen,
         observer::{Observer, Unobserved},
     },
     mapping::MappingError,
     pki::served::{CertificateError, ServedCertificate, server_config},
     shutdown::{Signals, Stop},
+    supervise::{Supervisor, TaskEnded},
 };
 
 /// What a webhook is to be like.
@@ -86,6 +88,18 @@ pub enum StartError {
     Tls(#[source] rustls::Error),
 }
 
+/// Why a webhook that has started ends without a signal.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServeError {
+    /// The operating system refuses a thread or an address.
+    #[error("cannot serve")]
+    System(#[from] io::Error),
+    /// A task ended that must not.
+    #[error(transparent)]
+    Task(#[from] TaskEnded),
+}
+
 /// A webhook whose ports are open, but which serves nobody yet.
 pub struct Webhook {
     listener: TcpListener,
@@ -99,15 +113,13 @@ pub struct Webhook {
 }
 
 impl Webhook {
-    /// Loads mapping and certificate and then opens the ports. `dropped_log_lines` becomes a metric.
+    /// Loads mapping and certificate and then opens the ports, for which it needs a runtime. `dropped_log_lines` becomes a
+    /// metric.
     ///
     /// # Errors
     ///
     /// [`StartError`], before a port is open where mapping or certificate are at fault.
-    pub async fn bind(
-        options: Options,
-        dropped_log_lines: ErrorCounter,
-    ) -> Result<Self, StartError> {
+    pub fn bind(options: Options, dropped_log_lines: ErrorCounter) -> Result<Self, StartError> {
         let Options {
             config,
             listen,
@@ -143,8 +155,8 @@ impl Webhook {
             max_in_flight,
         ));
         Ok(Self {
-            listener: open(listen, "--listen").await?,
-            admin_listener: open(admin_listen, "--admin-listen").await?,
+            listener: open(listen, "--listen")?,
+            admin_listener: open(admin_listen, "--admin-listen")?,
             tls,
             connections,
             reload_interval,
@@ -154,12 +166,17 @@ impl Webhook {
         })
     }
 
-    /// Serves until the signals say otherwise.
+    /// Serves until the signals say otherwise, or until a task of `supervisor` ends: clients are then given time to connect
+    /// elsewhere as well.
     ///
     /// # Errors
     ///
-    /// Where the operating system fails us before anything is served.
-    pub async fn serve(self, mut signals: Signals) -> io::Result<()> {
+    /// [`ServeError`], where the operating system fails us before anything is served, or where a task ended.
+    pub async fn serve(
+        self,
+        mut signals: Signals,
+        mut supervisor: Supervisor,
+    ) -> Result<(), ServeError> {
         let Self { listener, admin_listener, tls, users, .. } = self;
         let (phase, phase_seen) = channel::channel(Phase::Serving);
         let admin = Arc::new(Admin {
@@ -178,7 +195,11 @@ impl Webhook {
         let serve = |listener, limits, router: Router, tls, observer: Arc<dyn Observer>, open| {
             let connections =
                 Connections { limits, tls, router, phase: phase_seen.clone(), open, observer };
-            tokio::spawn(connections.serve(listener))
+            let running = supervisor.guard("listener");
+            tokio::spawn(async move {
+                let _running = running;
+                connections.serve(listener).await;
+            })
         };
         let limits = ConnectionLimits::ADMIN;
         serve(
@@ -193,9 +214,17 @@ impl Webhook {
         let router = admission::router(Arc::clone(&users.admission));
         let accepting =
             serve(listener, self.connections, router, Some(tls), metrics, Arc::clone(&open));
-        keep_looking(self.config, self.certificate, users, self.reload_interval)?;
+        let running = supervisor.guard("reload");
+        keep_looking(self.config, self.certificate, users, self.reload_interval, running)?;
 
-        if signals.next().await == Stop::Drain {
+        let (stop, ended) = tokio::select! {
+            stop = signals.next() => (stop, None),
+            ended = supervisor.task_ended() => (Stop::Drain, Some(ended)),
+        };
+        if let Some(ended) = ended {
+            error!(error = %ended, "leaving, to be started again");
+        }
+        if stop == Stop::Drain {
             info!(
                 connections = open.count().open,
                 "leaving: waiting for clients to connect elsewhere"
@@ -211,10 +240,10 @@ impl Webhook {
         let _ = accepting.await;
         let finished = tokio::time::timeout(DRAIN.last_requests, open.gone()).await.is_ok();
         info!(connections = open.count().open, finished, "left");
-        Ok(())
+        ended.map_or(Ok(()), |ended| Err(ended.into()))
     }
 }
 
-async fn open(address: SocketAddr, flag: &'static str) -> Result<TcpListener, StartError> {
-    TcpListener::bind(address).await.map_err(|source| StartError::Bind { flag, address, source })
+fn open(address: SocketAddr, flag: &'static str) -> Result<TcpListener, StartError> {
+    listen(address).map_err(|source| StartError::Bind { flag, address, source })
 }

@@ -24,6 +24,7 @@ use crate::{
         served::{Certificate, CertificateError, ServedCertificate},
         time::{date, now},
     },
+    supervise::Guard,
 };
 
 /// Where the serving certificate comes from.
@@ -93,7 +94,7 @@ pub struct Loaded<T> {
 }
 
 /// Looks at the files every `interval` for as long as the process lives, on a thread of its own: a file system that hangs
-/// then delays no request.
+/// then delays no request. The thread owns `running`.
 ///
 /// # Errors
 ///
@@ -103,8 +104,10 @@ pub fn keep_looking(
     mut certificate: CertificateFiles,
     users: Users,
     interval: Duration,
+    running: Guard,
 ) -> io::Result<()> {
     let look = move || {
+        let _running = running;
         loop {
             thread::sleep(interval);
             config.look(&users);
