@@ -8,7 +8,7 @@ use futures_util::StreamExt;
 use http_body_util::BodyExt;
 use pullcred::{
     core::{
-        LIST_MAX,
+        COPY_MAX, LIST_MAX,
         review::{NAMESPACE_MAX, UID_MAX},
     },
     webhook::body::BodyLimits,
@@ -160,6 +160,20 @@ async fn lists_that_no_kubelet_can_run_are_not_read() {
             let audit = audit_annotations(&answer);
             assert_eq!(audit.get("skipped-reason").map(String::as_str), reason, "{count} {list}");
         }
+    }
+}
+
+#[tokio::test]
+async fn a_text_that_must_be_copied_has_a_longest_length() {
+    let server = Server::new(MAPPING);
+    for (length, reason) in [(COPY_MAX, "nothing-matches"), (COPY_MAX + 1, "unreadable")] {
+        // The first character is written as an escape, and no image is valid at this length.
+        let image = format!(r"\u0041{}", "a".repeat(length - 1));
+        let pod = json!({ "spec": { "containers": [{ "name": "app", "image": "IMAGE" }] } });
+        let review = review::create("shop", &pod, &Value::Null).to_string();
+        let (status, _, answer) = server.send(post(review.replace("IMAGE", &image))).await;
+        assert_eq!(status, StatusCode::OK, "{length}");
+        assert_eq!(audit_annotations(&answer)["skipped-reason"], reason, "{length}");
     }
 }
 
