@@ -18,7 +18,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub use self::{
     check::{CheckArgs, CheckOutput},
-    controller::{ControllerArgs, RunArgs, UnregisterArgs},
+    controller::{ControllerArgs, ProbeArgs, RunArgs, UnregisterArgs},
     explain::{AskedArgs, ClusterArgs, ExplainArgs, ExplainOutput},
     inject::{InjectArgs, InjectOutput},
     policy::{PolicyArgs, PolicyOutput},

@@ -11,7 +11,7 @@ use anyhow::Context;
 use clap::CommandFactory;
 use pullcred::{
     allocator,
-    cli::{Cli, Command, ControllerArgs, WebhookArgs},
+    cli::{Cli, Command, ControllerArgs, ProbeArgs, WebhookArgs},
     commands::{self, Exit, Failure, PrintableLines, Streams},
     controller::{self, Controller},
     errors::with_causes,
@@ -134,6 +134,11 @@ fn controller(args: ControllerArgs, telemetry: &Telemetry) -> anyhow::Result<()>
                 let (names, timeout) = args.into_options();
                 let objects = controller::objects(names).await?;
                 Ok(controller::publish(&objects, timeout).await?)
+            }
+            ControllerArgs::Probe(args) => {
+                let cluster = controller::api_server().await?;
+                let ProbeArgs { namespace, pod, image } = &args;
+                Ok(controller::probe(&cluster, namespace, pod, image).await?)
             }
             ControllerArgs::Unregister(args) => {
                 let cluster = controller::api_server().await?;

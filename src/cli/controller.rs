@@ -13,6 +13,8 @@ use crate::{
 /// `pullcred controller`, and what else its image is good for.
 #[derive(Debug)]
 pub enum ControllerArgs {
+    /// `pullcred controller probe`
+    Probe(ProbeArgs),
     /// `pullcred controller publish`
     Publish(PublishArgs),
     /// `pullcred controller`
@@ -94,6 +96,20 @@ pub struct PublishArgs {
     timeout: Duration,
 }
 
+/// Ask the API server to create a Pod, by a dry run: what `helm test` does, where a policy refuses Pods without their Secret
+#[derive(Debug, Args)]
+pub struct ProbeArgs {
+    /// The namespace of the Pod
+    #[arg(long, env = "PULLCRED_NAMESPACE", value_name = "NAMESPACE", value_parser = super::namespace)]
+    pub namespace: String,
+    /// The name of the Pod
+    #[arg(long, value_name = "NAME", value_parser = name)]
+    pub pod: String,
+    /// The image of the Pod. Nothing is pulled
+    #[arg(long, value_name = "IMAGE")]
+    pub image: String,
+}
+
 /// Delete the MutatingWebhookConfiguration, so that the webhook is no longer called
 #[derive(Debug, Args)]
 pub struct UnregisterArgs {
@@ -104,6 +120,7 @@ pub struct UnregisterArgs {
 
 // === impl ControllerArgs ===
 
+const PROBE: &str = "probe";
 const PUBLISH: &str = "publish";
 const UNREGISTER: &str = "unregister";
 
@@ -125,6 +142,7 @@ impl Args for ControllerArgs {
             .subcommand_negates_reqs(true)
             .args_conflicts_with_subcommands(true)
             .after_help(EXAMPLES)
+            .subcommand(ProbeArgs::augment_args(Command::new(PROBE)))
             .subcommand(PublishArgs::augment_args(Command::new(PUBLISH)))
             .subcommand(UnregisterArgs::augment_args(Command::new(UNREGISTER)))
     }
@@ -137,6 +155,7 @@ impl Args for ControllerArgs {
 impl FromArgMatches for ControllerArgs {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
         match matches.subcommand() {
+            Some((PROBE, matches)) => ProbeArgs::from_arg_matches(matches).map(Self::Probe),
             Some((PUBLISH, matches)) => PublishArgs::from_arg_matches(matches).map(Self::Publish),
             Some((UNREGISTER, matches)) => {
                 UnregisterArgs::from_arg_matches(matches).map(Self::Unregister)

@@ -3,6 +3,7 @@
 //! [`certificates`] is its one duty.
 
 pub mod certificates;
+mod probe;
 pub mod supervise;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
@@ -178,6 +179,22 @@ pub async fn unregister(cluster: &Cluster, configuration: &str) -> Result<(), Ca
     } else {
         info!(configuration, "already gone");
     }
+    Ok(())
+}
+
+/// Asks the API server to create a Pod, by a dry run, and says whether it would.
+///
+/// # Errors
+///
+/// [`CallError`], with the words of the API server, or of a policy, where it refuses the Pod.
+pub async fn probe(
+    cluster: &Cluster,
+    namespace: &str,
+    pod: &str,
+    image: &str,
+) -> Result<(), CallError> {
+    probe::create(cluster, namespace, pod, image).await?;
+    info!(namespace, pod, "the API server would create the Pod");
     Ok(())
 }
 

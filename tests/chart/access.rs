@@ -46,6 +46,7 @@ fn the_rights_are_these() {
         [
             "pullcred-controller: get list watch create patch on secrets pullcred-ca pullcred-tls",
             "pullcred-controller: get list watch patch on mutatingwebhookconfigurations pullcred",
+            "pullcred-helm-test: create patch on pods pullcred-helm-test",
             "pullcred-unregister: get delete on mutatingwebhookconfigurations pullcred",
         ]
     );

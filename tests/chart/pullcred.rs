@@ -13,7 +13,7 @@ use pullcred::{
 };
 
 use crate::{
-    helm::{examples, notes, objects, render, repository},
+    helm::{NAMESPACE, examples, notes, objects, render, repository},
     object::{Object, find},
 };
 
@@ -153,24 +153,39 @@ fn the_mapping_is_one() {
 
         // The rule of Helm's test covers pullcred's own image, in the test's namespace and nowhere else.
         let pod = objects.iter().find(|object| object.kind() == "Pod").unwrap();
+        let namespace = objects.iter().find(|object| object.kind() == "Namespace").unwrap();
         let image = ImageRef::parse(pod.text("/spec/containers/0/image")).unwrap();
         let secrets = |namespace: &str| -> Vec<_> {
             let mut found = Vec::new();
             mapping.matches(&image, namespace, &mut found);
             found.iter().map(|found| found.secret.as_str().to_owned()).collect()
         };
-        assert_eq!(secrets(pod.text("/metadata/namespace")), [pod.name()], "{example}");
+        assert_eq!(secrets(namespace.name()), [pod.name()], "{example}");
         assert_eq!(secrets("team-a"), [""; 0], "{example}");
     }
 }
 
 #[test]
-fn the_test_pod_goes_to_an_opted_in_namespace_that_a_policy_guards() {
-    let objects = objects(&[]);
-    let pod = find(&objects, "Pod", "pullcred-helm-test");
-    let namespace = find(&objects, "Namespace", pod.text("/metadata/namespace"));
+fn helm_test_asks_for_a_pod_in_an_opted_in_namespace_that_a_policy_guards() {
+    let objects = objects(&["--set=imagePullSecrets[0].name=registry"]);
+    let pod = find(&objects, "Pod", "pullcred-helm-test").pod().unwrap();
+    // It runs where the release's own pull Secrets are.
+    assert_eq!(pod.text("/metadata/namespace"), NAMESPACE);
+    assert_eq!(pod.text("/spec/imagePullSecrets/0/name"), "registry");
+    let Command::Controller(ControllerArgs::Probe(probe)) =
+        Cli::try_parse_from(command_line(&pod)).unwrap().command
+    else {
+        panic!("the Pod runs another command than `controller probe`");
+    };
+    let namespace = find(&objects, "Namespace", &probe.namespace);
     assert_eq!(namespace.text("/metadata/labels/pullcred.dev~1inject"), "enabled");
-    assert!(pod.at("/spec/imagePullSecrets").is_null());
+    let role = find(&objects, "Role", "pullcred-helm-test");
+    assert_eq!(role.text("/metadata/namespace"), namespace.name());
+    assert_eq!(role.texts("/rules/0/resourceNames"), [&*probe.pod]);
+    assert_eq!(role.texts("/rules/0/verbs"), ["create", "patch"]);
+    let connects = find(&objects, "NetworkPolicy", "pullcred-controller");
+    let components = connects.texts("/spec/podSelector/matchExpressions/0/values");
+    assert!(components.contains(&"helm-test"), "{components:?}");
     let policy = find(&objects, "ValidatingAdmissionPolicy", "pullcred-helm-test");
     // No hook: it is in force long before a test begins.
     assert!(policy.at("/metadata/annotations").is_null());

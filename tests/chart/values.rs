@@ -253,12 +253,17 @@ fn what_is_off_is_not_there() {
                 "ClusterRoleBinding/pullcred-controller",
                 "ClusterRole/pullcred-unregister",
                 "ClusterRoleBinding/pullcred-unregister",
+                "Role/pullcred-helm-test",
+                "RoleBinding/pullcred-helm-test",
             ],
         ),
         (
             "--set=tests.enabled=false,mapping.always={x}",
             &[
                 "Namespace/pullcred-helm-test",
+                "ServiceAccount/pullcred-helm-test",
+                "Role/pullcred-helm-test",
+                "RoleBinding/pullcred-helm-test",
                 "Pod/pullcred-helm-test",
                 "ValidatingAdmissionPolicy/pullcred-helm-test",
                 "ValidatingAdmissionPolicyBinding/pullcred-helm-test",

@@ -189,6 +189,13 @@ helm.sh/hook-weight: {{ . | quote }}
 helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded,hook-failed
 {{- end }}
 
+{{/* The same for `helm test`. */}}
+{{- define "pullcred.testHook" -}}
+helm.sh/hook: test
+helm.sh/hook-weight: {{ . | quote }}
+helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded,hook-failed
+{{- end }}
+
 {{/* What the schema can't say. */}}
 {{- define "pullcred.validate" -}}
 {{- if and .Values.mappingFrom.configMap (or .Values.mapping.rules .Values.mapping.always) -}}
