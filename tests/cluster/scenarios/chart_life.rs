@@ -5,14 +5,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use axum::http::StatusCode;
 use serde_json::Value;
 
 use crate::{
     fixtures::pod,
     namespace::{Namespace, StoredPod},
-    node::{Creations, HOME, NodeCluster, RELEASE, Tag, UNSCHEDULED_IMAGE, kill_all, lines_of},
+    node::{
+        Creations, HOME, NodeCluster, RELEASE, Tag, UNSCHEDULED_IMAGE, VALUES, kill_all, lines_of,
+    },
     registration::WEBHOOK,
     report::Report,
     wait::{until_some, until_within},
@@ -48,6 +50,40 @@ pub(crate) async fn upgrade_and_rollback(cluster: Arc<NodeCluster>) -> Result<Re
         .seen("meanwhile", upgraded)
         .seen("`helm rollback`", rollback.trim())
         .seen("meanwhile, and until all Pods of before had left", rolled_back))
+}
+
+/// A mapping that the webhook would refuse is refused before anything of the release is touched, in the words of its
+/// parser.
+pub(crate) async fn refused_mapping(cluster: Arc<NodeCluster>) -> Result<Report> {
+    let namespace = cluster.covered("refused-mapping", UNSCHEDULED_IMAGE).await?;
+    let before = cluster.pods_of("webhook").await?;
+    let mapping = ["get", "configmap", "pullcred-mapping", "--namespace", HOME, "--output=json"];
+    let config = cluster.control_plane().kubectl(&mapping).await?;
+
+    // The schema and the templates let it through: only the parser knows that paths have no capitals.
+    let rules = r#"mapping.rules=[{"registries":["registry.example.com/Shop"],"secret":"first"}]"#;
+    let begin = Instant::now();
+    let refused = cluster.helm_upgrade_with(&["--set-json", rules]).await;
+    let took = begin.elapsed();
+    let Err(error) = refused else {
+        bail!("`helm upgrade` takes a mapping that the webhook refuses")
+    };
+    let error = format!("{error:#}");
+    let words = error.lines().find(|line| line.contains("upper case in its path"));
+    let words = words.with_context(|| format!("not in the parser's words: {error}"))?.trim();
+
+    assert_eq!(cluster.pods_of("webhook").await?, before, "Pods were touched");
+    assert_eq!(cluster.control_plane().kubectl(&mapping).await?, config, "the mapping was touched");
+    namespace.until_injected_for(UNSCHEDULED_IMAGE).await?;
+    // A release whose last upgrade failed can be upgraded.
+    cluster.helm_upgrade_with(&["--values", VALUES]).await?;
+    namespace.until_injected_for(UNSCHEDULED_IMAGE).await?;
+    Ok(Report::new()
+        .seen(
+            format!("`helm upgrade` with a path in capitals, after {:.1} s", took.as_secs_f64()),
+            words,
+        )
+        .seen("Pods and mapping of the release then", "as before"))
 }
 
 /// Both webhooks die at once: Pods are admitted without their Secret, and soon with it again.

@@ -4,6 +4,7 @@
 mod api_server;
 mod availability;
 mod chart_certificates;
+mod chart_gitops;
 mod chart_install;
 mod chart_life;
 mod chart_modes;
@@ -139,6 +140,8 @@ pub(crate) fn on_a_node(slot: &Slot) -> Vec<Trial> {
     ];
     let alone = scenarios![
         check::mapping_in_force,
+        chart_gitops::two_managers,
+        chart_life::refused_mapping,
         chart_life::upgrade_and_rollback,
         chart_life::webhooks_killed,
         chart_life::uninstall,
