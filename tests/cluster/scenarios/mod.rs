@@ -11,6 +11,7 @@ mod chart_modes;
 mod check;
 mod command_line;
 mod controller;
+mod documents;
 mod guard;
 mod images;
 mod later;
@@ -148,6 +149,8 @@ pub(crate) fn on_a_node(slot: &Slot) -> Vec<Trial> {
         chart_modes::every_change,
         chart_certificates::rotations,
         chart_certificates::controller_killed_in_a_rotation,
+        // The last: it takes the others' installation away.
+        documents::word_for_word,
     ];
     let mut trials = trials(slot, together);
     trials.extend(alone.map(|scenario| scenario.alone().into_trial(slot)));

@@ -1,0 +1,226 @@
+//! What the documents say to type, typed: every command of a `console` block in the README, install.md and operations.md
+//! is run on the node, or listed here with the reason why not.
+
+mod steps;
+
+use std::{
+    collections::BTreeSet,
+    env, fs,
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::json;
+
+use self::steps::{Step, steps};
+use crate::{
+    namespace::Namespace,
+    node::{FIRST, HOME, NodeCluster, RELEASE, Tag},
+    pki::User,
+    process::Process,
+    registration::INJECT,
+    report::Report,
+    wait::until,
+};
+
+/// The documents whose commands are typed.
+const DOCUMENTS: [&str; 3] = ["README.md", "docs/install.md", "docs/operations.md"];
+
+/// The longest that one command takes: Helm waits for Pods, and a namespace for its Pods to leave.
+const LIMIT: Duration = Duration::from_secs(240);
+
+/// The sections that are typed, in this order: each leaves the cluster as the next one finds it.
+const TYPED: [(&str, &str); 12] = [
+    ("docs/install.md", "With Helm"),
+    ("docs/install.md", "Opt a namespace in"),
+    ("docs/operations.md", "What is in force"),
+    ("docs/operations.md", "Is all well"),
+    ("docs/operations.md", "The certificate"),
+    ("docs/operations.md", "In an emergency"),
+    ("README.md", "Install it in a cluster"),
+    ("docs/install.md", "What Helm installed"),
+    ("docs/install.md", "Without a webhook"),
+    ("docs/install.md", "Without Helm"),
+    ("docs/install.md", "Plain manifests"),
+    ("docs/install.md", "On your own machine"),
+];
+
+/// The sections that are not, and why.
+const NOT_TYPED: [(&str, &str, &str); 4] = [
+    (
+        "README.md",
+        "The problem",
+        "what a kubelet says: `node_story::before_and_after` has it from one",
+    ),
+    ("README.md", "Try it in a minute", "it compiles, and takes no cluster"),
+    ("README.md", "The command line", "`tests/docs.rs` runs these, and compares what they print"),
+    (
+        "docs/install.md",
+        "The image",
+        "the sandbox has neither compilers' caches nor skopeo: the image is packed by the same script, and pushed",
+    ),
+];
+
+/// What is typed otherwise than it stands, and why.
+const OTHERWISE: [(&str, &str, &str, &str); 5] = [
+    // A placeholder.
+    (
+        "docs/operations.md",
+        "What is in force",
+        "POD",
+        "$(kubectl get pod -n pullcred -l app.kubernetes.io/component=webhook -o jsonpath='{.items[0].metadata.name}')",
+    ),
+    (
+        "docs/operations.md",
+        "The certificate",
+        "POD",
+        "$(kubectl get pod -n pullcred -l app.kubernetes.io/component=controller -o jsonpath='{.items[0].metadata.name}')",
+    ),
+    // Namespaces of other scenarios are in this cluster, with what is wrong there on purpose.
+    ("docs/install.md", "With Helm", "check --live", "check --live --namespace shop"),
+    ("docs/operations.md", "Is all well", "check --live", "check --live --namespace shop"),
+    // No image is published: these are the values of install.md.
+    (
+        "README.md",
+        "Install it in a cluster",
+        "--values values.yaml",
+        "--values values.yaml --set image.registry=registry.example.com,image.repository=pullcred --set 'imagePullSecrets[0].name=registry'",
+    ),
+];
+
+/// Somebody at a shell, with the repository, a Docker config after `docker login`, and the programs that the documents use.
+struct Desk {
+    cluster: Arc<NodeCluster>,
+    folder: PathBuf,
+}
+
+// === impl Desk ===
+
+impl Desk {
+    fn new(cluster: Arc<NodeCluster>) -> Result<Self> {
+        let folder = cluster.folder().join("documents");
+        let (bin, home) = (folder.join("bin"), folder.join("home"));
+        for folder in [&bin, &home.join(".docker")] {
+            fs::create_dir_all(folder)?;
+        }
+        symlink(&cluster.programs().helm, bin.join("helm"))?;
+        symlink(cluster.control_plane().program("kubectl").get_program(), bin.join("kubectl"))?;
+        symlink(env!("CARGO_BIN_EXE_pullcred"), bin.join("pullcred"))?;
+        for name in ["charts", "deploy", "examples"] {
+            symlink(Path::new(env!("CARGO_MANIFEST_DIR")).join(name), folder.join(name))?;
+        }
+        fs::write(home.join(".docker/config.json"), FIRST.docker_config().to_string())?;
+        fs::write(folder.join("token.txt"), format!("{}\n", FIRST.password))?;
+        fs::copy(folder.join("examples/pullcred.yaml"), folder.join("pullcred.yaml"))?;
+        Ok(Self { cluster, folder })
+    }
+
+    /// Types a command, and answers what it printed and how long it took.
+    async fn type_in(&self, step: &Step, command: &str) -> Result<(String, Duration)> {
+        let script = format!("set -euo pipefail\n{command}\n{}", step.here_document);
+        let path = env::var("PATH").unwrap_or_default();
+        let mut shell = Command::new("bash");
+        shell
+            .args(["-c", &script])
+            .current_dir(&self.folder)
+            .env("HOME", self.folder.join("home"))
+            .env("KUBECONFIG", self.cluster.control_plane().kubeconfig(User::ADMIN)?)
+            .env("SSL_CERT_FILE", self.cluster.folder().join("registries.crt"))
+            .env("PATH", format!("{}:{path}", self.folder.join("bin").display()))
+            .env_remove("PULLCRED_CONFIG");
+        let begin = Instant::now();
+        let printed = Process::run("documents", &mut shell, self.cluster.folder(), LIMIT).await?;
+        ensure!(!printed.contains(FIRST.password), "{command} tells a password");
+        Ok((printed, begin.elapsed()))
+    }
+}
+
+/// From nothing, with pullcred's own image in a private registry, to nothing.
+pub(crate) async fn word_for_word(cluster: Arc<NodeCluster>) -> Result<Report> {
+    let all = all_steps()?;
+    every_command_is_typed_or_listed(&all)?;
+
+    remove_what_others_installed(&cluster).await?;
+    let image = format!("{}/pullcred:{}", FIRST.host, Tag::USUAL.0);
+    cluster.push_program(&cluster.programs().pullcred, &image, FIRST).await?;
+    cluster.push(FIRST, "app:latest").await?;
+    let desk = Desk::new(Arc::clone(&cluster))?;
+    let mut report = Report::new();
+    for (document, section) in TYPED {
+        for step in all.iter().filter(|step| step.document == document && step.section == section) {
+            let command = step.typed();
+            let attempt = || format!("{document}, {section}: {command}");
+            let (printed, took) = desk.type_in(step, &command).await.with_context(attempt)?;
+            for line in &step.output {
+                let first = line.split_whitespace().next().unwrap_or_default();
+                ensure!(printed.contains(first), "{}: no {first:?} in {printed:?}", attempt());
+            }
+            let last = printed.trim().lines().last().unwrap_or_default();
+            let said = format!("{:.1} s: {last}", took.as_secs_f64());
+            report = report.seen(format!("{section}: `{command}`"), said);
+        }
+        if (document, section) == ("docs/install.md", "What Helm installed") {
+            until_pods_have_left(&cluster).await?;
+        }
+    }
+    Ok(report)
+}
+
+fn all_steps() -> Result<Vec<Step>> {
+    let mut all = Vec::new();
+    for document in DOCUMENTS {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(document);
+        all.extend(steps(document, &fs::read_to_string(path)?)?);
+    }
+    Ok(all)
+}
+
+fn every_command_is_typed_or_listed(all: &[Step]) -> Result<()> {
+    let not_typed = NOT_TYPED.map(|(document, section, _)| (document, section));
+    let listed: BTreeSet<_> = TYPED.into_iter().chain(not_typed).collect();
+    let there: BTreeSet<_> = all.iter().map(|it| (it.document, it.section.as_str())).collect();
+    let unlisted: Vec<_> = there.difference(&listed).collect();
+    ensure!(unlisted.is_empty(), "commands that are neither typed nor listed: {unlisted:?}");
+    let gone: Vec<_> = listed.difference(&there).collect();
+    ensure!(gone.is_empty(), "sections without a command: {gone:?}");
+    for (document, section, from, _) in OTHERWISE {
+        let mut of_section =
+            all.iter().filter(|it| (it.document, it.section.as_str()) == (document, section));
+        ensure!(of_section.any(|it| it.command.contains(from)), "nothing says {from} in {section}");
+    }
+    Ok(())
+}
+
+/// The other scenarios share one installation. Its names are those of the documents, in another namespace.
+async fn remove_what_others_installed(cluster: &NodeCluster) -> Result<()> {
+    let releases = cluster.helm(&["list", "--short"]).await?;
+    if releases.lines().any(|it| it == RELEASE) {
+        cluster.helm_uninstall().await?;
+        cluster.kubectl(&["delete", "namespace", HOME, "--wait=false"]).await?;
+    }
+    // Where other scenarios have a namespace of this name, it goes on as that of the documents.
+    let existing = cluster
+        .control_plane()
+        .kubectl(&["get", "namespace", "shop", "--ignore-not-found", "--output=name"])
+        .await?;
+    if existing.trim().is_empty() {
+        Namespace::create(cluster.api(), "shop", &json!({})).await?;
+    } else {
+        cluster.existing("shop").label(INJECT, None).await?;
+        cluster.kubectl(&["delete", "pods", "--all", "--namespace=shop"]).await?;
+    }
+    Ok(())
+}
+
+/// Webhook Pods answer for a while after their removal, and hold the namespace's name no longer than that.
+async fn until_pods_have_left(cluster: &NodeCluster) -> Result<()> {
+    until("the end of Helm's Pods", async || {
+        let pods = ["get", "pods", "--namespace=pullcred", "--output=name"];
+        Ok(!cluster.control_plane().kubectl(&pods).await?.contains("pod/pullcred-controller"))
+    })
+    .await
+}
