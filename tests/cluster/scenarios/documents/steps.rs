@@ -1,6 +1,6 @@
 //! The commands of a document, each with its section.
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 
 use super::OTHERWISE;
 
@@ -47,7 +47,7 @@ pub(super) fn steps(document: &'static str, text: &str) -> Result<Vec<Step>> {
             ensure!(end.is_none(), "{document}: a here-document of {section} has no end");
             language = if language.is_none() { Some(fence) } else { None };
         } else if language.is_none() && line.starts_with('#') {
-            section = line.trim_start_matches('#').trim().to_owned();
+            line.trim_start_matches('#').trim().clone_into(&mut section);
         } else if language == Some("console") {
             match (line.strip_prefix("$ "), steps.last_mut()) {
                 (Some(command), _) => {
@@ -68,9 +68,7 @@ pub(super) fn steps(document: &'static str, text: &str) -> Result<Vec<Step>> {
                     end = end.filter(|mark| mark != line);
                 }
                 (None, Some(step)) => step.output.push(line.to_owned()),
-                (None, None) => {
-                    ensure!(false, "{document}: {section} begins with what is no command")
-                }
+                (None, None) => bail!("{document}: {section} begins with what is no command"),
             }
         }
     }
