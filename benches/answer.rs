@@ -3,11 +3,7 @@
 use std::{env, error::Error, fs, hint::black_box};
 
 use pullcred::{
-    core::{
-        answer,
-        decide::{Knowledge, decide},
-        review,
-    },
+    core::{answer, decide::decide, review},
     mapping,
 };
 
@@ -17,11 +13,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         return Err("usage: answer MAPPING REVIEW TIMES".into());
     };
     let mapping = mapping::parse(&fs::read_to_string(config)?)?;
-    let known = Knowledge { mapping, own_namespace: None };
     let body = fs::read(review)?;
     for _ in 0..times.parse()? {
         let request = review::parse(black_box(&body))?;
-        black_box(answer::respond(&request.uid, &decide(&request, &known))?);
+        black_box(answer::respond(&request.uid, &decide(&request, &mapping, None))?);
     }
     Ok(())
 }

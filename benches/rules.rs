@@ -11,7 +11,7 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use pullcred::core::answer;
-use pullcred::core::decide::{Knowledge, decide};
+use pullcred::core::decide::decide;
 use pullcred::core::image::ImageRef;
 use pullcred::core::review;
 use pullcred::core::rules::{Mapping, Rule};
@@ -107,8 +107,7 @@ fn main() {
         println!("{:22} {}", shape.name, Comparison::of(turns, few, many));
     }
     for shape in [&SHAPES[1], &MIX] {
-        let known = [FEW, MANY]
-            .map(|rules| Knowledge { mapping: shape.mapping(rules), own_namespace: None });
+        let known = [FEW, MANY].map(|rules| shape.mapping(rules));
         let bodies = [FEW, MANY].map(|rules| admission_reviews(&(shape.pods)(rules)));
         let [few, many] = [0, 1].map(|size| answering(&known[size], &bodies[size]));
         let name = format!("{}, request", shape.name);
@@ -132,11 +131,11 @@ fn looking_up<'a>(mapping: &'a Mapping, pods: &'a [[String; 3]]) -> impl FnMut()
 }
 
 /// Answers the review of one Pod, and of the next when it is called again.
-fn answering<'a>(known: &'a Knowledge, bodies: &'a [Vec<u8>]) -> impl FnMut() + 'a {
+fn answering<'a>(mapping: &'a Mapping, bodies: &'a [Vec<u8>]) -> impl FnMut() + 'a {
     let mut next = 0;
     move || {
         let request = expected(review::parse(black_box(&bodies[next])));
-        black_box(expected(answer::respond(&request.uid, &decide(&request, known))));
+        black_box(expected(answer::respond(&request.uid, &decide(&request, mapping, None))));
         next = (next + 1) % bodies.len();
     }
 }

@@ -5,7 +5,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use pullcred::core::decide::{Knowledge, decide};
+use pullcred::core::decide::decide;
 use pullcred::core::image::ImageRef;
 use pullcred::core::review::Request;
 use pullcred::core::rules::{Mapping, NamespacePattern, RegistryPattern, SecretName};
@@ -113,7 +113,6 @@ fn the_example_mapping_does_what_its_comments_say() {
 #[test]
 fn the_example_pods_get_what_their_comments_say() {
     let mapping = mapping::parse(include_str!("../examples/pullcred.yaml")).unwrap();
-    let known = Knowledge { mapping, own_namespace: None };
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/pods");
     let files: Vec<_> =
         std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();
@@ -130,21 +129,20 @@ fn the_example_pods_get_what_their_comments_say() {
         let pod: k8s_openapi::api::core::v1::Pod = serde_saphyr::from_str(&text).unwrap();
         let json = serde_json::to_vec(&pod).unwrap();
         let request = Request::create("default", serde_json::from_slice(&json).unwrap());
-        assert_eq!(decide(&request, &known).injected(), said, "{}", file.display());
+        assert_eq!(decide(&request, &mapping, None).injected(), said, "{}", file.display());
     }
 }
 
 #[test]
 fn a_pod_without_images_gets_nothing_even_from_always() {
     let mapping = mapping::parse("always: [debug-tools]").unwrap();
-    let known = Knowledge { mapping, own_namespace: None };
     for pod in ["{}", r#"{"spec":null}"#, r#"{"spec":{"containers":[]}}"#] {
         let request = Request::create("default", serde_json::from_str(pod).unwrap());
-        assert!(decide(&request, &known).patch().is_none(), "{pod}");
+        assert!(decide(&request, &mapping, None).patch().is_none(), "{pod}");
     }
     let pod = r#"{"spec":{"containers":[{"image":""}]}}"#;
     let request = Request::create("default", serde_json::from_str(pod).unwrap());
-    assert_eq!(decide(&request, &known).injected(), ["debug-tools"]);
+    assert_eq!(decide(&request, &mapping, None).injected(), ["debug-tools"]);
 }
 
 #[test]

@@ -10,21 +10,14 @@ use std::sync::LazyLock;
 use k8s_openapi::api::core::v1::Pod;
 use proptest::{collection::vec, option, prelude::*, sample::select};
 use pullcred::{
-    core::{
-        answer,
-        decide::{Knowledge, decide},
-        image::ImageRef,
-        review as core_review,
-    },
+    core::{answer, decide::decide, image::ImageRef, review as core_review, rules::Mapping},
     mapping,
 };
 use serde_json::{Value, json};
 use support::{review, rfc6902};
 
-static KNOWN: LazyLock<Knowledge> = LazyLock::new(|| {
-    let mapping = mapping::parse(include_str!("testdata/mapping.yaml")).unwrap();
-    Knowledge { mapping, own_namespace: None }
-});
+static MAPPING: LazyLock<Mapping> =
+    LazyLock::new(|| mapping::parse(include_str!("testdata/mapping.yaml")).unwrap());
 
 const IMAGES: [&str; 12] = [
     "registry.cn-shanghai.aliyuncs.com/huangyisan/nginx",
@@ -106,7 +99,7 @@ prop_compose! {
 fn patch_for(pod: &Value) -> Option<Value> {
     let body = review::create("shop", pod, &Value::Null).to_string();
     let request = core_review::parse(body.as_bytes()).unwrap();
-    let answer = answer::respond(&request.uid, &decide(&request, &KNOWN)).unwrap();
+    let answer = answer::respond(&request.uid, &decide(&request, &MAPPING, None)).unwrap();
     let answer: Value = serde_json::from_slice(&answer).unwrap();
     for warning in answer["response"]["warnings"].as_array().into_iter().flatten() {
         let warning = warning.as_str().unwrap();
@@ -130,12 +123,12 @@ fn expected(pod: &Value) -> Value {
         .chain(spec["volumes"].as_array().into_iter().flatten().map(|v| &v["image"]["reference"]));
     for image in images {
         if let Ok(image) = ImageRef::parse(image.as_str().unwrap_or_default()) {
-            KNOWN.mapping.matches(&image, "shop", &mut found);
+            MAPPING.matches(&image, "shop", &mut found);
         }
     }
     let mut list = spec["imagePullSecrets"].as_array().cloned().unwrap_or_default();
     let before = list.len();
-    for name in KNOWN.mapping.secrets(&mut found) {
+    for name in MAPPING.secrets(&mut found) {
         let entry = json!({ "name": name.as_str() });
         if !list.contains(&entry) {
             list.push(entry);

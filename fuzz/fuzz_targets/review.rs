@@ -6,19 +6,20 @@ use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
 use pullcred::core::answer::respond;
-use pullcred::core::decide::{Knowledge, decide};
+use pullcred::core::decide::decide;
 use pullcred::core::review::parse;
+use pullcred::core::rules::Mapping;
 use pullcred::mapping;
 use serde_json::Value;
 
-static KNOWN: LazyLock<Knowledge> = LazyLock::new(|| Knowledge {
-    mapping: mapping::parse(include_str!("../../examples/pullcred.yaml")).expect("a mapping"),
-    own_namespace: Some("pullcred".into()),
+static MAPPING: LazyLock<Mapping> = LazyLock::new(|| {
+    let mapping = mapping::parse(include_str!("../../examples/pullcred.yaml")).expect("a mapping");
+    mapping.with_own_namespace(Some("pullcred".into()))
 });
 
 fuzz_target!(|body: &[u8]| {
     let Ok(request) = parse(body) else { return };
-    let decision = decide(&request, &KNOWN);
+    let decision = decide(&request, &MAPPING, None);
 
     let answer = respond(&request.uid, &decision).expect("an answer");
     let answer: Value = serde_json::from_slice(&answer).expect("an answer in JSON");
@@ -33,5 +34,5 @@ fuzz_target!(|body: &[u8]| {
     json_patch::patch(&mut review["request"]["object"], patch).expect("the patch applies");
     let patched = review.to_string();
     let again = parse(patched.as_bytes()).expect("the review of the patched Pod");
-    assert!(decide(&again, &KNOWN).patch().is_none(), "{patched}");
+    assert!(decide(&again, &MAPPING, None).patch().is_none(), "{patched}");
 });

@@ -2,11 +2,10 @@
 
 use std::{panic, sync::Arc, time::Instant};
 
-use arc_swap::ArcSwapOption;
 use axum::{
     Router,
     body::{Body, Bytes},
-    extract::{Request, State},
+    extract::{self, Request},
     http::{HeaderMap, Response, header},
     routing::post,
 };
@@ -17,19 +16,21 @@ use super::{
     body::{BodyLimits, BodyReader, HeldBody},
     metrics::Metrics,
     rejection::{Rejection, json},
+    state::State,
 };
 use crate::core::{
     answer,
-    decide::{Decision, Knowledge, decide},
+    decide::{Decision, decide},
     pod::Owner,
     review::{self, Request as ReviewRequest},
+    rules::Mapping,
     shorten,
 };
 
 /// All that the admission handler works with. No request waits for anything outside of it.
 #[derive(Debug)]
 pub struct Admission {
-    known: ArcSwapOption<Knowledge>,
+    state: State,
     metrics: Arc<Metrics>,
     bodies: BodyReader,
     room: Semaphore,
@@ -51,7 +52,10 @@ pub fn router(admission: Arc<Admission>) -> Router {
         .with_state(admission)
 }
 
-async fn mutate(State(admission): State<Arc<Admission>>, request: Request) -> Response<Body> {
+async fn mutate(
+    extract::State(admission): extract::State<Arc<Admission>>,
+    request: Request,
+) -> Response<Body> {
     let _in_flight = InFlight::enter(&admission.metrics);
     match Arc::clone(&admission).answer(request).await {
         Ok(body) => json(body),
@@ -59,11 +63,11 @@ async fn mutate(State(admission): State<Arc<Admission>>, request: Request) -> Re
     }
 }
 
-async fn wrong_method(State(admission): State<Arc<Admission>>) -> Response<Body> {
+async fn wrong_method(extract::State(admission): extract::State<Arc<Admission>>) -> Response<Body> {
     admission.reject(Rejection::Method)
 }
 
-async fn wrong_path(State(admission): State<Arc<Admission>>) -> Response<Body> {
+async fn wrong_path(extract::State(admission): extract::State<Arc<Admission>>) -> Response<Body> {
     admission.reject(Rejection::NotFound)
 }
 
@@ -71,16 +75,16 @@ async fn wrong_path(State(admission): State<Arc<Admission>>) -> Response<Body> {
 
 impl Admission {
     /// An admission handler that has `max_in_flight` requests in hand at most. Without a mapping it refuses each one, so
-    /// that `failurePolicy` decides about the Pod, until it [learns](Self::learn) one.
+    /// that `failurePolicy` decides about the Pod, until its [state](Self::state) has one.
     #[must_use]
     pub fn new(
-        known: impl Into<Option<Knowledge>>,
+        mapping: impl Into<Option<Mapping>>,
         metrics: Arc<Metrics>,
         limits: BodyLimits,
         max_in_flight: usize,
     ) -> Self {
         Self {
-            known: ArcSwapOption::new(known.into().map(Arc::new)),
+            state: State::new(mapping.into()),
             metrics,
             bodies: BodyReader::new(limits),
             room: Semaphore::new(max_in_flight.min(Semaphore::MAX_PERMITS)),
@@ -88,15 +92,10 @@ impl Admission {
         }
     }
 
-    /// From now on, decides by `known`.
-    pub fn learn(&self, known: Knowledge) {
-        self.known.store(Some(Arc::new(known)));
-    }
-
-    /// What decisions are made by; `None` while there is no usable mapping yet.
+    /// What requests are decided by.
     #[must_use]
-    pub fn known(&self) -> Option<Arc<Knowledge>> {
-        self.known.load_full()
+    pub fn state(&self) -> &State {
+        &self.state
     }
 
     async fn answer(self: Arc<Self>, request: Request) -> Result<Bytes, Rejection> {
@@ -145,9 +144,11 @@ impl Admission {
     fn decide(&self, mut body: HeldBody, started: Instant) -> Result<Bytes, Rejection> {
         let bytes = body.bytes.clone();
         let request = review::parse(&bytes)?;
-        let known = self.known.load();
-        let known = known.as_deref().ok_or(Rejection::NoMapping)?;
-        let decision = decide(&request, known);
+        let mapping = self.state.mapping();
+        let mapping = mapping.as_deref().ok_or(Rejection::NoMapping)?;
+        let known = self.state.known();
+        let known = known.get(&*request.namespace);
+        let decision = decide(&request, mapping, known);
         let answer = answer::respond(&request.uid, &decision).map_err(Rejection::Answer)?;
         body.make_room_for(&answer)?;
         self.metrics.answered(decision.reason());
@@ -243,8 +244,8 @@ mod tests {
     fn an_answer_that_cannot_be_written_is_no_panic() {
         let (log, _guard) = tracing_appender::non_blocking(std::io::sink());
         let metrics = Arc::new(Metrics::new(log.error_counter()));
-        let known = Knowledge::default();
-        let admission = Admission::new(known, Arc::clone(&metrics), BodyLimits::default(), 1);
+        let admission =
+            Admission::new(Mapping::default(), Arc::clone(&metrics), BodyLimits::default(), 1);
         let error = serde_json::from_str::<()>("").unwrap_err();
         let response = admission.reject(Rejection::Answer(error));
         assert_eq!((response.status().as_u16(), metrics.panics.get()), (500, 0));

@@ -9,6 +9,7 @@ pub mod body;
 pub mod metrics;
 pub mod rejection;
 pub mod sources;
+pub mod state;
 pub mod watch;
 
 use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
@@ -131,12 +132,12 @@ impl Webhook {
             reload_interval,
         } = options;
         descriptors::raise_limit(connections.connections);
-        let (config, known) = ConfigFile::start(config, own_namespace)?;
+        let (config, mapping) = ConfigFile::start(config, own_namespace)?;
         let (files, certificate) = CertificateFiles::start(certificate)?;
         let metrics = Arc::new(Metrics::new(dropped_log_lines));
         metrics.connections_max.set(i64::try_from(connections.connections).unwrap_or(i64::MAX));
         let in_force = Arc::new(InForce::default());
-        match &known {
+        match &mapping {
             Ok(loaded) => in_force.config_loaded(loaded, &metrics),
             Err(problem) => {
                 metrics.config.failed();
@@ -149,7 +150,7 @@ impl Webhook {
             server_config(Arc::clone(&served)).map_err(StartError::Tls)?,
         ));
         let admission = Arc::new(Admission::new(
-            known.ok().map(|loaded| loaded.value),
+            mapping.ok().map(|loaded| loaded.value),
             Arc::clone(&metrics),
             BodyLimits::default(),
             max_in_flight,

@@ -17,7 +17,7 @@ use super::{
     watch::{Fingerprint, LoadError, Look, Watch},
 };
 use crate::{
-    core::{decide::Knowledge, rules::Mapping},
+    core::rules::Mapping,
     errors::with_causes,
     mapping::{self, MappingError},
     pki::{
@@ -79,7 +79,7 @@ pub struct ConfigFile {
 }
 
 /// The mapping that a process starts with, or what is wrong with it.
-pub type FirstMapping = Result<Loaded<Knowledge>, String>;
+pub type FirstMapping = Result<Loaded<Mapping>, String>;
 
 /// The certificate's files, or nothing where it was made in memory.
 #[derive(Debug)]
@@ -146,7 +146,7 @@ impl ConfigFile {
             Look::New(mapping, fingerprint) => {
                 let loaded = self.loaded(mapping, fingerprint);
                 users.in_force.config_loaded(&loaded, &users.metrics);
-                users.admission.learn(loaded.value);
+                users.admission.state().set_mapping(loaded.value);
             }
             Look::Bad(problem) => {
                 users.metrics.config.failed();
@@ -164,14 +164,14 @@ impl ConfigFile {
         }
     }
 
-    fn loaded(&self, mapping: Mapping, fingerprint: Fingerprint) -> Loaded<Knowledge> {
+    fn loaded(&self, mapping: Mapping, fingerprint: Fingerprint) -> Loaded<Mapping> {
         let rules = mapping.rules().len();
         Loaded {
             description: format!(
                 "{rules} rules from {}, sha256 {fingerprint}",
                 self.path.display()
             ),
-            value: Knowledge { mapping, own_namespace: self.own_namespace.clone() },
+            value: mapping.with_own_namespace(self.own_namespace.clone()),
         }
     }
 }
@@ -253,7 +253,7 @@ fn certificate_loaded(value: Certificate, fingerprint: &dyn Display) -> Loaded<C
 
 impl InForce {
     /// Notes, counts and logs that a mapping is in force.
-    pub fn config_loaded(&self, loaded: &Loaded<Knowledge>, metrics: &Metrics) {
+    pub fn config_loaded(&self, loaded: &Loaded<Mapping>, metrics: &Metrics) {
         metrics.config.succeeded();
         info!(mapping = loaded.description, "the mapping is in force");
         settle(&self.config, &loaded.description);

@@ -12,7 +12,6 @@ use axum::{
 };
 use http_body_util::BodyExt;
 use pullcred::{
-    core::decide::Knowledge,
     mapping,
     webhook::{
         admission::{self, Admission},
@@ -35,10 +34,10 @@ impl Server {
 
     pub(crate) fn with_limits(mapping: &str, limits: BodyLimits, max_in_flight: usize) -> Self {
         let mapping = mapping::parse(mapping).unwrap();
-        let known = Knowledge { mapping, own_namespace: Some("pullcred".into()) };
+        let mapping = mapping.with_own_namespace(Some("pullcred".into()));
         let (log, _guard) = tracing_appender::non_blocking(std::io::sink());
         let metrics = Arc::new(Metrics::new(log.error_counter()));
-        let admission = Admission::new(known, Arc::clone(&metrics), limits, max_in_flight);
+        let admission = Admission::new(mapping, Arc::clone(&metrics), limits, max_in_flight);
         Self { router: admission::router(Arc::new(admission)), metrics }
     }
 

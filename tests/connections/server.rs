@@ -13,7 +13,6 @@ use crate::support::{
 use axum::Router;
 use hyper::StatusCode;
 use pullcred::{
-    core::decide::Knowledge,
     http::connections::{ConnectionLimits, Connections, Phase},
     mapping,
     pki::served::{Certificate, ServedCertificate, server_config},
@@ -69,9 +68,8 @@ impl Server {
         in_flight: usize,
     ) -> Self {
         let mapping = mapping::parse("always: [pull]\n").unwrap();
-        let known = Knowledge { mapping, own_namespace: None };
         let metrics = metrics();
-        let admission = Admission::new(known, Arc::clone(&metrics), bodies, in_flight);
+        let admission = Admission::new(mapping, Arc::clone(&metrics), bodies, in_flight);
         Self::serving(limits, admission::router(Arc::new(admission)), metrics).await
     }
 

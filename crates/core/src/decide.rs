@@ -1,4 +1,4 @@
-//! The one decision: what a request gets, given what we know. No clock, no I/O, no logging.
+//! The one decision: what a request gets. No clock, no I/O, no logging.
 
 use std::collections::HashSet;
 
@@ -6,45 +6,45 @@ use json_patch::Patch;
 
 use super::{
     image::ImageRef,
+    knowledge::{NamespaceKnowledge, SecretState},
     patch,
     pod::{OPTED_OUT, Pod},
     review::Request,
-    rules::Mapping,
+    rules::{Mapping, Needed},
     warnings::{self, Warnings},
 };
-
-/// Namespaces that never get anything, whatever their labels: a broken control plane must be able to mend itself.
-pub const EXCLUDED_NAMESPACES: [&str; 3] = ["kube-system", "kube-public", "kube-node-lease"];
 
 /// The one operation that a Pod gets anything for: `imagePullSecrets` cannot be changed later.
 pub const OPERATION: &str = "CREATE";
 
-/// All that the decision knows besides the request.
-#[derive(Debug, Default)]
-pub struct Knowledge {
-    /// Which Secrets open which registries.
-    pub mapping: Mapping,
-    /// The namespace that the webhook itself runs in, which it must not depend on itself for.
-    pub own_namespace: Option<Box<str>>,
-}
-
 /// What a request gets. It is always allowed.
 #[derive(Debug)]
 pub struct Decision<'a> {
-    outcome: Outcome<'a>,
+    reason: Option<Reason>,
+    secrets: Vec<SecretDecision<'a>>,
+    patch: Option<Patch>,
     registries: Vec<&'a str>,
     warnings: Vec<String>,
 }
 
-#[derive(Debug)]
-enum Outcome<'a> {
-    Inject {
-        patch: Patch,
-        secrets: Vec<&'a str>,
-    },
-    /// The Pod lists these, and needs no others.
-    Present(Vec<&'a str>),
-    Leave(Reason),
+/// What becomes of one Secret that a Pod needs by the mapping.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SecretDecision<'a> {
+    /// The name of the Secret.
+    pub name: &'a str,
+    /// What becomes of it.
+    pub outcome: SecretOutcome,
+}
+
+/// What becomes of a Secret that a Pod needs by the mapping.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum SecretOutcome {
+    /// The patch adds it.
+    Injected,
+    /// The Pod lists it already.
+    Present,
+    /// It is left out, although the mapping names it: no image needs it, and listed it would fail every pull of the Pod.
+    Withheld(SecretState),
 }
 
 /// Why a Pod stays as it is.
@@ -76,10 +76,14 @@ const NAMED_REGISTRIES: usize = 16;
 /// cover a longer one, but no kubelet can pull from it.
 const NAMED_REGISTRY: usize = 253 + ":65535".len();
 
-/// Decides what `request` gets.
+/// Decides what `request` gets by a mapping, and by what is `known` of the Secrets in the request's namespace.
 #[must_use]
-pub fn decide<'a>(request: &'a Request<'_>, known: &'a Knowledge) -> Decision<'a> {
-    if let Some(reason) = not_ours(request, known) {
+pub fn decide<'a>(
+    request: &'a Request<'_>,
+    mapping: &'a Mapping,
+    known: Option<&NamespaceKnowledge>,
+) -> Decision<'a> {
+    if let Some(reason) = not_ours(request, mapping) {
         return Decision::leave(reason);
     }
     match &request.object {
@@ -91,29 +95,31 @@ pub fn decide<'a>(request: &'a Request<'_>, known: &'a Knowledge) -> Decision<'a
         Ok(pod) if pod.inject_label() == Some(OPTED_OUT) => Decision::leave(Reason::OptedOut),
         // Not even the Secrets for every Pod: without a spec there is no place to put them.
         Ok(pod) if pod.images().next().is_none() => Decision::leave(Reason::NothingMatches),
-        Ok(pod) => decide_for_pod(pod, &request.namespace, &known.mapping),
+        Ok(pod) => decide_for_pod(pod, &request.namespace, mapping, known),
     }
 }
 
 /// Why a request is none of our business, whatever its object.
-fn not_ours(request: &Request<'_>, known: &Knowledge) -> Option<Reason> {
-    let namespace = &*request.namespace;
+fn not_ours(request: &Request<'_>, mapping: &Mapping) -> Option<Reason> {
     if !request.kind.group.is_empty() || &*request.kind.kind != "Pod" {
         Some(Reason::NotAPod)
     } else if !request.sub_resource.is_empty() {
         Some(Reason::Subresource)
     } else if &*request.operation != OPERATION {
         Some(Reason::NotCreate)
-    } else if EXCLUDED_NAMESPACES.contains(&namespace)
-        || known.own_namespace.as_deref() == Some(namespace)
-    {
+    } else if mapping.excludes(&request.namespace) {
         Some(Reason::ExcludedNamespace)
     } else {
         None
     }
 }
 
-fn decide_for_pod<'a>(pod: &'a Pod<'_>, namespace: &'a str, mapping: &'a Mapping) -> Decision<'a> {
+fn decide_for_pod<'a>(
+    pod: &'a Pod<'_>,
+    namespace: &'a str,
+    mapping: &'a Mapping,
+    known: Option<&NamespaceKnowledge>,
+) -> Decision<'a> {
     let mut lookup = mapping.lookup(namespace);
     let mut registries: Vec<&str> = Vec::new();
     let mut warnings = Warnings::default();
@@ -132,62 +138,88 @@ fn decide_for_pod<'a>(pod: &'a Pod<'_>, namespace: &'a str, mapping: &'a Mapping
             Err(error) => warnings.skipped_image(&image, &error),
         }
     }
-    let needed = lookup.secrets();
+    let Needed { secrets: needed, for_images } = lookup.needed();
     let listed = pod.pull_secrets();
     let entries = listed.len();
     let listed: HashSet<&str> = listed.collect();
-    let missing: Vec<&str> =
-        needed.iter().map(|name| name.as_str()).filter(|name| !listed.contains(name)).collect();
-    let outcome = match patch::plan(entries, &missing) {
-        Some(patch) => Outcome::Inject { patch, secrets: missing },
-        None if needed.is_empty() => Outcome::Leave(Reason::NothingMatches),
-        None => Outcome::Present(needed.iter().map(|name| name.as_str()).collect()),
+    let mut secrets = Vec::with_capacity(needed.len());
+    for (place, name) in needed.iter().map(|name| name.as_str()).enumerate() {
+        let state = known.and_then(|known| known.state(name));
+        let outcome = outcome(state, place < for_images, listed.contains(name));
+        if let Some(fault) = state.and_then(SecretState::fault)
+            && (place < for_images || outcome != SecretOutcome::Injected)
+        {
+            warnings.secret(name, fault);
+        }
+        secrets.push(SecretDecision { name, outcome });
+    }
+    let missing = secrets.iter().filter(|it| it.outcome == SecretOutcome::Injected);
+    let missing: Vec<&str> = missing.map(|it| it.name).collect();
+    let patch = patch::plan(entries, &missing);
+    let reason = match &patch {
+        Some(_) => None,
+        None if secrets.is_empty() => Some(Reason::NothingMatches),
+        None => Some(Reason::AlreadyPresent),
     };
-    Decision { outcome, registries, warnings: warnings.into_vec() }
+    Decision { reason, secrets, patch, registries, warnings: warnings.into_vec() }
+}
+
+/// What becomes of a Secret, by what is known of it, whether an image needs it, and whether the Pod lists it.
+fn outcome(state: Option<SecretState>, of_image: bool, listed: bool) -> SecretOutcome {
+    match state {
+        _ if listed => SecretOutcome::Present,
+        Some(SecretState::Unreadable) if !of_image => {
+            SecretOutcome::Withheld(SecretState::Unreadable)
+        }
+        _ => SecretOutcome::Injected,
+    }
 }
 
 // === impl Decision ===
 
 impl<'a> Decision<'a> {
     fn leave(reason: Reason) -> Self {
-        Self { outcome: Outcome::Leave(reason), registries: Vec::new(), warnings: Vec::new() }
+        Self {
+            reason: Some(reason),
+            secrets: Vec::new(),
+            patch: None,
+            registries: Vec::new(),
+            warnings: Vec::new(),
+        }
     }
 
     /// The patch that carries the decision out; none where the Pod stays as it is.
     #[must_use]
     pub fn patch(&self) -> Option<&Patch> {
-        match &self.outcome {
-            Outcome::Inject { patch, .. } => Some(patch),
-            Outcome::Present(_) | Outcome::Leave(_) => None,
-        }
+        self.patch.as_ref()
+    }
+
+    /// What becomes of each Secret that the Pod needs by the mapping, in order.
+    #[must_use]
+    pub fn secrets(&self) -> &[SecretDecision<'a>] {
+        &self.secrets
     }
 
     /// The Secrets that the patch adds, in order.
     #[must_use]
-    pub fn injected(&self) -> &[&'a str] {
-        match &self.outcome {
-            Outcome::Inject { secrets, .. } => secrets,
-            Outcome::Present(_) | Outcome::Leave(_) => &[],
-        }
+    pub fn injected(&self) -> Vec<&'a str> {
+        self.with(SecretOutcome::Injected)
     }
 
-    /// The Secrets that the Pod needs and has, in order, where it needs no others.
+    /// The Secrets that the Pod needs and lists already, in order.
     #[must_use]
-    pub fn present(&self) -> &[&'a str] {
-        match &self.outcome {
-            Outcome::Present(secrets) => secrets,
-            Outcome::Inject { .. } | Outcome::Leave(_) => &[],
-        }
+    pub fn present(&self) -> Vec<&'a str> {
+        self.with(SecretOutcome::Present)
+    }
+
+    fn with(&self, outcome: SecretOutcome) -> Vec<&'a str> {
+        self.secrets.iter().filter(|it| it.outcome == outcome).map(|it| it.name).collect()
     }
 
     /// Why the Pod stays as it is; none where it gets something.
     #[must_use]
     pub fn reason(&self) -> Option<Reason> {
-        match &self.outcome {
-            Outcome::Inject { .. } => None,
-            Outcome::Present(_) => Some(Reason::AlreadyPresent),
-            Outcome::Leave(reason) => Some(*reason),
-        }
+        self.reason
     }
 
     /// The registries of the images that a rule covers, without repeats; at most 16, of at most 259 bytes each.
@@ -232,6 +264,65 @@ impl Reason {
             Self::OptedOut => "opted-out",
             Self::Subresource => "subresource",
             Self::Unreadable => "unreadable",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::rules::{Rule, SecretName};
+
+    fn name(text: &str) -> SecretName {
+        text.parse().unwrap()
+    }
+
+    /// What becomes of `robot`, which an image needs, and of `tools`, which every Pod gets, in a Pod that lists `listed`.
+    fn outcomes(
+        known: Option<&NamespaceKnowledge>,
+        listed: &[&str],
+    ) -> (Vec<SecretOutcome>, usize) {
+        let rule = Rule {
+            patterns: vec!["ghcr.io".parse().unwrap()],
+            secret: name("robot"),
+            namespaces: Vec::new(),
+            line: 1,
+        };
+        let mapping = Mapping::new(vec![rule], vec![name("tools")]);
+        let listed: Vec<_> = listed.iter().map(|name| json!({"name": name})).collect();
+        let pod = json!({"spec": {
+            "containers": [{"name": "a", "image": "ghcr.io/acme/a"}], "imagePullSecrets": listed,
+        }})
+        .to_string();
+        let pod: Pod<'_> = serde_json::from_str(&pod).unwrap();
+        let request = Request::create("shop", pod);
+        let decision = decide(&request, &mapping, known);
+        let outcomes = decision.secrets().iter().map(|it| it.outcome).collect();
+        (outcomes, decision.warnings().len())
+    }
+
+    #[test]
+    fn a_name_that_an_image_needs_is_added_whatever_is_known() {
+        use SecretOutcome::{Injected, Present, Withheld};
+        use SecretState::{Dead, Missing, OpensNothing, Ready, Unreadable, WrongType};
+        assert_eq!(outcomes(None, &[]), (vec![Injected, Injected], 0));
+        for (state, of_image, for_every_pod) in [
+            (Ready, (Injected, 0), (Injected, 0)),
+            (Missing, (Injected, 1), (Injected, 0)),
+            (WrongType, (Injected, 1), (Injected, 0)),
+            (OpensNothing, (Injected, 1), (Injected, 0)),
+            (Dead, (Injected, 1), (Injected, 0)),
+            (Unreadable, (Injected, 1), (Withheld(Unreadable), 1)),
+        ] {
+            let known = |secret: &str| [(secret, state)].into_iter().collect();
+            let (robot, warnings) = of_image;
+            assert_eq!(outcomes(Some(&known("robot")), &[]), (vec![robot, Injected], warnings));
+            let (tools, warnings) = for_every_pod;
+            assert_eq!(outcomes(Some(&known("tools")), &[]), (vec![Injected, tools], warnings));
+            assert_eq!(outcomes(Some(&known("tools")), &["tools"]).0, [Injected, Present]);
+            assert_eq!(outcomes(Some(&known("other")), &[]), (vec![Injected, Injected], 0));
         }
     }
 }

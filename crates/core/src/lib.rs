@@ -11,6 +11,7 @@
 //! | [`docker_hub`] | the hosts and keys of Docker Hub, which images leave out |
 //! | [`rules`] | which Secrets a mapping of registries gives an image |
 //! | [`review`], [`pod`] | the parts of an admission review that a decision needs, borrowed from its bytes |
+//! | [`knowledge`] | what is known of the Secrets of a namespace |
 //! | [`decide`](mod@decide) | what a Pod gets, and why |
 //! | [`patch`], [`answer`] | the decision as a JSON Patch, and as the bytes of a response |
 //!
@@ -29,6 +30,7 @@ pub mod docker_hub;
 pub mod image;
 mod json;
 pub mod keyring;
+pub mod knowledge;
 pub mod patch;
 pub mod pod;
 pub mod review;

@@ -25,11 +25,15 @@ pub use self::pattern::RegistryPattern;
 pub use self::pattern_error::{PatternError, PatternProblem};
 use super::image::ImageRef;
 
+/// Namespaces that never get anything, whatever their labels: a broken control plane must be able to start again.
+pub const EXCLUDED_NAMESPACES: [&str; 3] = ["kube-system", "kube-public", "kube-node-lease"];
+
 /// Every rule of a mapping, indexed so that an image costs the same whether there are ten or ten thousand.
 #[derive(Debug, Default)]
 pub struct Mapping {
     rules: Vec<Rule>,
     always: Vec<SecretName>,
+    own_namespace: Option<Box<str>>,
     /// Where each pattern stands, by rank: its rule, and its place within the rule.
     ranking: Vec<(usize, usize)>,
     index: Index,
@@ -74,6 +78,15 @@ pub struct Lookup<'m> {
     found: Vec<Rank>,
 }
 
+/// The Secrets that a Pod needs, each once: those for its images, by rank, and then those for [every Pod](Mapping::always).
+#[derive(Debug)]
+pub struct Needed<'m> {
+    /// The Secrets.
+    pub secrets: Vec<&'m SecretName>,
+    /// How many of them an image needs; they come first.
+    pub for_images: usize,
+}
+
 // === impl Rule ===
 
 impl Rule {
@@ -106,7 +119,25 @@ impl Mapping {
             (rank, &rule.patterns[at], rule)
         });
         let index = Index::new(ranked);
-        Self { rules, always, ranking, index }
+        Self { rules, always, own_namespace: None, ranking, index }
+    }
+
+    /// The same mapping for a webhook in this namespace, which gets nothing: the webhook must not depend on itself.
+    #[must_use]
+    pub fn with_own_namespace(self, own_namespace: Option<Box<str>>) -> Self {
+        Self { own_namespace, ..self }
+    }
+
+    /// Whether no Pod of this namespace ever gets anything: it is one of [`EXCLUDED_NAMESPACES`], or the webhook's own.
+    #[must_use]
+    pub fn excludes(&self, namespace: &str) -> bool {
+        EXCLUDED_NAMESPACES.contains(&namespace) || self.own_namespace.as_deref() == Some(namespace)
+    }
+
+    /// The namespace of the webhook, if it is known.
+    #[must_use]
+    pub fn own_namespace(&self) -> Option<&str> {
+        self.own_namespace.as_deref()
     }
 
     /// Appends to `found` every pattern that covers `image` in `namespace`, in no particular order.
@@ -139,15 +170,8 @@ impl Mapping {
     pub fn secrets<'m>(&'m self, found: &mut Vec<Match<'m>>) -> Vec<&'m SecretName> {
         found.sort_unstable_by_key(|found| found.rank);
         found.dedup_by_key(|found| found.rank);
-        self.with_always(found.iter().map(|found| found.secret), found.len())
-    }
-
-    fn with_always<'m>(
-        &'m self,
-        of_images: impl Iterator<Item = &'m SecretName>,
-        count: usize,
-    ) -> Vec<&'m SecretName> {
-        let mut seen = HashSet::with_capacity(count + self.always.len());
+        let mut seen = HashSet::with_capacity(found.len() + self.always.len());
+        let of_images = found.iter().map(|found| found.secret);
         of_images.chain(&self.always).filter(|&secret| seen.insert(secret)).collect()
     }
 
@@ -190,13 +214,17 @@ impl<'m> Lookup<'m> {
         covered
     }
 
-    /// The Secrets of the Pod, each once: those for its images, by rank, and then those for [every Pod](Mapping::always).
+    /// The Secrets that the Pod needs.
     #[must_use]
-    pub fn secrets(mut self) -> Vec<&'m SecretName> {
+    pub fn needed(mut self) -> Needed<'m> {
         self.found.sort_unstable();
         let Mapping { rules, ranking, .. } = self.mapping;
         let of_images = self.found.iter().map(|&rank| &rules[ranking[rank as usize].0].secret);
-        self.mapping.with_always(of_images, self.found.len())
+        let mut seen = HashSet::with_capacity(self.found.len() + self.mapping.always.len());
+        let mut secrets: Vec<_> = of_images.filter(|&secret| seen.insert(secret)).collect();
+        let for_images = secrets.len();
+        secrets.extend(self.mapping.always.iter().filter(|&secret| seen.insert(secret)));
+        Needed { secrets, for_images }
     }
 }
 

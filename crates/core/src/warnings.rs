@@ -14,11 +14,12 @@ const CHARACTERS: usize = 120;
 /// At most so many characters of a name or an image within a warning, so that the reason stays readable.
 const QUOTED: usize = 30;
 
-/// The warnings of one decision: the first few, and how many more there would be.
+/// The warnings of one decision: the first few about images and how many more there would be, and then those about Secrets.
 #[derive(Debug, Default)]
 pub(super) struct Warnings {
     first: Vec<String>,
     total: usize,
+    secrets: Vec<String>,
 }
 
 impl Warnings {
@@ -34,6 +35,13 @@ impl Warnings {
         }
     }
 
+    /// That something is wrong with a Secret that the Pod needs.
+    pub(super) fn secret(&mut self, name: &str, fault: &str) {
+        if self.secrets.len() < WARNINGS {
+            self.secrets.push(clean(&format!("pull secret {} {fault}", shorten(name, QUOTED))));
+        }
+    }
+
     pub(super) fn into_vec(mut self) -> Vec<String> {
         if self.total > WARNINGS {
             let more = self.total - (WARNINGS - 1);
@@ -42,6 +50,8 @@ impl Warnings {
                 "{more} more images are skipped: they are no valid image references"
             ));
         }
+        let room = WARNINGS.saturating_sub(self.first.len());
+        self.first.extend(self.secrets.into_iter().take(room));
         self.first
     }
 }

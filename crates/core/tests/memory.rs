@@ -6,7 +6,7 @@
 use peak_alloc::PeakAlloc;
 use pullcred_core::{
     COPY_MAX, LIST_MAX, answer,
-    decide::{Knowledge, decide},
+    decide::decide,
     review,
     rules::{Mapping, Rule},
 };
@@ -64,7 +64,7 @@ const PIECES: [&str; 17] = [
 
 #[test]
 fn what_a_body_becomes_is_bounded_by_its_bytes() {
-    let known = known();
+    let mapping = mapping();
     // Texts at and just beyond the longest that are copied.
     let texts =
         [COPY_MAX, COPY_MAX + 1].map(|n| format!(r#"{{"image":"\u0061{}"}},"#, "a".repeat(n - 1)));
@@ -74,12 +74,12 @@ fn what_a_body_becomes_is_bounded_by_its_bytes() {
             // A mebibyte of it, and as often as the longest list may have it, of which `null` is the last.
             for times in [MIB / piece.len(), LIST_MAX - 1] {
                 let body = review("705ab4f5", before, piece, times.min(MIB / piece.len()), after);
-                check(&body, &known, &format!("{before}{piece:.40}…{after}, {times} times"));
+                check(&body, &mapping, &format!("{before}{piece:.40}…{after}, {times} times"));
             }
         }
     }
     let (before, after) = PLACES[0];
-    check(&review(&"u".repeat(MIB), before, "{},", 1, after), &known, "a long uid");
+    check(&review(&"u".repeat(MIB), before, "{},", 1, after), &mapping, "a long uid");
 }
 
 /// A review whose Pod has `piece` so many times.
@@ -90,12 +90,12 @@ fn review(uid: &str, before: &str, piece: &str, times: usize, after: &str) -> St
     )
 }
 
-fn check(body: &str, known: &Knowledge, about: &str) {
+fn check(body: &str, mapping: &Mapping, about: &str) {
     let at_rest = ALLOCATOR.current_usage();
     ALLOCATOR.reset_peak_usage();
     match review::parse(body.as_bytes()) {
         Ok(request) => {
-            let answer = answer::respond(&request.uid, &decide(&request, known)).unwrap();
+            let answer = answer::respond(&request.uid, &decide(&request, mapping, None)).unwrap();
             assert!(answer.len() < 16 << 10, "{about}: an answer of {} bytes", answer.len());
         }
         Err(error) => assert!(error.to_string().len() < 1024, "{about}: a long error"),
@@ -105,15 +105,12 @@ fn check(body: &str, known: &Knowledge, about: &str) {
 }
 
 /// A mapping with two thousand rules for any image of a short host, so that what is found for each image would add up.
-fn known() -> Knowledge {
+fn mapping() -> Mapping {
     let rule = |n: u32| Rule {
         patterns: vec!["*.b".parse().unwrap()],
         secret: "robot".parse().unwrap(),
         namespaces: Vec::new(),
         line: n,
     };
-    Knowledge {
-        mapping: Mapping::new((1..=2000).map(rule).collect(), Vec::new()),
-        own_namespace: None,
-    }
+    Mapping::new((1..=2000).map(rule).collect(), Vec::new())
 }

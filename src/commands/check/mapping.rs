@@ -5,11 +5,12 @@ use std::collections::{HashMap, HashSet};
 use super::{Check, finding::Report};
 use crate::{
     core::{
-        decide::EXCLUDED_NAMESPACES,
         docker_hub,
         image::ImageRef,
         keyring::{Keyring, RegistryKey},
-        rules::{Mapping, NamespacePattern, RegistryPattern, Rule, SecretName},
+        rules::{
+            EXCLUDED_NAMESPACES, Mapping, NamespacePattern, RegistryPattern, Rule, SecretName,
+        },
     },
     registry::is_loopback,
 };

@@ -5,11 +5,11 @@ use serde_json::json;
 
 use super::{kubelet::KubeletAnswer, pods::PodLine};
 use crate::core::{
-    decide::{Knowledge, Reason, decide},
+    decide::{Reason, decide},
     image::ImageRef,
     pod::Pod,
     review::Request,
-    rules::Match,
+    rules::{Mapping, Match},
 };
 
 /// What is true of one image. Serialized, it is one line of `-o json`.
@@ -55,20 +55,20 @@ pub(super) struct RuleLine<'m> {
 
 impl<'m> ImageFacts<'m> {
     /// What is true of `image` in a Pod of `namespace`.
-    pub(super) fn new(image: &str, namespace: &str, known: &'m Knowledge) -> Self {
+    pub(super) fn new(image: &str, namespace: &str, mapping: &'m Mapping) -> Self {
         match ImageRef::parse(image) {
-            Ok(reference) => Self::of(&reference, image, namespace, known),
+            Ok(reference) => Self::of(&reference, image, namespace, mapping),
             Err(error) => {
                 Self { image: image.to_owned(), error: error.to_string(), ..Self::empty() }
             }
         }
     }
 
-    fn of(reference: &ImageRef<'_>, image: &str, namespace: &str, known: &'m Knowledge) -> Self {
+    fn of(reference: &ImageRef<'_>, image: &str, namespace: &str, mapping: &'m Mapping) -> Self {
         let mut found = Vec::new();
-        known.mapping.matches(reference, namespace, &mut found);
+        mapping.matches(reference, namespace, &mut found);
         found.sort_unstable_by_key(|found| found.rank);
-        let (secrets, reason) = of_new_pod(image, namespace, known);
+        let (secrets, reason) = of_new_pod(image, namespace, mapping);
         Self {
             image: image.to_owned(),
             valid: true,
@@ -126,11 +126,11 @@ impl<'m> RuleLine<'m> {
 }
 
 /// What the webhook would do with a new Pod that has this image and nothing else.
-fn of_new_pod(image: &str, namespace: &str, known: &Knowledge) -> (Vec<String>, Option<Reason>) {
+fn of_new_pod(image: &str, namespace: &str, mapping: &Mapping) -> (Vec<String>, Option<Reason>) {
     let pod = json!({"spec": {"containers": [{"image": image}]}});
     // The fields that a Pod is read from have the types of this literal.
     let Ok(pod) = Pod::deserialize(&pod) else { return (Vec::new(), Some(Reason::Unreadable)) };
     let request = Request::create(namespace, pod);
-    let decision = decide(&request, known);
+    let decision = decide(&request, mapping, None);
     (decision.injected().iter().map(ToString::to_string).collect(), decision.reason())
 }

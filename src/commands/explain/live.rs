@@ -21,7 +21,6 @@ use crate::{
         scan::{Asked, Progress, pods, secrets, waiting},
     },
     core::{
-        decide::Knowledge,
         pod::{INJECT_LABEL, OPTED_IN, Pod},
         rules::Mapping,
     },
@@ -78,7 +77,8 @@ pub(super) fn run(
             )?;
         }
         let own_namespace = own_namespace.map(Into::into);
-        let explainer = &Explainer { options, known: &Knowledge { mapping, own_namespace }, paint };
+        let mapping = &mapping.with_own_namespace(own_namespace);
+        let explainer = &Explainer { options, mapping, paint };
         let namespace = options.namespace.as_deref().unwrap_or(cluster.namespace()).to_owned();
         let namespace = namespace.as_str();
         let (only, whose) = if live.all_namespaces {
@@ -117,7 +117,7 @@ fn subject(value: &Value, explainer: &Explainer<'_>) -> Option<Subject> {
     let namespace = value.pointer("/metadata/namespace")?.as_str()?;
     let name = value.pointer("/metadata/name")?.as_str()?;
     let pod = Pod::deserialize(value).ok()?;
-    let subject = Subject::new("Pod", namespace, name, pod, explainer.known);
+    let subject = Subject::new("Pod", namespace, name, pod, explainer.mapping);
     let owner = Some(Owner::of(namespace, name, value));
     Some(Subject { waiting: waiting(value), owner, runs: true, ..subject })
 }

@@ -38,7 +38,7 @@ use super::{
 };
 use crate::{
     cluster::ClusterOptions,
-    core::{decide::Knowledge, image::ImageRef},
+    core::{image::ImageRef, rules::Mapping},
 };
 
 pub use self::live::Live;
@@ -116,7 +116,6 @@ pub fn run(options: &Options, streams: &mut Streams<'_>) -> Result<Exit, Failure
     let mapping = mapping.ok_or_else(|| {
         Failure::usage("name the mapping with --config FILE: only --live finds that of a cluster")
     })?;
-    let known = Knowledge { mapping, own_namespace: None };
     let stock = match secrets.as_slice() {
         [] => None,
         sources => Some(read_secrets(sources, streams.stdin)?),
@@ -124,7 +123,7 @@ pub fn run(options: &Options, streams: &mut Streams<'_>) -> Result<Exit, Failure
     if stock.as_ref().is_some_and(Stock::is_empty) {
         writeln!(streams.stderr, "no Secret found in what --secrets names")?;
     }
-    let explainer = Explainer { options, known: &known, paint };
+    let explainer = Explainer { options, mapping: &mapping, paint };
     match asked {
         Asked::Images(images) => {
             explainer.images(images, stock.as_ref(), streams.stdin, streams.stdout)?;
@@ -172,7 +171,7 @@ struct Standing {
 #[derive(Debug, Clone, Copy)]
 struct Explainer<'o> {
     options: &'o Options,
-    known: &'o Knowledge,
+    mapping: &'o Mapping,
     paint: Paint,
 }
 
@@ -180,7 +179,7 @@ struct Explainer<'o> {
 
 impl Explainer<'_> {
     fn story<'s>(&'s self, out: &'s mut dyn Write) -> Story<'s> {
-        Story { out, paint: self.paint, mapping: &self.known.mapping, margin: "  " }
+        Story { out, paint: self.paint, mapping: self.mapping, margin: "  " }
     }
 
     fn is_text(&self) -> bool {
@@ -227,7 +226,7 @@ impl Explainer<'_> {
         out: &mut dyn Write,
     ) -> io::Result<()> {
         let namespace = self.options.namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE);
-        let mut facts = ImageFacts::new(image, namespace, self.known);
+        let mut facts = ImageFacts::new(image, namespace, self.mapping);
         facts.kubelet = pull.map(|pull| pull.answer(ImageRef::parse(image).ok().as_ref()));
         if self.is_text() {
             return self.story(out).image(&facts, namespace, pull);
@@ -305,7 +304,7 @@ impl Explainer<'_> {
                     error(Problem::Template { line, object: object.to_string(), fault })
                 })?;
                 let (kind, name) = (object.kind(), object.name());
-                subjects.push(Subject::new(kind, namespace, name, pod, self.known));
+                subjects.push(Subject::new(kind, namespace, name, pod, self.mapping));
             }
         }
         Ok(subjects)
@@ -320,7 +319,7 @@ impl Explainer<'_> {
         out: &mut dyn Write,
     ) -> io::Result<()> {
         let facts = subject.images.iter().map(|named| {
-            let mut facts = ImageFacts::new(&named.image, &subject.namespace, self.known);
+            let mut facts = ImageFacts::new(&named.image, &subject.namespace, self.mapping);
             let reference = ImageRef::parse(&named.image).ok();
             facts.kubelet = at_hand.map(|it| it.pull.answer(reference.as_ref()));
             facts.pod = Some(subject.line(named, at_hand));

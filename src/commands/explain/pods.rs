@@ -11,9 +11,10 @@ use super::kubelet::PullSecrets;
 use crate::{
     commands::{manifests::SecretManifest, owner::Owner, scan::Waiting},
     core::{
-        decide::{Knowledge, Reason, decide},
+        decide::{Reason, decide},
         pod::Pod,
         review::Request,
+        rules::Mapping,
     },
 };
 
@@ -100,7 +101,7 @@ impl Subject {
         namespace: &str,
         name: &str,
         pod: Pod<'_>,
-        known: &Knowledge,
+        mapping: &Mapping,
     ) -> Self {
         let mut images: Vec<NamedImage> = Vec::new();
         for image in pod.images() {
@@ -119,7 +120,7 @@ impl Subject {
         let listed = pod.pull_secrets().filter(|name| !name.is_empty());
         let listed = listed.map(ToOwned::to_owned).collect();
         let request = Request::create(namespace, pod);
-        let decision = decide(&request, known);
+        let decision = decide(&request, mapping, None);
         Self {
             kind: kind.to_owned(),
             namespace: namespace.to_owned(),

@@ -10,10 +10,10 @@ use super::{
     pods::{AtHand, Subject},
 };
 use crate::core::{
-    decide::{EXCLUDED_NAMESPACES, Reason},
+    decide::Reason,
     image::ImageRef,
     pod::{INJECT_LABEL, OPTED_OUT},
-    rules::Mapping,
+    rules::{EXCLUDED_NAMESPACES, Mapping},
 };
 
 /// How many entries of Secrets that were perhaps meant are told for an image.

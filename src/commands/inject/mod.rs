@@ -28,7 +28,7 @@ use super::{
     load_mapping,
     manifests::{Document, Input, Places, Source, TemplatePath},
 };
-use crate::{cluster::ClusterOptions, core::decide::Knowledge};
+use crate::cluster::ClusterOptions;
 
 pub use self::{edit::EditError, output::Output};
 
@@ -89,7 +89,7 @@ pub fn run(options: &Options, streams: &mut Streams<'_>) -> Result<Exit, Failure
             "`-` stands there twice, but standard input can be read only once",
         ));
     }
-    let known = Knowledge { mapping: load_mapping(&options.config)?, own_namespace: None };
+    let mapping = load_mapping(&options.config)?;
     let mut accounts = Accounts::new(
         &options.service_accounts,
         &options.cluster,
@@ -107,7 +107,7 @@ pub fn run(options: &Options, streams: &mut Streams<'_>) -> Result<Exit, Failure
     }
     accounts.scan(&mut inputs)?;
     let mut planner = Planner {
-        known: &known,
+        mapping: &mapping,
         namespace: namespace.as_deref(),
         paths,
         met: vec![false; paths.len()],

@@ -18,11 +18,7 @@ use crate::{
         },
         printable::Printable,
     },
-    core::{
-        decide::{Knowledge, decide},
-        pod::Pod,
-        review::Request,
-    },
+    core::{decide::decide, pod::Pod, review::Request, rules::Mapping},
 };
 
 /// The list of a Pod, and the place behind its last entry (RFC 6901).
@@ -32,7 +28,7 @@ const END_OF_LIST: &str = "/spec/imagePullSecrets/-";
 /// Decides for the Pods of manifests.
 #[derive(Debug)]
 pub(super) struct Planner<'o> {
-    pub(super) known: &'o Knowledge,
+    pub(super) mapping: &'o Mapping,
     /// The namespace of objects that name none.
     pub(super) namespace: Option<&'o str>,
     pub(super) paths: &'o [TemplatePath],
@@ -133,7 +129,7 @@ impl Planner<'_> {
             Err(fault) => return Ok(Err(fault)),
         };
         let request = Request::create(&namespace, pod);
-        let decision = decide(&request, self.known);
+        let decision = decide(&request, self.mapping, None);
         let warnings = decision.warnings().iter();
         findings.warnings.extend(warnings.map(|warning| (line, format!("{object}: {warning}"))));
         let Some(patch) = decision.patch() else { return Ok(Ok(())) };
@@ -166,7 +162,7 @@ impl Planner<'_> {
             let Admitted { pod, .. } = self.accounts.admit(&namespace, &found.pod)?;
             let Ok(pod) = Pod::deserialize(&*pod) else { continue };
             let request = Request::create(&namespace, pod);
-            let decision = decide(&request, self.known);
+            let decision = decide(&request, self.mapping, None);
             for secret in decision.injected() {
                 if !secrets.iter().any(|it| it == secret) {
                     secrets.push((*secret).to_owned());

@@ -6,8 +6,9 @@ use super::cel::{PATCH, Variable};
 use crate::{
     commands::constraints::{NAMESPACE_NAME, REINVOCATION, RESOURCE, SCOPE, VERSION},
     core::{
-        decide::{EXCLUDED_NAMESPACES, OPERATION},
+        decide::OPERATION,
         pod::{INJECT_LABEL, OPTED_IN, OPTED_OUT},
+        rules::EXCLUDED_NAMESPACES,
     },
 };
 

@@ -10,11 +10,11 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use pullcred::{
     core::{
-        decide::{Knowledge, decide},
+        decide::decide,
         image::ImageRef,
         pod::Pod,
         review::Request,
-        rules::RegistryPattern,
+        rules::{Mapping, RegistryPattern},
     },
     mapping,
 };
@@ -101,11 +101,11 @@ async fn would_have(
 }
 
 /// What the Pod lists and what the decision adds.
-fn decided(known: &Knowledge, namespace: &str, object: &Value) -> Result<Vec<String>> {
+fn decided(mapping: &Mapping, namespace: &str, object: &Value) -> Result<Vec<String>> {
     let pod = Pod::deserialize(object)?;
     let listed: Vec<String> = pod.pull_secrets().map(ToOwned::to_owned).collect();
     let request = Request::create(namespace, pod);
-    let decision = decide(&request, known);
+    let decision = decide(&request, mapping, None);
     Ok(listed.into_iter().chain(decision.injected().iter().map(|&it| it.to_owned())).collect())
 }
 
@@ -158,7 +158,7 @@ pub(crate) async fn golden_cases(cluster: Arc<Cluster>) -> Result<Report> {
     let name = namespace.name();
     let pods = golden_pods(name)?;
     ensure!(pods.len() >= 30, "only {} cases", pods.len());
-    let known = Knowledge { mapping: mapping::parse(CASES_MAPPING)?, own_namespace: None };
+    let mapping = mapping::parse(CASES_MAPPING)?;
 
     let policy = Policy::create(&cluster, &namespace, CASES_MAPPING, "nginx").await?;
     let mut by_policy = BTreeMap::new();
@@ -183,7 +183,7 @@ pub(crate) async fn golden_cases(cluster: Arc<Cluster>) -> Result<Report> {
         assert_eq!(*by_policy, by_webhook, "{case}");
         match &by_webhook {
             Ok(list) => {
-                assert_eq!(*list, decided(&known, name, pod)?, "{case}");
+                assert_eq!(*list, decided(&mapping, name, pod)?, "{case}");
                 injected += usize::from(!list.is_empty());
                 report = report.seen(
                     format!("golden case `{case}`, by policy and by webhook"),
@@ -214,14 +214,14 @@ pub(crate) async fn image_vectors(cluster: Arc<Cluster>) -> Result<Report> {
         .collect();
 
     let text = mapping_for(&images);
-    let known = Knowledge { mapping: mapping::parse(&text)?, own_namespace: None };
+    let mapping = mapping::parse(&text)?;
     let _policy = Policy::create(&cluster, &namespace, &text, "nginx").await?;
     let (mut some, mut none, mut refused) = (0, 0, 0);
     for image in &images {
         let pod = of_image(image);
         match would_have(&cluster, name, &pod).await? {
             Ok(list) => {
-                assert_eq!(list, decided(&known, name, &pod)?, "{image:?}");
+                assert_eq!(list, decided(&mapping, name, &pod)?, "{image:?}");
                 *if list.is_empty() { &mut none } else { &mut some } += 1;
             }
             // Spaces around an image are refused by the API server.
@@ -271,11 +271,11 @@ pub(crate) async fn largest_mapping(cluster: Arc<Cluster>) -> Result<Report> {
     let pod = json!({
         "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "it"}, "spec": {"containers": containers},
     });
-    let known = Knowledge { mapping: mapping::parse(&text)?, own_namespace: None };
+    let mapping = mapping::parse(&text)?;
     let begin = Instant::now();
     let list = would_have(&cluster, namespace.name(), &pod).await?.map_err(anyhow::Error::msg)?;
     let took = begin.elapsed();
-    assert_eq!(list, decided(&known, namespace.name(), &pod)?);
+    assert_eq!(list, decided(&mapping, namespace.name(), &pod)?);
     Ok(Report::new().seen(
         "1,201 rules as a policy, a Pod with 40 images",
         format!("{} Secrets, {} ms", list.len(), took.as_millis()),

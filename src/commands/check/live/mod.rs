@@ -52,7 +52,7 @@ use crate::{
         Failure,
         scan::{self, Progress},
     },
-    core::{decide::Knowledge, rules::Mapping},
+    core::rules::Mapping,
     mapping,
 };
 
@@ -93,11 +93,9 @@ pub(super) fn check(
         if let Some(mapping) = &mapping {
             super::mapping::check(mapping, report);
         }
-        let known = Knowledge {
-            own_namespace: installed.namespace.as_deref().map(Into::into),
-            mapping: mapping.unwrap_or_default(),
-        };
-        doctor.namespaces(&installed.webhooks, &known, report, stderr).await
+        let own_namespace = installed.namespace.as_deref().map(Into::into);
+        let mapping = mapping.unwrap_or_default().with_own_namespace(own_namespace);
+        doctor.namespaces(&installed.webhooks, &mapping, report, stderr).await
     })
 }
 
@@ -213,7 +211,7 @@ impl Doctor<'_> {
     async fn namespaces(
         &self,
         webhooks: &[MutatingWebhook],
-        known: &Knowledge,
+        mapping: &Mapping,
         report: &mut Report,
         stderr: &mut dyn Write,
     ) -> Result<(), Failure> {
@@ -232,11 +230,11 @@ impl Doctor<'_> {
         }
         policy::on_the_label(&self.cluster, &labels, report).await;
         let judged = labels.iter().filter(|(_, it)| !it.is_of_the_test()).map(|(name, it)| {
-            (name.as_str(), namespaces::judge(name, &it.labels, webhooks, known, report))
+            (name.as_str(), namespaces::judge(name, &it.labels, webhooks, mapping, report))
         });
         let standings: BTreeMap<&str, Standing> = judged.collect();
         // Without a mapping no Pod needs anything.
-        if known.mapping.rules().is_empty() && known.mapping.always().is_empty() {
+        if mapping.rules().is_empty() && mapping.always().is_empty() {
             return Ok(());
         }
         let covered: Vec<&str> = standings
@@ -244,11 +242,11 @@ impl Doctor<'_> {
             .filter(|(_, standing)| **standing == Standing::Covered)
             .map(|(name, _)| *name)
             .collect();
-        reach::judge(&covered, only, &known.mapping, report);
-        let Some(usage) = self.pods(&standings, known, report, stderr).await? else {
+        reach::judge(&covered, only, mapping, report);
+        let Some(usage) = self.pods(&standings, mapping, report, stderr).await? else {
             return Ok(());
         };
-        self.secrets(&covered, &usage, known, report, stderr).await?;
+        self.secrets(&covered, &usage, mapping, report, stderr).await?;
         let may_opt_in = |name: &str| standings.get(name) == Some(&Standing::NotOptedIn);
         usage.report(may_opt_in, report);
         Ok(())
@@ -258,7 +256,7 @@ impl Doctor<'_> {
     async fn pods(
         &self,
         standings: &BTreeMap<&str, Standing>,
-        known: &Knowledge,
+        mapping: &Mapping,
         report: &mut Report,
         stderr: &mut dyn Write,
     ) -> Result<Option<Usage>, Failure> {
@@ -284,7 +282,7 @@ impl Doctor<'_> {
             for pod in page {
                 let namespace = pod.pointer("/metadata/namespace").and_then(|it| it.as_str());
                 let standing = namespace.and_then(|namespace| standings.get(namespace));
-                usage.add(&pod, standing == Some(&Standing::Covered), known);
+                usage.add(&pod, standing == Some(&Standing::Covered), mapping);
             }
         }
     }
@@ -294,7 +292,7 @@ impl Doctor<'_> {
         &self,
         covered: &[&str],
         usage: &Usage,
-        known: &Knowledge,
+        mapping: &Mapping,
         report: &mut Report,
         stderr: &mut dyn Write,
     ) -> Result<(), Failure> {
@@ -303,7 +301,7 @@ impl Doctor<'_> {
         let mut spare = Spare::default();
         for namespace in covered {
             let needs = usage.needs.get(*namespace).unwrap_or(&none);
-            let secrets = Shelf::new(namespace, &known.mapping, needs);
+            let secrets = Shelf::new(namespace, mapping, needs);
             let found = scan::secrets(&self.cluster, secrets.names()).await;
             progress.add(found.len(), stderr)?;
             secrets.judge(found, &mut spare, report);

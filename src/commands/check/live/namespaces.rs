@@ -17,8 +17,8 @@ use crate::{
     cluster::{CallError, Cluster, Collection},
     commands::paste::opt_in,
     core::{
-        decide::{EXCLUDED_NAMESPACES, Knowledge},
         pod::{INJECT_LABEL, OPTED_IN},
+        rules::{EXCLUDED_NAMESPACES, Mapping},
     },
 };
 
@@ -66,12 +66,12 @@ pub(super) fn judge(
     name: &str,
     labels: &BTreeMap<String, String>,
     webhooks: &[MutatingWebhook],
-    known: &Knowledge,
+    mapping: &Mapping,
     report: &mut Report,
 ) -> Standing {
     let place = format!("namespace {name}");
     let label = labels.get(INJECT_LABEL).map(String::as_str);
-    let is_own = known.own_namespace.as_deref() == Some(name);
+    let is_own = mapping.own_namespace() == Some(name);
     if EXCLUDED_NAMESPACES.contains(&name) || is_own {
         if label == Some(OPTED_IN) {
             let whose = if is_own {
@@ -154,7 +154,7 @@ mod tests {
             },
         }))
         .unwrap();
-        let known = Knowledge { own_namespace: Some("home".into()), ..Knowledge::default() };
+        let mapping = Mapping::default().with_own_namespace(Some("home".into()));
         let enabled = (INJECT_LABEL, OPTED_IN);
         for (name, labels, standing, told) in [
             ("shop", vec![enabled], Standing::Covered, ""),
@@ -178,7 +178,7 @@ mod tests {
             let labels = labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
             let mut report = Report::default();
             let webhooks = [webhook.clone()];
-            let found = judge(name, &labels.collect(), &webhooks, &known, &mut report);
+            let found = judge(name, &labels.collect(), &webhooks, &mapping, &mut report);
             assert_eq!(found, standing, "{name}");
             let mut out = Vec::new();
             report.write_json(&mut out).unwrap();

@@ -14,10 +14,11 @@ use crate::{
         scan::waiting,
     },
     core::{
-        decide::{Knowledge, Reason, decide},
+        decide::{Reason, decide},
         image::ImageRef,
         pod::Pod,
         review::Request,
+        rules::Mapping,
     },
 };
 
@@ -59,7 +60,7 @@ struct Missed {
 
 impl Usage {
     /// Takes a Pod in. Its namespace is `covered` where the API server asks about its new Pods.
-    pub(super) fn add(&mut self, object: &Value, covered: bool, known: &Knowledge) {
+    pub(super) fn add(&mut self, object: &Value, covered: bool, mapping: &Mapping) {
         let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str);
         let (Some(namespace), Some(name)) = (text("/metadata/namespace"), text("/metadata/name"))
         else {
@@ -73,16 +74,16 @@ impl Usage {
         }
         let Ok(pod) = Pod::deserialize(object) else { return };
         if !covered {
-            self.hang(namespace, object, &pod, known);
+            self.hang(namespace, object, &pod, mapping);
             return;
         }
-        self.miss(namespace, object, &pod, known);
+        self.miss(namespace, object, &pod, mapping);
         let request = Request::create(namespace, pod.clone());
-        let decision = decide(&request, known);
+        let decision = decide(&request, mapping, None);
         if !matches!(decision.reason(), None | Some(Reason::AlreadyPresent)) {
             return;
         }
-        self.need(namespace, &pod, known);
+        self.need(namespace, &pod, mapping);
         if !decision.injected().is_empty() {
             let lacking = self.lacking.entry(Owner::of(namespace, name, object)).or_default();
             lacking.pods.push((name.to_owned(), !waiting(object).is_empty()));
@@ -90,14 +91,14 @@ impl Usage {
         }
     }
 
-    fn need(&mut self, namespace: &str, pod: &Pod<'_>, known: &Knowledge) {
+    fn need(&mut self, namespace: &str, pod: &Pod<'_>, mapping: &Mapping) {
         let needs = self.needs.entry(namespace.to_owned()).or_default();
-        for secret in known.mapping.always() {
+        for secret in mapping.always() {
             needs.entry(secret.to_string()).or_default();
         }
         let mut found = Vec::new();
         for image in pod.images().filter_map(|it| ImageRef::parse(it.reference).ok()) {
-            known.mapping.matches(&image, namespace, &mut found);
+            mapping.matches(&image, namespace, &mut found);
             for found in found.drain(..) {
                 needs.entry(found.secret.to_string()).or_default().insert(image.name());
             }
@@ -105,7 +106,7 @@ impl Usage {
     }
 
     /// Looks for images that the Pod waits for and no rule covers, but nearly does.
-    fn miss(&mut self, namespace: &str, object: &Value, pod: &Pod<'_>, known: &Knowledge) {
+    fn miss(&mut self, namespace: &str, object: &Value, pod: &Pod<'_>, mapping: &Mapping) {
         let waiting = waiting(object);
         let mut found = Vec::new();
         for image in pod.images() {
@@ -113,11 +114,11 @@ impl Usage {
             let Some(reference) = ImageRef::parse(image.reference).ok().filter(|_| waits) else {
                 continue;
             };
-            known.mapping.matches(&reference, namespace, &mut found);
+            mapping.matches(&reference, namespace, &mut found);
             if !std::mem::take(&mut found).is_empty() {
                 continue;
             }
-            let near = near_rules(&known.mapping, &reference, namespace);
+            let near = near_rules(mapping, &reference, namespace);
             let Some(rule) = near.first() else { continue };
             let rule =
                 format!("{} in line {} does not, since {}", rule.pattern, rule.line, rule.why);
@@ -126,13 +127,13 @@ impl Usage {
         }
     }
 
-    fn hang(&mut self, namespace: &str, object: &Value, pod: &Pod<'_>, known: &Knowledge) {
+    fn hang(&mut self, namespace: &str, object: &Value, pod: &Pod<'_>, mapping: &Mapping) {
         let waiting = waiting(object);
         let mut found = Vec::new();
         let covered = pod.images().find_map(|image| {
             waiting.iter().find(|it| it.container == image.owner)?;
             let reference = ImageRef::parse(image.reference).ok()?;
-            known.mapping.matches(&reference, namespace, &mut found);
+            mapping.matches(&reference, namespace, &mut found);
             Some((image.reference.to_owned(), found.first()?.rule.line))
         });
         if let Some(covered) = covered {
@@ -212,10 +213,10 @@ mod tests {
     const MAPPING: &str = "rules: [{registries: [quay.io/acme], secret: acme}]\nalways: [debug]\n";
 
     fn report(pods: &[(Value, bool)]) -> String {
-        let known = Knowledge { mapping: mapping::parse(MAPPING).unwrap(), own_namespace: None };
+        let mapping = mapping::parse(MAPPING).unwrap();
         let mut usage = Usage::default();
         for (pod, covered) in pods {
-            usage.add(pod, *covered, &known);
+            usage.add(pod, *covered, &mapping);
         }
         let mut report = Report::default();
         usage.report(|namespace| namespace == "shop", &mut report);

@@ -16,9 +16,10 @@ use super::super::{Check, finding::Report};
 use crate::{
     commands::constraints::{NAMESPACE_NAME, REINVOCATION, RESOURCE, SCOPE, VERSION},
     core::{
-        decide::{EXCLUDED_NAMESPACES, OPERATION},
+        decide::OPERATION,
         pod::{INJECT_LABEL, MIRROR_ANNOTATION, OPTED_IN, OPTED_OUT},
         review::{API_VERSION, PATH},
+        rules::EXCLUDED_NAMESPACES,
     },
 };
 

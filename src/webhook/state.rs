@@ -1,0 +1,71 @@
+//! What requests are decided by: two values, each swapped by its own writer.
+//!
+//! A reload stores a mapping, a watch stores what is known of namespaces. Were both in one value, each writer would have to
+//! copy the other's part, and the later of two would take back what the earlier one had stored.
+
+use std::sync::Arc;
+
+use arc_swap::{ArcSwap, ArcSwapOption, Guard};
+
+use crate::core::{knowledge::Knowledge, rules::Mapping};
+
+/// What requests are decided by.
+#[derive(Debug)]
+pub struct State {
+    mapping: ArcSwapOption<Mapping>,
+    known: ArcSwap<Knowledge>,
+}
+
+// === impl State ===
+
+impl State {
+    /// Decides by this mapping, if there is one yet. Nothing is known of namespaces.
+    #[must_use]
+    pub fn new(mapping: Option<Mapping>) -> Self {
+        let mapping = ArcSwapOption::new(mapping.map(Arc::new));
+        Self { mapping, known: ArcSwap::default() }
+    }
+
+    /// From now on, decides by `mapping`.
+    pub fn set_mapping(&self, mapping: Mapping) {
+        self.mapping.store(Some(Arc::new(mapping)));
+    }
+
+    /// From now on, this is known of namespaces.
+    pub fn set_known(&self, known: Knowledge) {
+        self.known.store(Arc::new(known));
+    }
+
+    /// The mapping in force; `None` while there is no usable one yet.
+    #[must_use]
+    pub fn mapping(&self) -> Guard<Option<Arc<Mapping>>> {
+        self.mapping.load()
+    }
+
+    /// What is known of namespaces.
+    #[must_use]
+    pub fn known(&self) -> Guard<Arc<Knowledge>> {
+        self.known.load()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{core::knowledge::SecretState, mapping};
+
+    #[test]
+    fn a_reload_and_a_watch_take_nothing_from_each_other() {
+        let state = State::new(None);
+        let known = || {
+            let shop = [("robot", SecretState::Ready)].into_iter().collect();
+            Knowledge::from([("shop".into(), shop)])
+        };
+        let mapping = || mapping::parse("always: [robot]").unwrap();
+        state.set_known(known());
+        state.set_mapping(mapping());
+        assert!(state.known().contains_key("shop"));
+        state.set_known(known());
+        assert!(state.mapping().is_some());
+    }
+}
