@@ -206,15 +206,16 @@ impl Spare {
         if self.0.is_empty() {
             return;
         }
-        let told: Vec<String> = self
-            .0
+        // Secrets that are missing in the same namespaces stand together.
+        let mut together: BTreeMap<Vec<&str>, Vec<&str>> = BTreeMap::new();
+        for (secret, namespaces) in &self.0 {
+            let namespaces = namespaces.iter().map(String::as_str).collect();
+            together.entry(namespaces).or_default().push(secret);
+        }
+        let told: Vec<String> = together
             .iter()
-            .map(|(secret, namespaces)| {
-                let namespaces: Vec<&str> = namespaces.iter().map(String::as_str).collect();
-                format!("{secret} in {}", some(&namespaces))
-            })
+            .map(|(namespaces, secrets)| format!("{} in {}", some(secrets), some(namespaces)))
             .collect();
-        let told: Vec<&str> = told.iter().map(String::as_str).collect();
         let message = format!(
             "these Secrets of the mapping are not there, and no image of a Pod needs them yet: {}",
             told.join("; ")

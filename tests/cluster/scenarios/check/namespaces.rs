@@ -25,7 +25,7 @@ pub(crate) async fn secrets_of_every_kind(cluster: Arc<Cluster>) -> Result<Repor
         "error",
         "missing-secret",
         &place,
-        "docker login, then pullcred secret --registry registry.cn-shanghai.aliyuncs.com --name aliyun",
+        "then pullcred secret --registry registry.cn-shanghai.aliyuncs.com --name aliyun",
     )?;
     let mut report =
         Report::new().seen("`check --live`, the Secret is not there", clinic.table().await?);
@@ -120,7 +120,7 @@ pub(crate) async fn unlabelled_and_mislabelled(cluster: Arc<Cluster>) -> Result<
     clinic.namespace.patch_pod("app/status", &waiting).await?;
     let unlabelled = clinic.examine().await?;
     unlabelled.is_sound()?;
-    let remedy = format!("kubectl label namespace {name} pullcred.dev/inject=enabled");
+    let remedy = format!("kubectl label --overwrite namespace {name} pullcred.dev/inject=enabled");
     unlabelled.has("note", "not-opted-in", &place, &remedy)?;
 
     // The same Pod in a namespace with the label lacks the Secret, and hangs for it.

@@ -124,6 +124,6 @@ pub(crate) async fn served_by_another_leaf(cluster: Arc<Cluster>) -> Result<Repo
     let args = ["--namespace=no-such-namespace"];
     let typo = run(clinic.cluster.control_plane(), User::ADMIN, &args).await?;
     assert_eq!((typo.code, typo.stdout.as_str()), (1, ""), "{}", typo.stderr);
-    assert!(typo.stderr.contains("\"no-such-namespace\" not found"), "{}", typo.stderr);
+    assert!(typo.stderr.contains("there is no namespace no-such-namespace"), "{}", typo.stderr);
     Ok(Report::new().seen("`check --live`, no registration", table))
 }

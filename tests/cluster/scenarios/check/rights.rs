@@ -74,8 +74,8 @@ pub(crate) async fn of_the_printed_rights(cluster: Arc<Cluster>) -> Result<Repor
     .await?;
     let after = examine(clinic.cluster.control_plane(), doctor, &args).await?;
     after.is_sound()?;
-    // The whole cluster, where other scenarios do as they like: nothing of it is out of reach.
-    let whole = examine(clinic.cluster.control_plane(), doctor, &args[2..]).await?;
+    // All namespaces, where other scenarios do as they like: nothing of them is out of reach.
+    let whole = examine(clinic.cluster.control_plane(), doctor, &args[1..]).await?;
     let forbidden = whole.forbidden();
     assert!(forbidden.is_empty(), "{forbidden:?}");
     // No more than that: no list of Secrets, none that the mapping does not name, no port of other Pods.

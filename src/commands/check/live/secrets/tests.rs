@@ -136,3 +136,19 @@ fn logins_in_an_annotation_are_a_note_with_a_command() {
         }
     }
 }
+
+#[test]
+fn secrets_that_no_pod_needs_yet_are_one_note() {
+    let mut spare = Spare::default();
+    for (namespace, secret) in
+        [("a", "acme"), ("a", "hub"), ("b", "acme"), ("b", "hub"), ("b", "x")]
+    {
+        spare.add(namespace, secret);
+    }
+    let mut report = Report::default();
+    spare.report(&mut report);
+    let mut out = Vec::new();
+    report.write_json(&mut out).unwrap();
+    let out = String::from_utf8(out).unwrap();
+    assert!(out.contains("yet: acme, hub in a, b; x in b\""), "{out}");
+}
