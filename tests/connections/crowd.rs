@@ -20,7 +20,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-/// As many as the webhook has slots.
+/// Twice as many as the webhook has slots.
 const CROWD: usize = 2048;
 /// What a caller waits for at most, however large the crowd.
 const SOON: Duration = Duration::from_secs(1);
