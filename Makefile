@@ -22,11 +22,20 @@ test: ## Run every test, those on a real cluster included
 	fuzz/smoke.sh
 	benches/instructions.sh
 
+# What takes long or needs a cluster, Go or Helm: all of it runs in `make test`.
+SLOW = chart cluster connections image lifecycle load
+FAST = $(filter-out $(SLOW),$(basename $(notdir $(wildcard tests/*.rs))) $(patsubst tests/%/main.rs,%,$(wildcard tests/*/main.rs)))
+
+.PHONY: test-fast
+test-fast: ## Run the tests that take seconds, after each edit: units, vectors, properties, router, loops, commands, documents
+	$(CARGO) test --locked --workspace --lib --bins --test vectors $(addprefix --test ,$(FAST))
+
 .PHONY: lint
 lint: ## Check formatting, lints, documentation, the chart and the generated files
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- --deny warnings
 	RUSTDOCFLAGS='--deny warnings' $(CARGO) doc --locked --workspace --no-deps --document-private-items
+	docs/pictures/draw.sh --check
 	charts/lint.sh
 	$(CARGO_DENY) --hide-inclusion-graph bans licenses sources
 	image/sbom.sh
@@ -38,6 +47,11 @@ advisories: ## Ask the RustSec database, on GitHub, for advisories on what pullc
 .PHONY: bench
 bench: ## Measure, side by side on this machine
 	benches/run.sh
+
+.PHONY: pictures
+pictures: ## Draw the pictures of the documents, with Graphviz, and record the try-out
+	docs/pictures/draw.sh
+	docs/pictures/terminal.sh
 
 .PHONY: certs
 certs: ## Make a CA and a certificate for development, in certs/
