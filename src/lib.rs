@@ -30,8 +30,10 @@
 //!
 //! ```text
 //! bytes --review::parse--> Request --images--> &str --ImageRef::parse--> ImageRef
-//!       --Mapping::matches--> names --patch::plan--> Option<Patch> --answer::respond--> bytes
+//!       --Mapping::lookup--> names --patch::plan--> Option<Patch> --answer::respond--> bytes
 //! ```
+//!
+//! `docs/architecture.md` has the way of a request and of a reconciliation, function by function.
 
 pub mod allocator;
 pub mod cli;
