@@ -13,7 +13,8 @@ render() {
 #   kubectl apply -f pullcred.yaml
 #
 # The mapping is in the ConfigMap pullcred-mapping: its rules say which registry needs which pull Secret. Put yours in place of the
-# example's. A later change needs no restart. To remove pullcred, delete its registration first; the namespace takes along the Secrets that the controller made:
+# example's. A later change needs no restart. To remove pullcred, delete the webhook configuration first. The second command deletes
+# the namespace, and with it the controller's Secrets:
 #
 #   kubectl delete mutatingwebhookconfiguration pullcred
 #   kubectl delete --ignore-not-found -f pullcred.yaml

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # usage: sbom.sh [FILE]
 #
-# Writes what the binary is built from, as CycloneDX in JSON, to FILE (target/pullcred.cdx.json unless told): each crate with its version,
+# Writes what the binary is built from, as CycloneDX in JSON, to FILE (target/pullcred.cdx.json by default): each crate with its version,
 # licence. Fails where a crate of Cargo's own tree is not in it, or has no licence.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -15,13 +15,13 @@ SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)} \
 
 tree() { cargo tree --locked --target "$target" --edges normal,build --prefix none --format '{p}' | awk '{ sub(/^v/, "", $2); print $1, $2 }' | sort -u; }
 listed() { jq -r '[.metadata.component, .components[]] | map("\(.name) \(.version)")[]' "$name.json" | sort -u; }
-# It may name more: what only a feature that nobody asked for would bring.
+# It may name more: dependencies of features that are off.
 forgotten=$(comm -23 <(tree) <(listed))
 [ -z "$forgotten" ] || { echo "$0: the SBOM leaves out" $forgotten >&2; exit 1; }
 unlicensed=$(jq -r '[.metadata.component, .components[]] | map(select(.licenses == null) | .name)[]' "$name.json")
 [ -z "$unlicensed" ] || { echo "$0: no licence is known of" $unlicensed >&2; exit 1; }
 
 mkdir -p "$(dirname "$file")"
-# Where it was built is nobody's business.
+# The paths of the build machine are left out.
 sed "s|path+file://$PWD|path+file:///pullcred|g" "$name.json" >"$file"
 echo "$file: $(jq '.components | length' "$file") crates" >&2
