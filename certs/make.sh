@@ -8,7 +8,7 @@
 #   certs/make.sh
 #   pullcred webhook --config examples/pullcred.yaml --tls-cert certs/tls.crt --tls-key certs/tls.key
 #
-# and `base64 -w0 certs/ca.crt` is the caBundle of a webhook registration.
+# and `base64 -w0 certs/ca.crt` is the caBundle of a webhook configuration.
 set -euo pipefail
 
 command -v openssl >/dev/null || { echo "$0 needs openssl: install the package of that name" >&2; exit 2; }
