@@ -1,6 +1,6 @@
 //! When a certificate is valid: the one answer for what is served, issued and checked.
 
-use x509_parser::certificate::X509Certificate;
+use x509_parser::{certificate::X509Certificate, parse_x509_certificate};
 
 use super::time::date;
 
@@ -35,6 +35,13 @@ impl Validity {
         }
     }
 
+    /// The validity that a certificate in DER states; `None` where it is no X.509 certificate.
+    #[must_use]
+    pub fn of_der(certificate: &[u8]) -> Option<Self> {
+        let (_, certificate) = parse_x509_certificate(certificate).ok()?;
+        Some(Self::of(&certificate))
+    }
+
     /// Whether a client whose clock says `now` accepts the certificate.
     ///
     /// # Errors
@@ -60,6 +67,24 @@ impl Validity {
     #[must_use]
     pub fn is_over(self, now: i64) -> bool {
         now > self.not_after
+    }
+
+    /// Whether it is valid now.
+    #[must_use]
+    pub fn is_in_force(self, now: i64) -> bool {
+        self.is_begun(now) && !self.is_over(now)
+    }
+
+    /// Whether it is time for a successor: two thirds of the time are over, or the first second is still to come.
+    #[must_use]
+    pub fn is_due(self, now: i64) -> bool {
+        !self.is_begun(now) || now >= self.not_after - self.duration() / 3
+    }
+
+    /// Whether less than `part` of the whole time is left.
+    #[must_use]
+    pub fn has_less_than_a_part_left(self, part: i64, now: i64) -> bool {
+        self.not_after.saturating_sub(now) < self.duration() / part
     }
 
     /// From the first second to the last, in seconds.

@@ -5,7 +5,10 @@
 
 use std::fmt::Write;
 
-use crate::core::rules::{Mapping, RegistryPattern, Rule};
+use crate::core::{
+    docker_hub::{HOST, LEGACY_HOST, OFFICIAL},
+    rules::{Mapping, RegistryPattern, Rule},
+};
 
 /// The most images of a Pod for which a policy must do.
 pub(super) const IMAGES: u64 = 40;
@@ -61,14 +64,6 @@ object.spec.?initContainers.orValue([]).map(c, c.?image.orValue('')) +
 object.spec.?ephemeralContainers.orValue([]).map(c, c.?image.orValue('')) +
 object.spec.?volumes.orValue([]).filter(v, has(v.image)).map(v, v.image.?reference.orValue(''))";
 
-/// Host and repository of each image, in lower case and with a slash behind.
-const NAMES: &str = r"variables.references
-  .map(i, i.find(r'^[^/]+/[a-z0-9._/-]+'))
-  .map(n, n.matches(r'^docker\.io/[^/]+$') ? 'docker.io/library/' + n.substring(10) : n)
-  .filter(n, size(n) - n.indexOf('/') <= 256)
-  .map(n, n.lowerAscii())
-  .map(n, (n.startsWith('index.docker.io/') ? n.substring(6) : n) + '/')";
-
 const LISTED: &str = "object.spec.?imagePullSecrets.orValue([]).map(s, s.?name.orValue(''))";
 
 const MISSING: &str = "variables.needed.filter(s, !(s in variables.listed))";
@@ -105,7 +100,7 @@ pub(super) fn variables(mapping: &Mapping) -> Result<Vec<Variable>, TooMuch> {
     let mut variables = vec![
         variable("images", IMAGES_OF_POD),
         variable("references", &references()),
-        variable("names", NAMES),
+        variable("names", &names()),
     ];
     variables.extend(chosen);
     variables.push(variable("needed", &needed));
@@ -120,9 +115,25 @@ fn references() -> String {
         r"variables.images
   .filter(i, !i.matches(r'^[0-9a-f]{{64}}$'))
   .map(i,
-    i.startsWith('index.docker.io/') ? i.substring(6) :
-    i.matches(r'^(?:localhost|[^/]*[.:A-Z][^/]*)/') ? i : 'docker.io/' + i)
-  .filter(i, i.matches(r'{REFERENCE}'))"
+    i.startsWith('{LEGACY_HOST}/') ? '{HOST}' + i.substring({legacy}) :
+    i.matches(r'^(?:localhost|[^/]*[.:A-Z][^/]*)/') ? i : '{HOST}/' + i)
+  .filter(i, i.matches(r'{REFERENCE}'))",
+        legacy = LEGACY_HOST.len(),
+    )
+}
+
+/// Host and repository of each image, in lower case and with a slash behind.
+fn names() -> String {
+    format!(
+        r"variables.references
+  .map(i, i.find(r'^[^/]+/[a-z0-9._/-]+'))
+  .map(n, n.matches(r'^{hub}/[^/]+$') ? '{HOST}/{OFFICIAL}' + n.substring({path}) : n)
+  .filter(n, size(n) - n.indexOf('/') <= 256)
+  .map(n, n.lowerAscii())
+  .map(n, (n.startsWith('{LEGACY_HOST}/') ? '{HOST}' + n.substring({legacy}) : n) + '/')",
+        hub = regex(HOST, ""),
+        path = HOST.len() + 1,
+        legacy = LEGACY_HOST.len(),
     )
 }
 

@@ -302,14 +302,6 @@ impl Validity {
         }
     }
 
-    fn of(certificate: &X509Certificate<'_>) -> Self {
-        let validity = certificate.validity();
-        Self {
-            not_before: validity.not_before.timestamp(),
-            not_after: validity.not_after.timestamp(),
-        }
-    }
-
     fn params(self, name: &str) -> Result<CertificateParams, CertificateError> {
         let moment = |at| {
             let time = ASN1Time::from_timestamp(at).map_err(|_| CertificateError::Moment(at))?;

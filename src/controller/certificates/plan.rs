@@ -26,21 +26,14 @@ use std::{
     time::Duration,
 };
 
+pub use crate::pki::validity::Validity;
+
 /// Seconds since the Unix epoch, by the wall clock: certificates live by it.
 pub type Timestamp = i64;
 
 /// The SHA-256 of a CA certificate's DER: which CA it is.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CaId(pub [u8; 32]);
-
-/// When a certificate is valid.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Validity {
-    /// The first second.
-    pub not_before: Timestamp,
-    /// The last second.
-    pub not_after: Timestamp,
-}
 
 /// A CA of the CA Secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -318,35 +311,6 @@ impl Bundles {
     pub fn trusts_exactly(&self, authorities: &Authorities) -> bool {
         let wanted: BTreeSet<_> = authorities.iter().map(|authority| authority.id).collect();
         self.0.iter().all(|bundle| bundle.keys().copied().collect::<BTreeSet<_>>() == wanted)
-    }
-}
-
-// === impl Validity ===
-
-impl Validity {
-    /// Whether it is time for a successor: two thirds of the time are over, or the first second is still to come.
-    #[must_use]
-    pub fn is_due(self, now: Timestamp) -> bool {
-        let renewal = self.not_after - (self.not_after - self.not_before) / 3;
-        now < self.not_before || now >= renewal
-    }
-
-    /// Whether the first second has come.
-    #[must_use]
-    pub fn is_begun(self, now: Timestamp) -> bool {
-        self.not_before <= now
-    }
-
-    /// Whether it is valid now.
-    #[must_use]
-    pub fn is_in_force(self, now: Timestamp) -> bool {
-        self.is_begun(now) && !self.is_over(now)
-    }
-
-    /// Whether the last second has passed.
-    #[must_use]
-    pub fn is_over(self, now: Timestamp) -> bool {
-        now > self.not_after
     }
 }
 

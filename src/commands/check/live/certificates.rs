@@ -1,11 +1,12 @@
 //! What the API server trusts, and whether it would trust what is served. The clock is the caller's.
 
-use std::{
-    fmt,
-    sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{sync::Arc, time::Duration};
 
+use super::super::{Check, finding::Report};
+use crate::pki::{
+    time::date,
+    validity::{NotValid, Validity},
+};
 use rustls::{
     CertificateError, RootCertStore,
     client::{WebPkiServerVerifier, danger::ServerCertVerifier, verify_server_name},
@@ -13,9 +14,6 @@ use rustls::{
     pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject},
     server::ParsedCertificate,
 };
-use x509_parser::{parse_x509_certificate, time::ASN1Time};
-
-use super::super::{Check, finding::Report};
 
 /// A certificate of which less than this part of its life is left has no successor in time: all that renew by themselves
 /// do so earlier.
@@ -28,32 +26,17 @@ pub(super) type Timestamp = i64;
 #[derive(Debug, Clone, Default)]
 pub(super) struct Bundle(Vec<CertificateDer<'static>>);
 
-/// When a certificate is valid.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Validity {
-    not_before: Timestamp,
-    not_after: Timestamp,
-}
-
 /// Why the API server would not take a certificate.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Distrust {
-    #[error("it expired on {}", date(*.0))]
-    Expired(Timestamp),
     #[error("it is not for {0}, the name that the API server asks for: make one that names it")]
     Name(String),
-    #[error("it is valid only from {}", date(*.0))]
-    NotYet(Timestamp),
+    #[error("it {0}")]
+    NotValid(#[from] NotValid),
     #[error("it is signed by none of the certificates in caBundle")]
     OtherAuthority,
     #[error("{0}")]
     Other(String),
-}
-
-/// Now, by the clock of this machine.
-pub(super) fn now() -> Timestamp {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Timestamp::try_from(now.as_secs()).unwrap_or(Timestamp::MAX)
 }
 
 /// The certificates of a PEM text, as far as they are some.
@@ -75,7 +58,7 @@ pub(super) fn judge_served(
             let message = format!("the API server does not trust its certificate: {why}");
             report.error(Check::Certificate, place, message);
         }
-        Ok(validity) if validity.is_ending(now) => {
+        Ok(validity) if validity.has_less_than_a_part_left(LAST_PART, now) => {
             let message = format!(
                 "its certificate ends on {}, and should have a successor by now: see what renews it",
                 date(validity.not_after)
@@ -96,7 +79,7 @@ fn served(
     let Some((leaf, intermediates)) = chain.split_first() else {
         return Err(Distrust::Other("there is none".to_owned()));
     };
-    let validity = Validity::of(leaf)
+    let validity = Validity::of_der(leaf)
         .ok_or_else(|| Distrust::Other("it is no X.509 certificate".to_owned()))?;
     validity.check(now)?;
     if bundle.0.iter().any(|trusted| trusted == leaf) {
@@ -136,7 +119,8 @@ impl Bundle {
     /// Reads a `caBundle`, and judges it.
     pub(super) fn judge(place: &str, text: &[u8], now: Timestamp, report: &mut Report) -> Self {
         let certificates = chain(text);
-        let validities: Vec<Validity> = certificates.iter().filter_map(Validity::of).collect();
+        let validities: Vec<Validity> =
+            certificates.iter().filter_map(|it| Validity::of_der(it)).collect();
         if text.is_empty() {
             let message = "caBundle is empty, so the API server trusts no webhook of this cluster: see the log of what \
                            writes it, which is pullcred's controller, or cert-manager's CA injector";
@@ -150,14 +134,14 @@ impl Bundle {
             match validity.check(now) {
                 Err(why) if usable => {
                     // Beside a good one it does no harm.
-                    let message = format!("a certificate in caBundle is of no use: {why}");
+                    let message = format!("a certificate in caBundle is of no use: it {why}");
                     report.warning(Check::CaBundle, place, message);
                 }
                 Err(why) => {
-                    let message = format!("the certificate in caBundle is of no use: {why}");
+                    let message = format!("the certificate in caBundle is of no use: it {why}");
                     report.error(Check::CaBundle, place, message);
                 }
-                Ok(()) if validity.is_ending(now) => {
+                Ok(()) if validity.has_less_than_a_part_left(LAST_PART, now) => {
                     let message = format!(
                         "a certificate in caBundle ends on {}, and should have a successor by now: see what renews it",
                         date(validity.not_after)
@@ -174,37 +158,6 @@ impl Bundle {
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
-}
-
-// === impl Validity ===
-
-impl Validity {
-    fn of(certificate: &CertificateDer<'_>) -> Option<Self> {
-        let (_, certificate) = parse_x509_certificate(certificate).ok()?;
-        let validity = certificate.validity();
-        let (from, to) = (validity.not_before.timestamp(), validity.not_after.timestamp());
-        Some(Self { not_before: from, not_after: to })
-    }
-
-    fn check(self, now: Timestamp) -> Result<(), Distrust> {
-        if now > self.not_after {
-            Err(Distrust::Expired(self.not_after))
-        } else if now < self.not_before {
-            Err(Distrust::NotYet(self.not_before))
-        } else {
-            Ok(())
-        }
-    }
-
-    fn is_ending(self, now: Timestamp) -> bool {
-        let life = self.not_after.saturating_sub(self.not_before);
-        self.not_after.saturating_sub(now) < life / LAST_PART
-    }
-}
-
-/// As people read it.
-fn date(timestamp: Timestamp) -> impl fmt::Display {
-    ASN1Time::from_timestamp(timestamp).map_or_else(|_| timestamp.to_string(), |it| it.to_string())
 }
 
 #[cfg(test)]

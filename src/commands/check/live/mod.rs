@@ -54,6 +54,7 @@ use crate::{
     },
     core::rules::Mapping,
     mapping,
+    pki::time,
 };
 
 pub(in crate::commands) use self::{
@@ -134,7 +135,7 @@ impl Doctor<'_> {
             }
             Err(error) => return Err(error.into()),
         };
-        let now = certificates::now();
+        let now = time::now();
         for configuration in found.iter().filter(|it| !ours(it, self.live).is_empty()) {
             registration::judge_whole(configuration, self.live.registration.is_some(), report);
         }

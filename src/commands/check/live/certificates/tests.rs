@@ -1,5 +1,7 @@
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 
+use x509_parser::time::ASN1Time;
+
 use super::*;
 
 const NOW: Timestamp = 1_800_000_000;
