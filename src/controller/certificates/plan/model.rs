@@ -139,9 +139,10 @@ impl Model {
         }
     }
 
-    /// Whether the webhook configuration is as a controller wrote it.
+    /// Whether the webhook configuration is as a controller wrote it, and holds a CA that is not over: without one, calls fail
+    /// already, and nothing is left to go by when the CA Secret goes, too.
     pub(super) fn callers_know_a_ca(&self) -> bool {
-        self.world.bundle.as_ref().is_some_and(|bundle| !bundle.foreign)
+        self.world.bundle.as_ref().is_some_and(|bundle| bundle.matters(self.world.now))
     }
 
     /// Whether a leaf is valid, and of a CA that callers are told to trust and that is valid too.
