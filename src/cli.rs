@@ -20,7 +20,7 @@ pub use self::{
     check::{CheckArgs, CheckOutput},
     controller::{ControllerArgs, ProbeArgs, RunArgs, UnregisterArgs},
     explain::{AskedArgs, ClusterArgs, ExplainArgs, ExplainOutput},
-    inject::{InjectArgs, InjectOutput},
+    inject::InjectArgs,
     policy::{PolicyArgs, PolicyOutput},
     secret::{MakeSecretArgs, SecretAction, SecretArgs, SecretOutput, ShowSecretArgs},
     shell::{CompletionsArgs, ManArgs},

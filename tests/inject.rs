@@ -168,6 +168,34 @@ fn pods_get_what_the_webhook_gives_them() {
 }
 
 #[test]
+fn rules_of_other_namespaces_are_noted_where_the_manifest_names_none() {
+    const NOTE: &str = "note: the rule in line 11 holds only in other namespaces than `default`: \
+                        name the namespace with -n\n";
+    const NAMESPACE: &str = "metadata: {namespace: default}";
+    let pod = |metadata: &str, spec: &str| {
+        format!(
+            "apiVersion: v1\nkind: Pod\n{metadata}\nspec: {{containers: [{{image: registry.internal:5000/a}}]{spec}}}\n"
+        )
+    };
+    let nothing = "0 of 1 Pods and Pod templates lack Secrets\n";
+    for (args, manifest, noted) in [
+        (vec![], pod("", ""), true),
+        (vec![], pod("metadata: {labels: {pullcred.dev/inject: disabled}}", ""), false),
+        // It lists the Secret itself.
+        (vec![], pod("", ", imagePullSecrets: [{name: internal}]"), false),
+        (vec![], pod(NAMESPACE, ""), false),
+        (vec!["-n", "default"], pod("", ""), false),
+        (vec![], pod("", "").replace("registry.internal:5000", "gcr.io"), false),
+    ] {
+        let run = run(&with(&with(&CONFIG, &["-f", "-", "--check"]), &args), &manifest);
+        let note = if noted { NOTE } else { "" };
+        assert_eq!((run.code, run.stderr), (Some(0), format!("{note}{nothing}")), "{manifest}");
+    }
+    let run = run(&with(&CONFIG, &["-f", "-", "--check", "-n", "shop"]), &pod("", ""));
+    assert_eq!(run.code, Some(1), "with the namespace the Secret is missed: {}", run.stderr);
+}
+
+#[test]
 fn several_files_become_one_stream() {
     let args =
         with(&CONFIG, &["-f", "inject/markers.yaml", "-f", "inject/every-kind.yaml", "-f", "-"]);

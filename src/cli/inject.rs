@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 
 use crate::{
     cluster::ClusterOptions,
@@ -51,11 +51,11 @@ pub struct InjectArgs {
     pub filenames: Vec<Source>,
     /// What to write [default: yaml, and with --check a line for each finding]
     #[arg(short, long, value_name = "FORMAT", value_enum)]
-    pub output: Option<InjectOutput>,
+    pub output: Option<Output>,
     /// Write each changed manifest to the file it comes from, all of them or none
     #[arg(long, conflicts_with_all = ["check", "output"])]
     pub in_place: bool,
-    /// The namespace of objects that name none [default: `default`]
+    /// The namespace of objects that name none, as in the output of `helm template` [default: `default`]
     #[arg(short, long, value_name = "NAMESPACE", value_parser = super::namespace)]
     pub namespace: Option<String>,
     /// Exit with 1 if something would change, or cannot be found
@@ -77,17 +77,6 @@ pub struct InjectArgs {
     pub kubeconfig: Option<PathBuf>,
 }
 
-/// The forms in which `pullcred inject` writes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum InjectOutput {
-    /// The manifests as they are written, with what is missing added
-    Yaml,
-    /// The manifests as JSON, one document a line
-    Json,
-    /// A unified diff
-    Diff,
-}
-
 // === impl InjectArgs ===
 
 impl InjectArgs {
@@ -97,10 +86,9 @@ impl InjectArgs {
         let Self { config, filenames, output, in_place, namespace, check, paths, .. } = self;
         let output = match output {
             _ if in_place => Output::InPlace,
-            Some(InjectOutput::Json) => Output::Json,
-            Some(InjectOutput::Diff) => Output::Diff,
+            Some(output) => output,
             None if check => Output::Findings,
-            Some(InjectOutput::Yaml) | None => Output::Yaml,
+            None => Output::Yaml,
         };
         let Self { service_accounts, context, kubeconfig, .. } = self;
         let cluster = ClusterOptions { context, kubeconfig };

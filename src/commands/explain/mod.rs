@@ -42,7 +42,7 @@ use crate::{
 };
 
 pub use self::live::Live;
-pub(super) use self::near_rules::near_rules;
+pub(super) use self::near_rules::{near_rules, rules_elsewhere};
 
 /// What to explain, and how.
 #[derive(Debug)]

@@ -1,4 +1,4 @@
-//! Rules that look as if they were meant for an image that none covers.
+//! Rules that were probably meant for an image that none covers.
 
 use std::collections::BTreeSet;
 
@@ -6,11 +6,11 @@ use crate::core::{
     docker_hub,
     image::ImageRef,
     keyring::{NearMiss, RegistryKey, are_siblings, near_miss},
-    rules::{Mapping, NamespacePattern, RegistryPattern, Rule},
+    rules::{Mapping, Match, NamespacePattern, RegistryPattern, Rule},
 };
 
-/// How many are told.
-const TOLD: usize = 3;
+/// The most near rules that are reported for one image.
+const MAX_REPORTED: usize = 3;
 
 /// A rule that nearly covers an image.
 #[derive(Debug, PartialEq, Eq)]
@@ -26,11 +26,18 @@ pub(in crate::commands) fn near_rules<'m>(
     image: &ImageRef<'_>,
     namespace: &str,
 ) -> Vec<NearRule<'m>> {
-    let mut near = elsewhere(mapping, image, namespace);
+    let elsewhere = rules_elsewhere(mapping, image, namespace).into_iter();
+    let mut near: Vec<_> = elsewhere
+        .map(|found| NearRule {
+            pattern: found.pattern.as_str(),
+            line: found.rule.line,
+            why: format!("the rule holds only in the namespaces {}", namespaces(found.rule)),
+        })
+        .collect();
     let patterns =
         mapping.rules().iter().flat_map(|rule| rule.patterns.iter().map(move |it| (rule, it)));
     for (rule, pattern) in patterns {
-        if near.len() >= TOLD {
+        if near.len() >= MAX_REPORTED {
             break;
         }
         let Some(why) = why_not(pattern, image) else { continue };
@@ -38,11 +45,11 @@ pub(in crate::commands) fn near_rules<'m>(
             near.push(NearRule { pattern: pattern.as_str(), line: rule.line, why });
         }
     }
-    near.truncate(TOLD);
+    near.truncate(MAX_REPORTED);
     near
 }
 
-/// What keeps a pattern from covering an image that it looks to be meant for.
+/// What keeps a pattern from covering an image that it is probably meant for.
 fn why_not(pattern: &RegistryPattern, image: &ImageRef<'_>) -> Option<String> {
     if pattern.host() == docker_hub::HOST && docker_hub::is_beside(image.registry()) {
         return Some(format!(
@@ -81,8 +88,12 @@ fn may_be_near(pattern: &RegistryPattern, image: &ImageRef<'_>) -> bool {
     pairs.all(|(glob, label)| glob.contains('*') || glob.eq_ignore_ascii_case(label))
 }
 
-/// The rules that cover `image`, but only in other namespaces.
-fn elsewhere<'m>(mapping: &'m Mapping, image: &ImageRef<'_>, namespace: &str) -> Vec<NearRule<'m>> {
+/// The rules that cover `image` in other namespaces only, by rank.
+pub(in crate::commands) fn rules_elsewhere<'m>(
+    mapping: &'m Mapping,
+    image: &ImageRef<'_>,
+    namespace: &str,
+) -> Vec<Match<'m>> {
     // A namespace that each pattern covers: what it says without its `*`.
     let others: BTreeSet<String> = mapping
         .rules()
@@ -98,14 +109,8 @@ fn elsewhere<'m>(mapping: &'m Mapping, image: &ImageRef<'_>, namespace: &str) ->
     }
     found.sort_unstable_by_key(|found| found.rank);
     found.dedup_by_key(|found| found.rank);
-    let found = found.iter().filter(|found| !found.rule.holds_in(namespace));
+    found.retain(|found| !found.rule.holds_in(namespace));
     found
-        .map(|found| NearRule {
-            pattern: found.pattern.as_str(),
-            line: found.rule.line,
-            why: format!("the rule holds only in the namespaces {}", namespaces(found.rule)),
-        })
-        .collect()
 }
 
 fn namespaces(rule: &Rule) -> String {
@@ -160,7 +165,7 @@ mod tests {
         assert_eq!(near("ghcr.io/acme/app"), []);
     }
 
-    /// What is left out beforehand is nothing that would be told.
+    /// The filter that runs first drops no rule that would be reported.
     #[test]
     fn only_hosts_with_the_same_end_are_near() {
         let patterns = [

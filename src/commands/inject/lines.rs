@@ -29,7 +29,7 @@ impl<'t> Lines<'t> {
         self.prefix(at).chars().count()
     }
 
-    /// The spaces before `at`, if there is nothing else before it on its line. Looks no further back than these, since all of
+    /// The spaces before `at`, if there is nothing else before it on its line. Reads no further back than these, since all of
     /// a document may stand on one line.
     pub(super) fn indent(self, at: usize) -> Option<&'t str> {
         let before = self.before(at);

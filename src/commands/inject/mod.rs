@@ -11,6 +11,7 @@ mod render;
 mod strict;
 
 use std::{
+    collections::BTreeSet,
     io::{self, Write},
     path::PathBuf,
 };
@@ -23,7 +24,7 @@ use self::{
     patch::{Findings, Planner},
 };
 use super::{
-    AccountSource, Exit, Failure, Streams,
+    AccountSource, DEFAULT_NAMESPACE, Exit, Failure, Streams,
     accounts::Accounts,
     load_mapping,
     manifests::{Document, Input, Places, Source, TemplatePath},
@@ -71,6 +72,8 @@ struct Tally {
     unknown: usize,
     /// Paths that led nowhere.
     unmet: Vec<String>,
+    /// The lines of the rules that the missing namespace of an object keeps from its images.
+    elsewhere: BTreeSet<u32>,
 }
 
 /// Runs the command.
@@ -113,6 +116,7 @@ pub fn run(options: &Options, streams: &mut Streams<'_>) -> Result<Exit, Failure
         met: vec![false; paths.len()],
         accounts,
         warned: Vec::new(),
+        elsewhere: BTreeSet::new(),
     };
     let mut writer = Writer::new(*output);
     let mut tally = Tally::default();
@@ -127,6 +131,7 @@ pub fn run(options: &Options, streams: &mut Streams<'_>) -> Result<Exit, Failure
         }
         writer.end(&source)?;
     }
+    tally.elsewhere = planner.elsewhere;
     let unmet = paths.iter().zip(planner.met).filter(|(_, met)| !met);
     tally.unmet = unmet.map(|(path, _)| path.to_string()).collect();
     writer.finish(streams.stdout)?;
@@ -202,11 +207,24 @@ impl Tally {
 
     /// Says what was seen, so that silence is not taken for success.
     fn report(&self, output: Output, stderr: &mut dyn Write) -> io::Result<()> {
-        let Self { templates, changed, unmet, .. } = self;
+        let Self { templates, changed, unmet, elsewhere, .. } = self;
         for path in unmet {
             writeln!(
                 stderr,
                 "warning: --path {path} leads to no Pod template: it must lead to an object with a `spec`"
+            )?;
+        }
+        if !elsewhere.is_empty() {
+            let lines: Vec<_> = elsewhere.iter().map(ToString::to_string).collect();
+            let (rules, verb) = if lines.len() == 1 {
+                ("the rule in line", "holds")
+            } else {
+                ("the rules in lines", "hold")
+            };
+            writeln!(
+                stderr,
+                "note: {rules} {} {verb} only in other namespaces than `{DEFAULT_NAMESPACE}`: name the namespace with -n",
+                lines.join(", ")
             )?;
         }
         if *templates == 0 {

@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use clap::ValueEnum;
 use serde_json::Value;
 use similar::{Algorithm, TextDiff};
 use tempfile::{NamedTempFile, SpooledTempFile, TempPath};
@@ -19,18 +20,20 @@ const IN_MEMORY: usize = 4 * 1024 * 1024;
 const MARK: char = '\u{feff}';
 
 /// What is written, and where.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Output {
-    /// The difference, as `diff -u` writes it, to standard output.
-    Diff,
-    /// A line for each Pod or Pod template that would change, to standard output.
-    Findings,
-    /// The manifests, each to the file it comes from.
-    InPlace,
-    /// The manifests as JSON, one document a line, to standard output.
-    Json,
-    /// The manifests as they are written, with what is missing added, to standard output.
+    /// The manifests as they are written, with what is missing added
     Yaml,
+    /// The manifests as JSON, one document a line
+    Json,
+    /// A unified diff
+    Diff,
+    /// A line for each Pod or Pod template that would change: the default of `--check`.
+    #[value(skip)]
+    Findings,
+    /// The manifests, each to the file it comes from: `--in-place`.
+    #[value(skip)]
+    InPlace,
 }
 
 /// Keeps what is to be written of documents of one source after the other.
@@ -126,7 +129,7 @@ impl Writer {
         if old == new {
             return Ok(());
         }
-        // Files differ by a few inserted lines, for which this algorithm looks at each line once.
+        // Files differ by a few inserted lines, for which this algorithm reads each line once.
         let diff = TextDiff::configure().algorithm(Algorithm::Myers).diff_lines(&old, &new);
         diff.unified_diff().header(name, name).to_writer(&mut self.kept)
     }

@@ -1,5 +1,7 @@
 //! A document to the operations that give its Pods what the webhook would.
 
+use std::collections::BTreeSet;
+
 use json_patch::{
     AddOperation, Patch, PatchOperation,
     jsonptr::{Pointer, PointerBuf},
@@ -12,13 +14,20 @@ use crate::{
     commands::{
         DEFAULT_NAMESPACE, Failure,
         accounts::Accounts,
+        explain::rules_elsewhere,
         manifests::{
             Admitted, Document, ManifestError, Object, Places, PodError, PodTemplate, Problem,
             Source, TemplatePath, objects, paths, pod_templates, unknown_pods,
         },
         printable::Printable,
     },
-    core::{decide::decide, pod::Pod, review::Request, rules::Mapping},
+    core::{
+        decide::{Decision, Reason, decide},
+        image::ImageRef,
+        pod::Pod,
+        review::Request,
+        rules::Mapping,
+    },
 };
 
 /// The list of a Pod, and the place behind its last entry (RFC 6901).
@@ -37,6 +46,8 @@ pub(super) struct Planner<'o> {
     pub(super) accounts: Accounts,
     /// The `ServiceAccounts` that were warned of.
     pub(super) warned: Vec<(String, String)>,
+    /// The lines of the rules that cover an image of an object without a namespace, but hold in other namespaces only.
+    pub(super) elsewhere: BTreeSet<u32>,
 }
 
 /// What was found out about a document.
@@ -130,6 +141,9 @@ impl Planner<'_> {
         };
         let request = Request::create(&namespace, pod);
         let decision = decide(&request, self.mapping, None);
+        if let Ok(pod) = &request.object {
+            self.note_elsewhere(object, pod, &decision);
+        }
         let warnings = decision.warnings().iter();
         findings.warnings.extend(warnings.map(|warning| (line, format!("{object}: {warning}"))));
         let Some(patch) = decision.patch() else { return Ok(Ok(())) };
@@ -149,6 +163,23 @@ impl Planner<'_> {
         Ok(Ok(()))
     }
 
+    /// Notes the rules that would give the Pod a Secret if the object, which names no namespace, were in another one.
+    fn note_elsewhere(&mut self, object: &Object<'_>, pod: &Pod<'_>, decision: &Decision<'_>) {
+        let is_left = matches!(decision.reason(), Some(Reason::OptedOut | Reason::MirrorPod));
+        if is_left || object.namespace().or(self.namespace).is_some() {
+            return;
+        }
+        for image in pod.images().filter_map(|it| ImageRef::parse(it.reference).ok()) {
+            for found in rules_elsewhere(self.mapping, &image, DEFAULT_NAMESPACE) {
+                let secret = found.secret.as_str();
+                let gets = decision.injected().contains(&secret);
+                if !gets && !pod.pull_secrets().any(|it| it == secret) {
+                    self.elsewhere.insert(found.rule.line);
+                }
+            }
+        }
+    }
+
     /// What to say of an object whose images need Secrets where its Pods are not known, with the first place.
     fn unknown(
         &mut self,
@@ -163,6 +194,9 @@ impl Planner<'_> {
             let Ok(pod) = Pod::deserialize(&*pod) else { continue };
             let request = Request::create(&namespace, pod);
             let decision = decide(&request, self.mapping, None);
+            if let Ok(pod) = &request.object {
+                self.note_elsewhere(object, pod, &decision);
+            }
             for secret in decision.injected() {
                 if !secrets.iter().any(|it| it == secret) {
                     secrets.push((*secret).to_owned());
