@@ -17,12 +17,12 @@ use std::{ffi::OsString, path::Path, time::Duration};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub use self::{
-    check::{CheckArgs, CheckOutput},
+    check::CheckArgs,
     controller::{ControllerArgs, ProbeArgs, RunArgs, UnregisterArgs},
-    explain::{AskedArgs, ClusterArgs, ExplainArgs, ExplainOutput},
+    explain::{AskedArgs, ClusterArgs, ExplainArgs},
     inject::InjectArgs,
-    policy::{PolicyArgs, PolicyOutput},
-    secret::{MakeSecretArgs, SecretAction, SecretArgs, SecretOutput, ShowSecretArgs},
+    policy::PolicyArgs,
+    secret::{MakeSecretArgs, SecretAction, SecretArgs, ShowSecretArgs},
     shell::{CompletionsArgs, ManArgs},
     webhook::{TlsArgs, WebhookArgs},
 };

@@ -55,13 +55,13 @@ fn too_many_rules_are_refused_with_the_line() {
 
 #[test]
 fn mistakes() {
-    for (args, told) in [
+    for (args, message) in [
         (&["policy"][..], "--config"),
         (&["policy", "--config", "policy/everything.yaml", "--name", "Pull Cred"], "lower-case"),
         (&["policy", "--config", "no-such-file"], "no-such-file"),
     ] {
         let run = run(args, "");
         assert_eq!((run.code, run.stdout.as_str()), (Some(2), ""), "{}", run.shown());
-        assert!(run.stderr.contains(told), "{}", run.stderr);
+        assert!(run.stderr.contains(message), "{}", run.stderr);
     }
 }

@@ -172,7 +172,7 @@ fn verify(host: &str, image: &str, password: &str) -> Run {
     run
 }
 
-fn told(run: &Run, host: &str) -> String {
+fn reported(run: &Run, host: &str) -> String {
     run.stderr.replace(host, "HOST")
 }
 
@@ -187,7 +187,7 @@ fn a_registry_with_a_password() {
     let run = verify(&host, &format!("{host}/acme/web:1"), PASSWORD);
     assert_eq!(run.code, Some(0), "{}", run.shown());
     assert_eq!(
-        told(&run, &host),
+        reported(&run, &host),
         format!("{local}HOST/acme/web:1: 200: the registry opens it for robot\n")
     );
     assert!(run.stdout.contains("kind: Secret"));
@@ -207,7 +207,7 @@ fn a_registry_with_a_password() {
     ] {
         let run = verify(&host, &format!("{host}/{image}"), password);
         assert_eq!((run.code, run.stdout.as_str()), (Some(1), ""), "{}", run.shown());
-        assert_eq!(told(&run, &host), format!("{local}HOST/{image}: {verdict}\n{refused}"));
+        assert_eq!(reported(&run, &host), format!("{local}HOST/{image}: {verdict}\n{refused}"));
     }
     let elsewhere = verify(&host, "quay.io/acme/web", PASSWORD);
     assert!(
@@ -422,10 +422,10 @@ fn a_token_server_elsewhere_is_named() {
     ]);
     let host = server.address.to_string();
     let run = verify(&host, &format!("{host}/a/b:1"), "canary");
-    let told = format!(
+    let reported = format!(
         "200: the registry opens it for robot (the login went to its token server {elsewhere})"
     );
-    assert!(run.stderr.contains(&told), "{}", run.shown());
+    assert!(run.stderr.contains(&reported), "{}", run.shown());
     assert_eq!(with_login(&tokens).len(), 1);
     // Plain HTTP to another machine: not even its name is looked up.
     let run = verify(&host, &format!("{host}/open/x"), "canary");

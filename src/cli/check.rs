@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use k8s_openapi::jiff::SignedDuration;
 
 use crate::{
@@ -81,17 +81,7 @@ pub struct CheckArgs {
     pub kubeconfig: Option<PathBuf>,
     /// How to write what is found
     #[arg(short, long, value_name = "FORMAT", value_enum, default_value_t)]
-    pub output: CheckOutput,
-}
-
-/// The forms in which `pullcred check` writes.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-pub enum CheckOutput {
-    /// Columns for people, with colours on a terminal
-    #[default]
-    Table,
-    /// One JSON object a line
-    Json,
+    pub output: Output,
 }
 
 /// Reads a time such as `90s`, `5m` or `1h`.
@@ -118,10 +108,6 @@ impl CheckArgs {
             kubeconfig,
             output,
         } = self;
-        let output = match output {
-            CheckOutput::Json => Output::Json,
-            CheckOutput::Table => Output::Table,
-        };
         let checked = match config {
             // Clap lets it be missing with --live only.
             Some(config) if print_rights => Checked::Rights(config, installed_in),

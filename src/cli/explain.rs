@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 
 use crate::{
     cluster::ClusterOptions,
@@ -38,7 +38,7 @@ pub struct ExplainArgs {
     pub config: Option<PathBuf>,
     /// How to answer
     #[arg(short, long, value_name = "FORMAT", value_enum, default_value_t)]
-    pub output: ExplainOutput,
+    pub output: Output,
     /// The namespace [default: what a manifest names, the context's with --live, or `default`]
     #[arg(short, long, value_name = "NAMESPACE", value_parser = super::namespace)]
     pub namespace: Option<String>,
@@ -91,16 +91,6 @@ pub struct ClusterArgs {
     pub kubeconfig: Option<PathBuf>,
 }
 
-/// The forms in which `pullcred explain` answers.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-pub enum ExplainOutput {
-    /// For people, with colours on a terminal
-    #[default]
-    Text,
-    /// One JSON object a line
-    Json,
-}
-
 // === impl ExplainArgs ===
 
 impl ExplainArgs {
@@ -119,10 +109,6 @@ impl ExplainArgs {
             Asked::Images(images)
         } else {
             Asked::Manifests(filenames)
-        };
-        let output = match output {
-            ExplainOutput::Json => Output::Json,
-            ExplainOutput::Text => Output::Text,
         };
         Options { config, output, namespace, service_accounts, cluster, secrets, paths, asked }
     }

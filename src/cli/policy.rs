@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 
 use crate::commands::policy::{ObjectName, Options, Output};
 
@@ -28,17 +28,7 @@ pub struct PolicyArgs {
     pub name: ObjectName,
     /// How to write them
     #[arg(short, long, value_name = "FORMAT", value_enum, default_value_t)]
-    pub output: PolicyOutput,
-}
-
-/// The forms in which `pullcred policy` writes.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-pub enum PolicyOutput {
-    /// Two documents
-    #[default]
-    Yaml,
-    /// A List
-    Json,
+    pub output: Output,
 }
 
 /// A DNS-1123 subdomain, as the names of Secrets and policies are.
@@ -55,10 +45,6 @@ impl PolicyArgs {
     #[must_use]
     pub fn into_options(self) -> Options {
         let Self { config, name, output } = self;
-        let output = match output {
-            PolicyOutput::Json => Output::Json,
-            PolicyOutput::Yaml => Output::Yaml,
-        };
         Options { config, name, output }
     }
 }

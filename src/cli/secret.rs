@@ -3,7 +3,7 @@
 use std::{ffi::OsStr, fmt::Display, marker::PhantomData, path::PathBuf, str::FromStr};
 
 use clap::{
-    Arg, Args, Command, Subcommand, ValueEnum,
+    Arg, Args, Command, Subcommand,
     builder::{StringValueParser, TypedValueParser},
     error::ErrorKind,
 };
@@ -62,17 +62,17 @@ pub enum SecretAction {
 #[derive(Debug, Args)]
 pub struct MakeSecretArgs {
     /// The registries whose logins the Secret holds: `host[:port][/path]`
-    #[arg(long = "registry", value_name = "HOST", num_args = 1.., required = true, value_parser = Discreet::<Registry>::NEW)]
+    #[arg(long = "registry", value_name = "HOST", num_args = 1.., required = true, value_parser = NonEchoingParser::<Registry>::NEW)]
     pub registries: Vec<Registry>,
     /// The name of the Secret
-    #[arg(long, value_name = "NAME", value_parser = Discreet::<SecretName>::NEW)]
+    #[arg(long, value_name = "NAME", value_parser = NonEchoingParser::<SecretName>::NEW)]
     pub name: SecretName,
     /// The namespace of the Secret [default: none is written; with --apply, the context's]
     #[arg(short, long, value_name = "NAMESPACE", value_parser = super::namespace)]
     pub namespace: Option<String>,
     /// How to write the Secret
     #[arg(short, long, value_name = "FORMAT", value_enum, default_value_t)]
-    pub output: SecretOutput,
+    pub output: Output,
     /// A Docker config, or podman's auth.json [default: config.json in `$DOCKER_CONFIG` or ~/.docker]
     #[arg(long, value_name = "FILE", conflicts_with = "username")]
     pub from_docker_config: Option<PathBuf>,
@@ -124,33 +124,23 @@ pub struct ShowSecretArgs {
     pub kubeconfig: Option<PathBuf>,
 }
 
-/// The forms in which `pullcred secret` writes.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-pub enum SecretOutput {
-    /// YAML
-    #[default]
-    Yaml,
-    /// JSON
-    Json,
-}
-
-/// Reads an argument without repeating what it refuses, as Clap's own parsers do: a URL has perhaps a password in it.
+/// A value parser whose errors never repeat the value. Clap's own do, and a URL may hold a password.
 #[derive(Debug)]
-struct Discreet<T>(PhantomData<fn() -> T>);
+struct NonEchoingParser<T>(PhantomData<fn() -> T>);
 
-// === impl Discreet ===
+// === impl NonEchoingParser ===
 
-impl<T> Discreet<T> {
+impl<T> NonEchoingParser<T> {
     const NEW: Self = Self(PhantomData);
 }
 
-impl<T> Clone for Discreet<T> {
+impl<T> Clone for NonEchoingParser<T> {
     fn clone(&self) -> Self {
         Self::NEW
     }
 }
 
-impl<T> TypedValueParser for Discreet<T>
+impl<T> TypedValueParser for NonEchoingParser<T>
 where
     T: FromStr<Err: Display> + Clone + Send + Sync + 'static,
 {
@@ -209,8 +199,7 @@ impl MakeSecretArgs {
         };
         let target = match (apply, output) {
             (true, _) => Target::Cluster(ClusterOptions { context, kubeconfig }),
-            (false, SecretOutput::Json) => Target::Stdout(Output::Json),
-            (false, SecretOutput::Yaml) => Target::Stdout(Output::Yaml),
+            (false, output) => Target::Stdout(output),
         };
         MakeOptions { name, namespace, registries, logins, verify, target }
     }

@@ -1,5 +1,5 @@
 //! Which requests the API server is to ask about, beside what [`core`](crate::core) decides by: the same for the
-//! webhook's registration and for the policy.
+//! webhook configuration and for the policy.
 
 /// The plural of Pods.
 pub(super) const RESOURCE: &str = "pods";

@@ -67,14 +67,14 @@ pub struct Failure {
     cause: Box<dyn Error + Send + Sync>,
 }
 
-/// Who can mend a [`Failure`].
+/// Who can fix a [`Failure`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fault {
-    /// Nobody has to: the reader of our output has read enough.
+    /// No fix is needed: the reader closed our output.
     BrokenPipe,
-    /// What was read or reached.
+    /// The owner of the file or server that failed.
     Trouble,
-    /// Whoever wrote the command line or the mapping.
+    /// The author of the command line or the mapping.
     Usage,
 }
 

@@ -102,7 +102,7 @@ impl Owner {
         }
     }
 
-    /// The command that has a controller replace all of its Pods; none where its name is none.
+    /// The command that has a controller replace all of its Pods; `None` where its name is not valid.
     fn restart(&self) -> Option<String> {
         let (namespace, name) = (paste::name(&self.namespace)?, paste::name(&self.name)?);
         Some(format!(

@@ -57,7 +57,7 @@ pub(super) fn opt_in(namespace: &str) -> String {
     }
 }
 
-/// How to delete Pods. More than `most` of them, and names that are none, are not written out.
+/// How to delete Pods. More than `most` of them, and invalid names, are not written out.
 pub(super) fn delete_pods<'p>(
     namespace: &str,
     pods: impl ExactSizeIterator<Item = &'p str>,

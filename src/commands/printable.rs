@@ -6,7 +6,7 @@ use std::{
 };
 
 /// Shows as escapes what must not reach the reader's terminal as it is: control characters, which end a line or steer the
-/// terminal, and characters that change the order of others or cannot be seen, so that a text looks like another one.
+/// terminal, and characters that change the order of others or cannot be seen, so that a text resembles another one.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Printable<T>(pub(super) T);
 

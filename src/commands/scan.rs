@@ -44,7 +44,7 @@ pub(super) struct Waiting {
 pub(super) struct Asked {
     pub(super) namespace: String,
     pub(super) name: String,
-    /// It, none where there is none, or why that is not known.
+    /// The Secret; `None` where it does not exist; or why it could not be read.
     pub(super) found: Result<Option<SecretManifest>, String>,
     /// Whether an annotation of it repeats its logins.
     pub(super) is_in_annotation: bool,
@@ -54,7 +54,7 @@ pub(super) struct Asked {
 pub(super) struct Progress {
     what: &'static str,
     count: usize,
-    told: Instant,
+    reported_at: Instant,
 }
 
 /// The containers of a Pod that wait for their images.
@@ -97,7 +97,7 @@ pub(super) async fn secrets(cluster: &Cluster, names: Vec<(String, String)>) -> 
     stream::iter(names).map(secret).buffer_unordered(AT_ONCE).collect().await
 }
 
-/// Whether `kubectl apply` left the data of a Secret in an annotation, where nothing that hides `data` looks.
+/// Whether `kubectl apply` left the data of a Secret in an annotation, which tools that hide `data` do not hide.
 fn repeats_logins(secret: &Secret) -> bool {
     let applied = secret.metadata.annotations.as_ref().and_then(|it| it.get(LAST_APPLIED));
     let applied = applied.and_then(|it| serde_json::from_str::<Value>(it).ok());
@@ -109,16 +109,16 @@ fn repeats_logins(secret: &Secret) -> bool {
 impl Progress {
     /// Of what is read, such as `Pods`.
     pub(super) fn of(what: &'static str) -> Self {
-        Self { what, count: 0, told: Instant::now() }
+        Self { what, count: 0, reported_at: Instant::now() }
     }
 
     /// Counts some more, and says now and then how many they are.
     pub(super) fn add(&mut self, more: usize, stderr: &mut dyn Write) -> io::Result<()> {
         self.count += more;
-        if self.told.elapsed() < SILENCE {
+        if self.reported_at.elapsed() < SILENCE {
             return Ok(());
         }
-        self.told = Instant::now();
+        self.reported_at = Instant::now();
         writeln!(stderr, "{} {} so far", self.count, self.what)
     }
 

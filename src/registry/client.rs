@@ -210,7 +210,7 @@ impl fmt::Display for Origin {
     }
 }
 
-/// Reads the address of a server. One with user information in it is none: it looks like another host.
+/// Reads the address of a server. One with user information is refused: it resembles another host.
 pub(super) fn parse(uri: &str) -> Result<Uri, NoAnswer> {
     // Without the part that may hold a password, and of a bounded length.
     let error = || {

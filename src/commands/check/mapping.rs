@@ -1,4 +1,4 @@
-//! The doctor of a mapping: what is valid, but cannot be meant so.
+//! Lints of a mapping: what is valid, but hardly intended.
 
 use std::collections::{HashMap, HashSet};
 
@@ -199,9 +199,9 @@ fn unused(mapping: &Mapping, report: &mut Report) {
     };
     let mut used: HashSet<&SecretName> = mapping.always().iter().collect();
     used.extend(mapping.rules().iter().filter(|rule| reachable(rule)).map(|rule| &rule.secret));
-    let mut told = HashSet::new();
+    let mut reported = HashSet::new();
     for rule in mapping.rules() {
-        if !used.contains(&rule.secret) && told.insert(&rule.secret) {
+        if !used.contains(&rule.secret) && reported.insert(&rule.secret) {
             let message =
                 format!("Secret {} is never used: no rule that names it can hold", rule.secret);
             report.error(Check::UnusedSecret, line(rule), message);

@@ -1,6 +1,6 @@
-//! `pullcred check`: the doctor of a mapping, and of a cluster that goes by it.
+//! `pullcred check`: lints a mapping, and checks a cluster that uses it.
 //!
-//! Findings are errors, warnings and notes. Only the first two make the command fail; what could not be looked at is a note.
+//! Findings are errors, warnings and notes. Only the first two make the command fail; what could not be read is a note.
 
 mod finding;
 mod live;
@@ -10,6 +10,8 @@ mod rights;
 
 use std::path::PathBuf;
 
+use clap::ValueEnum;
+
 use self::finding::Report;
 use super::{Exit, Failure, Streams, load_mapping};
 
@@ -17,7 +19,7 @@ pub use self::{live::Live, name::Check};
 
 pub(super) use self::live::{GivenText, NotGiven, WEBHOOK};
 
-/// What to check, and how to tell.
+/// What to check, and how to report it.
 #[derive(Debug)]
 pub struct Options {
     /// What to check.
@@ -38,12 +40,13 @@ pub enum Checked {
 }
 
 /// How findings are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum Output {
-    /// One JSON object a line.
-    Json,
-    /// Columns for people.
+    /// Columns for people, with colours on a terminal
+    #[default]
     Table,
+    /// One JSON object a line
+    Json,
 }
 
 /// Runs the command.

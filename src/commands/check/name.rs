@@ -9,7 +9,7 @@ use serde::{Serialize, Serializer};
 pub enum Check {
     /// A login that an annotation of its Secret repeats.
     AppliedLogin,
-    /// The registration's `caBundle`.
+    /// The webhook configuration's `caBundle`.
     CaBundle,
     /// What the webhook's Pods serve with.
     Certificate,
@@ -33,11 +33,11 @@ pub enum Check {
     Mapping,
     /// A mapping that the webhook's Pods do not decide by yet.
     MappingNotInForce,
-    /// The registration's further conditions.
+    /// The webhook configuration's further conditions.
     MatchConditions,
     /// A Secret that is not there.
     MissingSecret,
-    /// The registration's selector of namespaces.
+    /// The webhook configuration's selector of namespaces.
     NamespaceSelector,
     /// A Secret without a login for a registry.
     NoLogin,
@@ -51,7 +51,7 @@ pub enum Check {
     NotSeen,
     /// That no Pod was there to judge.
     NothingChecked,
-    /// The registration's selector of Pods.
+    /// The webhook configuration's selector of Pods.
     ObjectSelector,
     /// A Secret that the kubelet reads, with something in it that was most likely not meant.
     OddSecret,
@@ -61,7 +61,7 @@ pub enum Check {
     PodWithoutSecret,
     /// A policy in place of the webhook.
     Policy,
-    /// Whether there is a registration.
+    /// Whether a webhook configuration exists.
     Registration,
     /// Whether the API server asks again after other webhooks.
     Reinvocation,

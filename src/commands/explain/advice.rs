@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{
-    Standing,
+    PodContext,
     facts::ImageFacts,
     pods::{AtHand, Subject},
 };
@@ -17,7 +17,7 @@ pub(super) fn advice(
     subject: &Subject,
     images: &[ImageFacts<'_>],
     at_hand: &AtHand,
-    standing: Standing,
+    context: PodContext,
 ) -> Vec<String> {
     let Subject { namespace, added, .. } = subject;
     let AtHand { pull, besides, missing, unknown } = at_hand;
@@ -51,12 +51,12 @@ pub(super) fn advice(
         });
     }
     if !added.is_empty() {
-        if standing.webhook == Some(false) {
+        if context.webhook == Some(false) {
             advice.push(
                 "install pullcred, or `helm upgrade` it: without its webhook configuration a new Pod gets nothing".to_owned(),
             );
         }
-        if standing.opted_in == Some(false) {
+        if context.opted_in == Some(false) {
             advice.push(format!("opt the namespace in: {}", paste::opt_in(namespace)));
         }
         let pod = Replaced { name: &subject.name, waits: !subject.waiting.is_empty() };

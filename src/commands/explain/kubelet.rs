@@ -92,7 +92,7 @@ impl PullSecrets {
         self.empty.iter().any(|(position, key)| *position == offer.position && key == offer.key)
     }
 
-    /// What looks as if it was meant for `image`.
+    /// The entries that were probably meant for `image`.
     pub(super) fn near_misses(&self, image: &ImageRef<'_>) -> Vec<Missed<'_>> {
         self.keyring.near_misses(image)
     }

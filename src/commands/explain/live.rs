@@ -7,10 +7,10 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{
-    Explainer, Options, Standing,
+    Explainer, Options, PodContext,
     in_force::InForce,
     paint::Paint,
-    pods::{Stock, Subject},
+    pods::{SecretsAtHand, Subject},
 };
 use crate::{
     cluster::{Cluster, ClusterOptions, Collection, client::block_on},
@@ -95,11 +95,11 @@ pub(super) fn run(
             known.look_up(&subjects).await;
             for subject in &subjects {
                 let opted_in = known.namespaces.get(&subject.namespace).copied().flatten();
-                let at_hand = known.stock.look(subject);
+                let at_hand = known.secrets_at_hand.find_for(subject);
                 explainer.subject(
                     subject,
                     Some(&at_hand),
-                    Standing { opted_in, webhook },
+                    PodContext { opted_in, webhook },
                     *stdout,
                 )?;
             }
@@ -125,7 +125,7 @@ fn subject(value: &Value, explainer: &Explainer<'_>) -> Option<Subject> {
 /// What was looked up so far.
 struct Known {
     cluster: Cluster,
-    stock: Stock,
+    secrets_at_hand: SecretsAtHand,
     asked: HashSet<(String, String)>,
     /// Whether a namespace has opted in; none where that could not be looked at.
     namespaces: HashMap<String, Option<bool>>,
@@ -136,14 +136,14 @@ struct Known {
 impl Known {
     fn new(cluster: Cluster) -> Self {
         let (asked, namespaces) = (HashSet::new(), HashMap::new());
-        Self { cluster, stock: Stock::default(), asked, namespaces }
+        Self { cluster, secrets_at_hand: SecretsAtHand::default(), asked, namespaces }
     }
 
-    /// Looks up all that is to be known about these Pods and is not yet.
+    /// Reads what these Pods need and is not known yet.
     async fn look_up(&mut self, subjects: &[Subject]) {
         // Pods come by namespace, so what is known of an earlier one is not needed again.
         let here: HashSet<&str> = subjects.iter().map(|it| it.namespace.as_str()).collect();
-        self.stock.keep_only(&here);
+        self.secrets_at_hand.keep_only(&here);
         self.asked.retain(|(namespace, _)| here.contains(namespace.as_str()));
         self.namespaces.retain(|namespace, _| here.contains(namespace.as_str()));
         for Subject { namespace, .. } in subjects {
@@ -159,10 +159,10 @@ impl Known {
         let wanted = names.filter(|name| self.asked.insert(name.clone())).collect::<Vec<_>>();
         for Asked { namespace, name, found, .. } in secrets(&self.cluster, wanted).await {
             match found {
-                Ok(Some(secret)) => self.stock.add(secret),
-                // Not there, which is what the stock says of whatever it has not.
+                Ok(Some(secret)) => self.secrets_at_hand.add(secret),
+                // Not there: the Pod reports it as missing.
                 Ok(None) => {}
-                Err(why) => self.stock.add_unknown(&namespace, &name, why),
+                Err(why) => self.secrets_at_hand.add_unknown(&namespace, &name, why),
             }
         }
     }

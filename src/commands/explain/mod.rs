@@ -11,20 +11,22 @@ mod live;
 mod near_rules;
 mod paint;
 mod pods;
-mod story;
+mod text_report;
 
 use std::{
     io::{self, BufRead, Write},
     path::PathBuf,
 };
 
+use clap::ValueEnum;
+
 use self::{
     advice::advice,
     facts::ImageFacts,
     kubelet::PullSecrets,
     paint::Paint,
-    pods::{AtHand, Stock, Subject},
-    story::Story,
+    pods::{AtHand, SecretsAtHand, Subject},
+    text_report::TextReport,
 };
 use super::{
     AccountSource, DEFAULT_NAMESPACE, Exit, Failure, Streams,
@@ -66,12 +68,13 @@ pub struct Options {
 }
 
 /// How answers are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum Output {
-    /// One JSON object a line.
-    Json,
-    /// For people.
+    /// For people, with colours on a terminal
+    #[default]
     Text,
+    /// One JSON object a line
+    Json,
 }
 
 /// What to explain.
@@ -116,21 +119,21 @@ pub fn run(options: &Options, streams: &mut Streams<'_>) -> Result<Exit, Failure
     let mapping = mapping.ok_or_else(|| {
         Failure::usage("name the mapping with --config FILE: only --live finds that of a cluster")
     })?;
-    let stock = match secrets.as_slice() {
+    let secrets_at_hand = match secrets.as_slice() {
         [] => None,
         sources => Some(read_secrets(sources, streams.stdin)?),
     };
-    if stock.as_ref().is_some_and(Stock::is_empty) {
+    if secrets_at_hand.as_ref().is_some_and(SecretsAtHand::is_empty) {
         writeln!(streams.stderr, "no Secret found in what --secrets names")?;
     }
     let explainer = Explainer { options, mapping: &mapping, paint };
     match asked {
         Asked::Images(images) => {
-            explainer.images(images, stock.as_ref(), streams.stdin, streams.stdout)?;
+            explainer.images(images, secrets_at_hand.as_ref(), streams.stdin, streams.stdout)?;
         }
         Asked::Live(_) => {}
         Asked::Manifests(manifests) => {
-            explainer.manifests(manifests, stock.as_ref(), streams)?;
+            explainer.manifests(manifests, secrets_at_hand.as_ref(), streams)?;
         }
     }
     streams.stdout.flush()?;
@@ -138,8 +141,8 @@ pub fn run(options: &Options, streams: &mut Streams<'_>) -> Result<Exit, Failure
 }
 
 /// The Secrets in manifests.
-fn read_secrets(sources: &[Source], stdin: &mut dyn BufRead) -> Result<Stock, Failure> {
-    let mut stock = Stock::default();
+fn read_secrets(sources: &[Source], stdin: &mut dyn BufRead) -> Result<SecretsAtHand, Failure> {
+    let mut secrets_at_hand = SecretsAtHand::default();
     for source in sources {
         for document in source.open(stdin)? {
             let document = document?;
@@ -147,7 +150,7 @@ fn read_secrets(sources: &[Source], stdin: &mut dyn BufRead) -> Result<Stock, Fa
             let mut read = || {
                 for object in objects(&document.value()?, line)? {
                     if let Some(secret) = SecretManifest::from_object(&object, line)? {
-                        stock.add(secret);
+                        secrets_at_hand.add(secret);
                     }
                 }
                 Ok(())
@@ -155,12 +158,12 @@ fn read_secrets(sources: &[Source], stdin: &mut dyn BufRead) -> Result<Stock, Fa
             read().map_err(|problem| ManifestError::new(source, problem))?;
         }
     }
-    Ok(stock)
+    Ok(secrets_at_hand)
 }
 
-/// What is known of a Pod's surroundings; none of it where it was not looked at.
+/// What is known of the cluster around a Pod; `None` where it was not read.
 #[derive(Debug, Clone, Copy, Default)]
-struct Standing {
+struct PodContext {
     /// Whether the namespace has opted in.
     opted_in: Option<bool>,
     /// Whether there is a webhook configuration of ours.
@@ -178,8 +181,8 @@ struct Explainer<'o> {
 // === impl Explainer ===
 
 impl Explainer<'_> {
-    fn story<'s>(&'s self, out: &'s mut dyn Write) -> Story<'s> {
-        Story { out, paint: self.paint, mapping: self.mapping, margin: "  " }
+    fn text_report<'s>(&'s self, out: &'s mut dyn Write) -> TextReport<'s> {
+        TextReport { out, paint: self.paint, mapping: self.mapping, margin: "  " }
     }
 
     fn is_text(&self) -> bool {
@@ -191,14 +194,15 @@ impl Explainer<'_> {
     fn images(
         &self,
         images: &[String],
-        stock: Option<&Stock>,
+        secrets_at_hand: Option<&SecretsAtHand>,
         stdin: &mut dyn BufRead,
         out: &mut dyn Write,
     ) -> Result<(), Failure> {
         let namespace = self.options.namespace.as_deref();
-        let pull = stock.map(|stock| PullSecrets::new(stock.of(namespace)));
+        let pull =
+            secrets_at_hand.map(|secrets_at_hand| PullSecrets::new(secrets_at_hand.of(namespace)));
         if let Some(pull) = pull.as_ref().filter(|_| self.is_text()) {
-            self.story(out).at_hand(pull)?;
+            self.text_report(out).at_hand(pull)?;
         }
         for image in images {
             if image != "-" {
@@ -229,7 +233,7 @@ impl Explainer<'_> {
         let mut facts = ImageFacts::new(image, namespace, self.mapping);
         facts.kubelet = pull.map(|pull| pull.answer(ImageRef::parse(image).ok().as_ref()));
         if self.is_text() {
-            return self.story(out).image(&facts, namespace, pull);
+            return self.text_report(out).image(&facts, namespace, pull);
         }
         json(&facts, out)
     }
@@ -238,7 +242,7 @@ impl Explainer<'_> {
     fn manifests(
         &self,
         sources: &[Source],
-        stock: Option<&Stock>,
+        secrets_at_hand: Option<&SecretsAtHand>,
         Streams { stdin, stdout, stderr, .. }: &mut Streams<'_>,
     ) -> Result<(), Failure> {
         let Options { service_accounts, cluster, namespace, .. } = self.options;
@@ -254,8 +258,8 @@ impl Explainer<'_> {
             for document in input.documents()? {
                 for subject in self.subjects(&source, &document?, &mut accounts, &mut unknown)? {
                     any = true;
-                    let at_hand = stock.map(|it| it.look(&subject));
-                    self.subject(&subject, at_hand.as_ref(), Standing::default(), *stdout)?;
+                    let at_hand = secrets_at_hand.map(|it| it.find_for(&subject));
+                    self.subject(&subject, at_hand.as_ref(), PodContext::default(), *stdout)?;
                 }
             }
         }
@@ -315,7 +319,7 @@ impl Explainer<'_> {
         &self,
         subject: &Subject,
         at_hand: Option<&AtHand>,
-        standing: Standing,
+        context: PodContext,
         out: &mut dyn Write,
     ) -> io::Result<()> {
         let facts = subject.images.iter().map(|named| {
@@ -329,14 +333,14 @@ impl Explainer<'_> {
             return facts.into_iter().try_for_each(|facts| json(&facts, out));
         }
         let facts: Vec<_> = facts.collect();
-        let mut story = self.story(out);
-        story.pod(subject, at_hand)?;
+        let mut text = self.text_report(out);
+        text.pod(subject, at_hand)?;
         for (named, facts) in subject.images.iter().zip(&facts) {
-            story.image_of_pod(facts, &named.owners, &subject.namespace, at_hand)?;
+            text.image_of_pod(facts, &named.owners, &subject.namespace, at_hand)?;
         }
         let at_hand = at_hand.filter(|_| subject.runs);
-        let advice = at_hand.map(|at_hand| advice(subject, &facts, at_hand, standing));
-        story.advice(&advice.unwrap_or_default())
+        let advice = at_hand.map(|at_hand| advice(subject, &facts, at_hand, context));
+        text.advice(&advice.unwrap_or_default())
     }
 }
 

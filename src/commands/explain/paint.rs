@@ -27,7 +27,7 @@ pub(super) enum Role {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Paint(pub(super) bool);
 
-/// A text with its colour, and printable: much of what is told was written by others.
+/// A text with its colour, and printable: much of the text was written by others.
 #[derive(Debug)]
 pub(super) struct Painted<T>(Style, T);
 

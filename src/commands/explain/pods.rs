@@ -68,9 +68,9 @@ pub(super) struct PodLine {
     waiting: Vec<Waiting>,
 }
 
-/// The Secrets at hand.
+/// The Secrets that were given or read, by name.
 #[derive(Debug, Default)]
-pub(super) struct Stock {
+pub(super) struct SecretsAtHand {
     /// In their order.
     secrets: Vec<SecretManifest>,
     /// By name: where in the list.
@@ -84,7 +84,7 @@ pub(super) struct Stock {
 pub(super) struct AtHand {
     /// Those that the kubelet goes by, as it reads them.
     pub(super) pull: PullSecrets,
-    /// Those that the Pod would get besides if it were created anew.
+    /// Those that the Pod would get besides if it were created again.
     pub(super) besides: PullSecrets,
     /// The names of those that are not there.
     pub(super) missing: Vec<String>,
@@ -95,7 +95,7 @@ pub(super) struct AtHand {
 // === impl Subject ===
 
 impl Subject {
-    /// Looks at a Pod of `namespace`, and decides for it as if it were new.
+    /// Reads a Pod of `namespace`, and decides for it as if it were new.
     pub(super) fn new(
         kind: &str,
         namespace: &str,
@@ -160,9 +160,9 @@ impl PodLine {
     }
 }
 
-// === impl Stock ===
+// === impl SecretsAtHand ===
 
-impl Stock {
+impl SecretsAtHand {
     /// Takes a Secret in.
     pub(super) fn add(&mut self, secret: SecretManifest) {
         self.by_name.entry(secret.name.clone()).or_default().push(self.secrets.len());
@@ -185,7 +185,7 @@ impl Stock {
         self.secrets.is_empty()
     }
 
-    /// Remembers that a Secret could not be looked at.
+    /// Records that a Secret could not be read.
     pub(super) fn add_unknown(&mut self, namespace: &str, name: &str, why: String) {
         self.unknown.insert((namespace.to_owned(), name.to_owned()), why);
     }
@@ -199,7 +199,7 @@ impl Stock {
     }
 
     /// What there is of the Secrets of a Pod.
-    pub(super) fn look(&self, subject: &Subject) -> AtHand {
+    pub(super) fn find_for(&self, subject: &Subject) -> AtHand {
         let mut at_hand = AtHand::default();
         let listed = self.find(&subject.namespace, &subject.listed, &mut at_hand);
         let added = self.find(&subject.namespace, &subject.added, &mut at_hand);

@@ -165,7 +165,7 @@ impl Content {
         }
     }
 
-    /// Takes text before which there is none yet.
+    /// Takes the first text of a document.
     fn start(&mut self, text: &[u8]) -> Step {
         match text.trim_ascii_start().first() {
             None | Some(b'#') => {}
@@ -180,7 +180,7 @@ impl Content {
     }
 }
 
-/// Whether a document can begin behind this line: it is `---`, or there is none.
+/// Whether a document can begin behind this line: it is `---`, or no line was read yet.
 fn is_start(line: &[u8]) -> bool {
     let line = line.strip_prefix(MARK).unwrap_or(line).trim_ascii_end();
     line.is_empty() || line == b"---"

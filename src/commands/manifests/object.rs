@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::Problem;
 use crate::commands::printable::Printable;
 
-/// The deepest List in a List. `kubectl` flattens any depth, but nobody nests them on purpose.
+/// The deepest List in a List. `kubectl` flattens any depth, but deeper nesting is never deliberate.
 const NESTED_MAX: usize = 8;
 
 /// A Kubernetes object of any kind, borrowed from the value of its document.

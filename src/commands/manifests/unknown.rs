@@ -9,7 +9,7 @@ use super::{Object, PodTemplate};
 /// Fields with which an object names a Secret for its image itself.
 const OWN_SECRETS: [&str; 4] = ["imagePullSecret", "pullSecret", "pullSecrets", "secretRef"];
 
-/// Something that looks like a Pod, or at least like its image.
+/// Something that resembles a Pod, or at least like its image.
 #[derive(Debug)]
 pub(in crate::commands) struct UnknownPod {
     /// Where it stands in the value of the document.
@@ -20,7 +20,7 @@ pub(in crate::commands) struct UnknownPod {
     pub(in crate::commands) is_template: bool,
 }
 
-/// What looks like a Pod in `object`, besides its `known` templates.
+/// What resembles a Pod in `object`, besides its `known` templates.
 pub(in crate::commands) fn unknown_pods(
     object: &Object<'_>,
     known: &[PodTemplate<'_>],
@@ -52,7 +52,7 @@ impl Walk<'_> {
                 }
             }
             Value::Object(members) if !self.known.iter().any(|it| it.pointer == *pointer) => {
-                if self.look(pointer, members, value) {
+                if self.record(pointer, members, value) {
                     return;
                 }
                 for (name, member) in
@@ -65,9 +65,14 @@ impl Walk<'_> {
         }
     }
 
-    /// Takes an object that looks like a template, a Pod's spec or something with an image; says whether nothing below
+    /// Records an object that resembles a template, a Pod's spec or something with an image; says whether nothing below
     /// it remains to be looked at.
-    fn look(&mut self, pointer: &PointerBuf, members: &Map<String, Value>, value: &Value) -> bool {
+    fn record(
+        &mut self,
+        pointer: &PointerBuf,
+        members: &Map<String, Value>,
+        value: &Value,
+    ) -> bool {
         let (pod, is_template, is_whole) = if members.get("spec").is_some_and(has_containers) {
             (value.clone(), true, true)
         } else if has_containers(value) {

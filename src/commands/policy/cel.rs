@@ -17,7 +17,7 @@ pub(super) const IMAGES: u64 = 40;
 /// (apiserver: apis/cel/config.go, `PerCallLimit`).
 const EXPRESSION_COST: u64 = 500_000;
 /// What all lists of Secrets may cost at most together. The API server allows ten times as much (`RuntimeCELCostBudget`), but
-/// needs seconds for that, and whoever creates a Pod waits for it.
+/// needs seconds for that, and the creation of a Pod waits for it.
 const POLICY_COST: u64 = 1_000_000;
 /// The longest expression, in bytes; the parser stops at 100,000 (cel-go: parser/options.go).
 const EXPRESSION_SIZE: usize = 80_000;

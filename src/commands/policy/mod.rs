@@ -5,6 +5,7 @@ mod object;
 
 use std::path::PathBuf;
 
+use clap::ValueEnum;
 use serde::Serialize;
 
 use self::object::{binding, policy};
@@ -29,12 +30,13 @@ pub struct Options {
 }
 
 /// How objects are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum Output {
-    /// A List, as JSON.
-    Json,
-    /// Two documents of YAML.
+    /// Two documents
+    #[default]
     Yaml,
+    /// A List
+    Json,
 }
 
 #[derive(Serialize)]

@@ -15,7 +15,7 @@ use crate::{
 /// Served since Kubernetes 1.36.
 const API_VERSION: &str = "admissionregistration.k8s.io/v1";
 
-/// Whether the Pod is none of a static Pod: the kubelet deletes a mirror that was changed.
+/// Whether the Pod mirrors no static Pod: the kubelet deletes a mirror that was changed.
 const NOT_A_MIRROR_POD: &str =
     "!('kubernetes.io/config.mirror' in object.metadata.?annotations.orValue({}))";
 
@@ -109,7 +109,7 @@ struct JsonPatch {
     expression: &'static str,
 }
 
-/// The policy, with the same selectors, operations and conditions as the webhook's registration.
+/// The policy, with the same selectors, operations and conditions as the webhook configuration.
 pub(super) fn policy(name: &str, variables: Vec<Variable>) -> Object<PolicySpec> {
     let requirement = |key, operator, values| Requirement { key, operator, values };
     let variables = variables

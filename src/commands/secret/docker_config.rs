@@ -158,7 +158,7 @@ impl fmt::Display for Mistaken {
 #[non_exhaustive]
 pub(super) enum NoLogin {
     #[error(
-        "`auth` and `username` with `password` differ in the entry for it: remove one of them, or log in anew"
+        "`auth` and `username` with `password` differ in the entry for it: remove one of them, or log in again"
     )]
     Ambiguous,
     #[error(
@@ -188,7 +188,7 @@ pub(super) enum NoLogin {
         "the login is a registry token, which the kubelet does not read: give a user and password with --username and --password-stdin"
     )]
     RegistryToken,
-    #[error("`auth` of the entry for it is not the base64 of `user:password`: log in anew")]
+    #[error("`auth` of the entry for it is not the base64 of `user:password`: log in again")]
     Undecodable,
 }
 
@@ -200,12 +200,13 @@ fn has_path(key: &str) -> bool {
 
 /// The registries that there are logins for.
 fn others(found: &[RegistryKey]) -> String {
-    const TOLD: usize = 5;
+    const MAX_REPORTED: usize = 5;
     match found {
         [] => String::new(),
         some => {
-            let mut names: Vec<_> = some.iter().take(TOLD).map(ToString::to_string).collect();
-            if some.len() > TOLD {
+            let mut names: Vec<_> =
+                some.iter().take(MAX_REPORTED).map(ToString::to_string).collect();
+            if some.len() > MAX_REPORTED {
                 names.push("…".to_owned());
             }
             format!(". The config has logins for {}", names.join(", "))
@@ -292,7 +293,7 @@ impl DockerConfig {
         Err(NoLogin::Missing { host: registry.host().to_owned(), found })
     }
 
-    /// Why a login that is there is none; nothing where there is none.
+    /// Why an entry has no usable login; `None` where the entry is absent or fine.
     ///
     /// Of a helper's output only the one known sentence is looked for, and nothing is repeated: who knows what it says.
     fn why(&self, trouble: Trouble, spelling: &str) -> Option<NoLogin> {

@@ -10,6 +10,8 @@ mod verify;
 
 use std::{collections::BTreeSet, io::Write, path::PathBuf};
 
+use clap::ValueEnum;
+
 use self::{
     docker_config::DockerConfig,
     pull_secret::{PullSecret, prove},
@@ -69,7 +71,7 @@ pub enum Options {
 pub struct MakeOptions {
     /// Its name.
     pub name: SecretName,
-    /// Its namespace; without one, that of whoever applies it.
+    /// Its namespace; without one, `kubectl` uses that of the context.
     pub namespace: Option<String>,
     /// The registries whose logins it holds; at least one.
     pub registries: Vec<Registry>,
@@ -112,12 +114,13 @@ pub enum Logins {
 }
 
 /// How a Secret is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum Output {
-    /// JSON.
-    Json,
-    /// YAML.
+    /// YAML
+    #[default]
     Yaml,
+    /// JSON
+    Json,
 }
 
 /// Runs the command.

@@ -56,7 +56,7 @@ struct Auth {
 /// A Secret that would not do what it is made for. It is not written.
 #[derive(Debug, thiserror::Error)]
 #[error("the Secret would not open {registry}, and was not written: {why}")]
-pub(super) struct Useless {
+pub(super) struct UnusableLogin {
     registry: String,
     why: String,
 }
@@ -91,21 +91,21 @@ impl fmt::Debug for PullSecret {
     }
 }
 
-/// Reads a written Secret as the kubelet would, and looks whether it opens an image of each registry.
-pub(super) fn prove(written: &str, logins: &[(Registry, Login)]) -> Result<(), Useless> {
-    let useless = |registry: &Registry, why| Useless { registry: registry.to_string(), why };
+/// Reads a written Secret as the kubelet would, and checks whether it opens an image of each registry.
+pub(super) fn prove(written: &str, logins: &[(Registry, Login)]) -> Result<(), UnusableLogin> {
+    let unusable = |registry: &Registry, why| UnusableLogin { registry: registry.to_string(), why };
     let Some((first, _)) = logins.first() else { return Ok(()) };
-    let keyring = keyring(written).map_err(|why| useless(first, why))?;
+    let keyring = keyring(written).map_err(|why| unusable(first, why))?;
     for (registry, _) in logins {
         let key = registry.key();
         let image = registry.to_string();
         let image = format!("{}/app", image.trim_end_matches('/'));
         let image =
-            ImageRef::parse(&image).map_err(|error| useless(registry, error.to_string()))?;
+            ImageRef::parse(&image).map_err(|error| unusable(registry, error.to_string()))?;
         if !keyring.lookup(&image).iter().any(|offer| *offer.key == key) {
             let why = "the kubelet matches this key with no image. An IPv6 address needs a port"
                 .to_owned();
-            return Err(useless(registry, why));
+            return Err(unusable(registry, why));
         }
     }
     Ok(())

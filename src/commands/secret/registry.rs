@@ -10,7 +10,7 @@ use crate::core::{
 
 /// One registry, or one path of it: `host[:port][/path]`, without a glob.
 ///
-/// A glob would have the kubelet send the login to hosts that nobody thought of.
+/// A glob would have the kubelet send the login to unintended hosts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Registry(RegistryPattern);
 

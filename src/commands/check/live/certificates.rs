@@ -15,14 +15,14 @@ use rustls::{
     server::ParsedCertificate,
 };
 
-/// A certificate of which less than this part of its life is left has no successor in time: all that renew by themselves
+/// A certificate with less than this part of its duration left has no successor in time: all that renew by themselves
 /// do so earlier.
 const LAST_PART: i64 = 10;
 
 /// Seconds since the Unix epoch.
 pub(super) type Timestamp = i64;
 
-/// The certificates of a registration's `caBundle`.
+/// The certificates of a webhook configuration's `caBundle`.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Bundle(Vec<CertificateDer<'static>>);
 

@@ -1,4 +1,4 @@
-//! A TLS hand-shake, of which only the certificates count.
+//! A TLS handshake, of which only the certificates count.
 
 use std::{io, sync::Arc};
 

@@ -1,6 +1,6 @@
 //! Which mapping the webhook's Pods run with: what is in force, and what is still on its way to them.
 //!
-//! A ConfigMap that was changed reaches a Pod when its kubelet next looks, a minute or two later, and the webhook within
+//! A ConfigMap that was changed reaches a Pod when its kubelet next syncs, a minute or two later, and the webhook within
 //! ten seconds of that. `/readyz?verbose` of each Pod shows the digest of the mapping that it decides by.
 
 use super::{

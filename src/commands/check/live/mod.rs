@@ -1,6 +1,6 @@
-//! The doctor of a cluster: the registration, what it points to, and the namespaces that have opted in.
+//! Checks of a cluster: the webhook configuration, what it points to, and the namespaces that have opted in.
 //!
-//! | module | what it looks at |
+//! | module | what it checks |
 //! |---|---|
 //! | [`registration`] | the MutatingWebhookConfiguration, field by field |
 //! | [`certificates`], [`handshake`] | what the API server trusts, and what is served |
@@ -40,9 +40,9 @@ use serde_json::Value;
 use self::{
     certificates::Bundle,
     in_force::Given,
-    namespaces::Standing,
+    namespaces::LabelState,
     pods::Usage,
-    secrets::{Shelf, Spare},
+    secrets::{NamespaceSecrets, Spare},
     serving::Serving,
 };
 use super::{Check, finding::Report};
@@ -67,15 +67,15 @@ pub(in crate::commands) use self::{
 pub struct Live {
     /// The cluster.
     pub cluster: ClusterOptions,
-    /// The one namespace to look at for Pods and Secrets; without one, all.
+    /// The one namespace whose Pods and Secrets to check; without one, all.
     pub namespace: Option<String>,
-    /// The one registration; without one, those that have pullcred's webhook.
+    /// The one webhook configuration; without one, those that have pullcred's webhook.
     pub registration: Option<String>,
     /// How long to wait until every webhook Pod decides by the mapping that it is given; without one, not at all.
     pub wait: Option<Duration>,
 }
 
-/// Looks at a cluster, by `mapping` or by that of the webhook's Pods.
+/// Checks a cluster, by `mapping` or by that of the webhook's Pods.
 pub(super) fn check(
     live: &Live,
     mapping: Option<Mapping>,
@@ -84,23 +84,23 @@ pub(super) fn check(
 ) -> Result<(), Failure> {
     block_on(async {
         let cluster = live.cluster.connect().await?.patient();
-        let doctor = Doctor { live, cluster };
+        let check = LiveCheck { live, cluster };
         if let Some(limit) = live.wait {
-            doctor.wait(limit, stderr).await?;
+            check.wait(limit, stderr).await?;
         }
-        let installed = doctor.registrations(mapping.is_some(), report).await?;
-        let given = doctor.given(&installed, mapping.is_none(), report).await;
+        let installed = check.registrations(mapping.is_some(), report).await?;
+        let given = check.given(&installed, mapping.is_none(), report).await;
         let mapping = mapping.or(given);
         if let Some(mapping) = &mapping {
             super::mapping::check(mapping, report);
         }
         let own_namespace = installed.namespace.as_deref().map(Into::into);
         let mapping = mapping.unwrap_or_default().with_own_namespace(own_namespace);
-        doctor.namespaces(&installed.webhooks, &mapping, report, stderr).await
+        check.namespaces(&installed.webhooks, &mapping, report, stderr).await
     })
 }
 
-struct Doctor<'l> {
+struct LiveCheck<'l> {
     live: &'l Live,
     cluster: Cluster,
 }
@@ -116,10 +116,10 @@ struct Installed {
     by_policy: bool,
 }
 
-// === impl Doctor ===
+// === impl LiveCheck ===
 
-impl Doctor<'_> {
-    /// Looks at the registrations, and at what they point to. This is the first that is asked of the API server, so where
+impl LiveCheck<'_> {
+    /// Checks the webhook configurations, and what they point to. This is the first that is asked of the API server, so where
     /// it does not answer at all, there is nothing to report.
     async fn registrations(
         &self,
@@ -233,22 +233,22 @@ impl Doctor<'_> {
         let judged = labels.iter().filter(|(_, it)| !it.is_of_the_test()).map(|(name, it)| {
             (name.as_str(), namespaces::judge(name, &it.labels, webhooks, mapping, report))
         });
-        let standings: BTreeMap<&str, Standing> = judged.collect();
+        let states: BTreeMap<&str, LabelState> = judged.collect();
         // Without a mapping no Pod needs anything.
         if mapping.rules().is_empty() && mapping.always().is_empty() {
             return Ok(());
         }
-        let covered: Vec<&str> = standings
+        let covered: Vec<&str> = states
             .iter()
-            .filter(|(_, standing)| **standing == Standing::Covered)
+            .filter(|(_, state)| **state == LabelState::Covered)
             .map(|(name, _)| *name)
             .collect();
         reach::judge(&covered, only, mapping, report);
-        let Some(usage) = self.pods(&standings, mapping, report, stderr).await? else {
+        let Some(usage) = self.pods(&states, mapping, report, stderr).await? else {
             return Ok(());
         };
         self.secrets(&covered, &usage, mapping, report, stderr).await?;
-        let may_opt_in = |name: &str| standings.get(name) == Some(&Standing::NotOptedIn);
+        let may_opt_in = |name: &str| states.get(name) == Some(&LabelState::NotOptedIn);
         usage.report(may_opt_in, report);
         Ok(())
     }
@@ -256,7 +256,7 @@ impl Doctor<'_> {
     /// Reads the Pods, page by page. `None` where not all could be read: what no Pod of a part needs is not yet spare.
     async fn pods(
         &self,
-        standings: &BTreeMap<&str, Standing>,
+        states: &BTreeMap<&str, LabelState>,
         mapping: &Mapping,
         report: &mut Report,
         stderr: &mut dyn Write,
@@ -282,8 +282,8 @@ impl Doctor<'_> {
             progress.add(page.len(), stderr)?;
             for pod in page {
                 let namespace = pod.pointer("/metadata/namespace").and_then(|it| it.as_str());
-                let standing = namespace.and_then(|namespace| standings.get(namespace));
-                usage.add(&pod, standing == Some(&Standing::Covered), mapping);
+                let state = namespace.and_then(|namespace| states.get(namespace));
+                usage.add(&pod, state == Some(&LabelState::Covered), mapping);
             }
         }
     }
@@ -302,7 +302,7 @@ impl Doctor<'_> {
         let mut spare = Spare::default();
         for namespace in covered {
             let needs = usage.needs.get(*namespace).unwrap_or(&none);
-            let secrets = Shelf::new(namespace, mapping, needs);
+            let secrets = NamespaceSecrets::new(namespace, mapping, needs);
             let found = scan::secrets(&self.cluster, secrets.names()).await;
             progress.add(found.len(), stderr)?;
             secrets.judge(found, &mut spare, report);
@@ -312,7 +312,7 @@ impl Doctor<'_> {
     }
 }
 
-/// The webhooks of a registration that are pullcred's, each with the registration's name. One that was asked for by name
+/// The webhooks of a configuration that are pullcred's, each with the configuration's name. One that was asked for by name
 /// may call its webhooks otherwise.
 fn ours<'c>(
     configuration: &'c MutatingWebhookConfiguration,

@@ -1,4 +1,4 @@
-//! Which object a process of a Pod reads a file from, told by the Pod's spec.
+//! Which object a process of a Pod reads a file from, by the Pod's spec.
 
 use k8s_openapi::api::core::v1::{Container, KeyToPath, Pod, PodSpec};
 

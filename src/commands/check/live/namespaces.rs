@@ -22,18 +22,18 @@ use crate::{
     },
 };
 
-/// How a namespace stands to the webhook.
+/// Whether a namespace has opted in, and whether the API server calls the webhook for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Standing {
-    /// The API server asks about its Pods.
+pub(super) enum LabelState {
+    /// The API server calls the webhook for its Pods.
     Covered,
-    /// Nobody asks about its Pods, and the label alone does not change that.
+    /// The API server does not call the webhook for its Pods, and the label alone does not change that.
     LeftOut,
     /// It has no such label.
     NotOptedIn,
 }
 
-/// The label of the chart's own test, whose namespace is not the users' to look after (Kubernetes' recommended labels).
+/// The label of the chart's own test, whose namespace users do not maintain (Kubernetes' recommended labels).
 const OF_THE_TEST: (&str, &str) = ("app.kubernetes.io/component", "helm-test");
 /// The label of everything in the chart.
 const OF_THE_CHART: (&str, &str) = ("app.kubernetes.io/name", "pullcred");
@@ -61,14 +61,14 @@ pub(super) async fn read(
     Ok(found.into_iter().filter_map(|it| labels(it.metadata)).collect())
 }
 
-/// Judges the label of a namespace. Where no registration is known, the label alone counts.
+/// Checks the label of a namespace. Where no webhook configuration is known, the label alone counts.
 pub(super) fn judge(
     name: &str,
     labels: &BTreeMap<String, String>,
     webhooks: &[MutatingWebhook],
     mapping: &Mapping,
     report: &mut Report,
-) -> Standing {
+) -> LabelState {
     let place = format!("namespace {name}");
     let label = labels.get(INJECT_LABEL).map(String::as_str);
     let is_own = mapping.own_namespace() == Some(name);
@@ -85,7 +85,7 @@ pub(super) fn judge(
             );
             report.warning(Check::ExcludedNamespace, place, message);
         }
-        return Standing::LeftOut;
+        return LabelState::LeftOut;
     }
     let asked = if webhooks.is_empty() {
         label == Some(OPTED_IN)
@@ -109,9 +109,9 @@ pub(super) fn judge(
         }
     }
     match label {
-        _ if asked => Standing::Covered,
-        None => Standing::NotOptedIn,
-        Some(_) => Standing::LeftOut,
+        _ if asked => LabelState::Covered,
+        None => LabelState::NotOptedIn,
+        Some(_) => LabelState::LeftOut,
     }
 }
 
@@ -145,7 +145,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_label_does_what_it_says_or_is_told_of() {
+    fn a_label_without_effect_is_reported() {
         let webhook: MutatingWebhook = serde_json::from_value(json!({
             "name": "x", "admissionReviewVersions": [], "clientConfig": {}, "sideEffects": "None",
             "namespaceSelector": {
@@ -156,35 +156,40 @@ mod tests {
         .unwrap();
         let mapping = Mapping::default().with_own_namespace(Some("home".into()));
         let enabled = (INJECT_LABEL, OPTED_IN);
-        for (name, labels, standing, told) in [
-            ("shop", vec![enabled], Standing::Covered, ""),
-            ("shop", vec![], Standing::NotOptedIn, ""),
+        for (name, labels, state, reported) in [
+            ("shop", vec![enabled], LabelState::Covered, ""),
+            ("shop", vec![], LabelState::NotOptedIn, ""),
             (
                 "shop",
                 vec![enabled, ("tier", "x")],
-                Standing::LeftOut,
+                LabelState::LeftOut,
                 "namespaceSelector leaves it out",
             ),
-            ("shop", vec![(INJECT_LABEL, "true")], Standing::LeftOut, "=true, which means nothing"),
-            ("kube-system", vec![], Standing::LeftOut, ""),
+            (
+                "shop",
+                vec![(INJECT_LABEL, "true")],
+                LabelState::LeftOut,
+                "=true, which means nothing",
+            ),
+            ("kube-system", vec![], LabelState::LeftOut, ""),
             (
                 "kube-system",
                 vec![enabled],
-                Standing::LeftOut,
+                LabelState::LeftOut,
                 "kubectl label namespace kube-system",
             ),
-            ("home", vec![enabled], Standing::LeftOut, "pullcred's own namespace"),
+            ("home", vec![enabled], LabelState::LeftOut, "pullcred's own namespace"),
         ] {
             let labels = labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
             let mut report = Report::default();
             let webhooks = [webhook.clone()];
             let found = judge(name, &labels.collect(), &webhooks, &mapping, &mut report);
-            assert_eq!(found, standing, "{name}");
+            assert_eq!(found, state, "{name}");
             let mut out = Vec::new();
             report.write_json(&mut out).unwrap();
             let out = String::from_utf8(out).unwrap();
-            assert_eq!(out.is_empty(), told.is_empty(), "{name}: {out}");
-            assert!(out.contains(told), "{name}: {out}");
+            assert_eq!(out.is_empty(), reported.is_empty(), "{name}: {out}");
+            assert!(out.contains(reported), "{name}: {out}");
         }
     }
 }

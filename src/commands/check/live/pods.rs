@@ -105,7 +105,7 @@ impl Usage {
         }
     }
 
-    /// Looks for images that the Pod waits for and no rule covers, but nearly does.
+    /// Finds images that the Pod waits for and that a rule nearly covers.
     fn miss(&mut self, namespace: &str, object: &Value, pod: &Pod<'_>, mapping: &Mapping) {
         let waiting = waiting(object);
         let mut found = Vec::new();
@@ -248,11 +248,14 @@ mod tests {
     #[test]
     fn pods_of_one_owner_are_told_together() {
         let web = |name| (pod(name, Some(("ReplicaSet", "web-7d4b9c")), &json!({})), true);
-        let told = report(&[web("web-7d4b9c-a"), web("web-7d4b9c-b")]);
-        assert_eq!(told.lines().count(), 1, "{told}");
-        assert!(told.contains("2 Pods lack Secret acme, debug, which a new Pod gets."), "{told}");
-        assert!(told.contains("kubectl rollout restart deployment/web -n shop"), "{told}");
-        assert!(told.contains(r#""severity":"warning""#), "{told}");
+        let reported = report(&[web("web-7d4b9c-a"), web("web-7d4b9c-b")]);
+        assert_eq!(reported.lines().count(), 1, "{reported}");
+        assert!(
+            reported.contains("2 Pods lack Secret acme, debug, which a new Pod gets."),
+            "{reported}"
+        );
+        assert!(reported.contains("kubectl rollout restart deployment/web -n shop"), "{reported}");
+        assert!(reported.contains(r#""severity":"warning""#), "{reported}");
     }
 
     #[test]
@@ -264,8 +267,8 @@ mod tests {
             (Some(("ReplicaSet", "bare")), "kubectl delete pod -n shop a"),
             (Some(("Rollout", "web")), "kubectl delete pod -n shop a"),
         ] {
-            let told = report(&[(pod("a", owner, &json!({})), true)]);
-            assert!(told.contains(remedy), "{owner:?}: {told}");
+            let reported = report(&[(pod("a", owner, &json!({})), true)]);
+            assert!(reported.contains(remedy), "{owner:?}: {reported}");
         }
     }
 
@@ -274,38 +277,41 @@ mod tests {
         let pods: Vec<_> = (0..300)
             .map(|n| (pod(&format!("web-{n}"), Some(("ReplicaSet", "bare")), &json!({})), true))
             .collect();
-        let told = report(&pods);
-        assert!(told.contains("300 Pods lack Secret acme, debug"), "{told}");
-        assert!(told.contains("delete these 300 Pods, and ReplicaSet bare makes"), "{told}");
-        assert!(told.len() < 400, "{told}");
+        let reported = report(&pods);
+        assert!(reported.contains("300 Pods lack Secret acme, debug"), "{reported}");
+        assert!(
+            reported.contains("delete these 300 Pods, and ReplicaSet bare makes"),
+            "{reported}"
+        );
+        assert!(reported.len() < 400, "{reported}");
     }
 
     #[test]
     fn a_pod_that_hangs_is_worse() {
-        let told = report(&[(pod("a", None, &waits()), true)]);
-        assert!(told.contains(r#""severity":"error""#), "{told}");
+        let reported = report(&[(pod("a", None, &waits()), true)]);
+        assert!(reported.contains(r#""severity":"error""#), "{reported}");
         assert!(
-            told.contains("it lacks Secret acme, debug, which a new Pod gets, and waits"),
-            "{told}"
+            reported.contains("it lacks Secret acme, debug, which a new Pod gets, and waits"),
+            "{reported}"
         );
     }
 
     #[test]
     fn pods_that_need_nothing_are_not_told() {
         let with = |extra: Value| (pod("a", None, &extra), true);
-        let told = report(&[
+        let reported = report(&[
             with(json!({"status": {"phase": "Succeeded"}})),
             with(json!({"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}})),
             with(json!({"metadata": {"labels": {INJECT_LABEL: "disabled"}}})),
             with(json!({"spec": {"imagePullSecrets": [{"name": "debug"}, {"name": "acme"}]}})),
             (pod("a", None, &json!({})), false),
         ]);
-        assert_eq!(told, "");
+        assert_eq!(reported, "");
     }
 
     #[test]
     fn who_waits_without_the_label_is_told_of_it() {
-        let told = report(&[
+        let reported = report(&[
             (pod("a", None, &waits()), false),
             (pod("b", None, &waits()), false),
             (
@@ -317,11 +323,12 @@ mod tests {
                 false,
             ),
         ]);
-        assert_eq!(told.lines().count(), 1, "{told}");
-        assert!(told.contains("2 Pods wait for images"), "{told}");
+        assert_eq!(reported.lines().count(), 1, "{reported}");
+        assert!(reported.contains("2 Pods wait for images"), "{reported}");
         assert!(
-            told.contains("kubectl label --overwrite namespace shop pullcred.dev/inject=enabled"),
-            "{told}"
+            reported
+                .contains("kubectl label --overwrite namespace shop pullcred.dev/inject=enabled"),
+            "{reported}"
         );
     }
 
@@ -342,11 +349,11 @@ mod tests {
             ("ghcr.io/acme/app", ""),
             ("quay.io/acme/app", ""),
         ] {
-            let told = report(&[waits_for(image)]);
+            let reported = report(&[waits_for(image)]);
             let found =
-                told.lines().filter(|line| line.contains("\"no-rule\"")).collect::<Vec<_>>();
-            assert_eq!(found.len(), usize::from(!part.is_empty()), "{told}");
-            assert!(found.iter().all(|line| line.contains(part)), "{told}");
+                reported.lines().filter(|line| line.contains("\"no-rule\"")).collect::<Vec<_>>();
+            assert_eq!(found.len(), usize::from(!part.is_empty()), "{reported}");
+            assert!(found.iter().all(|line| line.contains(part)), "{reported}");
         }
     }
 }

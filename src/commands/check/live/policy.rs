@@ -24,7 +24,7 @@ const OPT_INS: &str = "optins";
 /// How many namespaces are named.
 const NAMED: usize = 10;
 
-/// Looks for a policy that injects without a webhook. Whether there is one, and it holds.
+/// Finds a policy that injects without a webhook; says whether one exists and is in force.
 pub(super) async fn in_place_of_a_webhook(
     cluster: &Cluster,
     has_mapping: bool,
@@ -154,7 +154,7 @@ mod tests {
 
     use super::*;
 
-    fn told(report: &Report) -> String {
+    fn reported(report: &Report) -> String {
         let mut out = Vec::new();
         report.write_json(&mut out).unwrap();
         String::from_utf8(out).unwrap()
@@ -185,13 +185,13 @@ mod tests {
         ] {
             let mut report = Report::default();
             assert_eq!(judge(&policies, bindings, has_mapping, &mut report), holds);
-            let told = told(&report);
-            assert_eq!(told.lines().count(), 1, "{told}");
-            assert!(told.contains(part) && told.contains("policy pullcred"), "{told}");
+            let reported = reported(&report);
+            assert_eq!(reported.lines().count(), 1, "{reported}");
+            assert!(reported.contains(part) && reported.contains("policy pullcred"), "{reported}");
         }
         let mut report = Report::default();
         assert!(!judge(&policies[..1], &bound, true, &mut report));
-        assert_eq!(told(&report), "");
+        assert_eq!(reported(&report), "");
     }
 
     #[test]
@@ -209,7 +209,7 @@ mod tests {
         ]);
         let mut report = Report::default();
         from_before("opt-in", at("2026-02-01T00:00:00Z"), &namespaces, &mut report);
-        let found = told(&report);
+        let found = reported(&report);
         assert!(found.contains("\"note\"") && found.contains("they may: early. See"), "{found}");
     }
 }

@@ -1,4 +1,4 @@
-//! The registration as it is, against what the webhook's decision takes for granted.
+//! The webhook configuration, compared with what the webhook's decision takes for granted.
 //!
 //! Selectors are judged by what they select, not by how they are written: clouds add terms of their own.
 
@@ -23,13 +23,13 @@ use crate::{
     },
 };
 
-/// The name of pullcred's webhook within a registration: the chart's, and that of the manifests.
+/// The name of pullcred's webhook within a configuration: the chart's, and that of the manifests.
 pub(in crate::commands) const WEBHOOK: &str = "inject.pullcred.dev";
 
 /// Where Helm writes the namespace of a release.
 const RELEASE_NAMESPACE: &str = "meta.helm.sh/release-namespace";
 
-/// Longer than this a Pod should wait for nobody, in seconds: the API server's own default.
+/// The longest time-out that is not reported, in seconds: the API server's own default.
 const PATIENCE: i32 = 10;
 
 /// What the API server does where the webhook does not answer.
@@ -41,7 +41,7 @@ pub(super) enum FailurePolicy {
     Ignore,
 }
 
-/// Judges a webhook of the registration `name`.
+/// Checks a webhook of the configuration `name`.
 pub(super) fn judge(name: &str, webhook: &MutatingWebhook, report: &mut Report) {
     let place = place(name);
     rules(&place, webhook, report);
@@ -101,7 +101,7 @@ pub(super) fn judge_whole(
     }
 }
 
-/// Where findings about a registration are.
+/// The place of findings about a webhook configuration.
 pub(super) fn place(name: &str) -> String {
     format!("registration {name}")
 }

@@ -161,16 +161,19 @@ mod tests {
             ),
             (json!({}), "it is being started"),
         ] {
-            let told = judged(&[ready.clone(), status]);
-            assert_eq!(told.lines().count(), 1, "{told}");
+            let reported = judged(&[ready.clone(), status]);
+            assert_eq!(reported.lines().count(), 1, "{reported}");
             assert!(
-                told.contains(
+                reported.contains(
                     r#""severity":"warning","check":"replicas","where":"pod home/webhook-1""#
                 ),
-                "{told}"
+                "{reported}"
             );
-            assert!(told.contains("one of 2 replicas of the webhook is not ready"), "{told}");
-            assert!(told.contains(part), "{part}: {told}");
+            assert!(
+                reported.contains("one of 2 replicas of the webhook is not ready"),
+                "{reported}"
+            );
+            assert!(reported.contains(part), "{part}: {reported}");
         }
         assert!(judged(&[json!({})]).contains("the only webhook is not ready"));
         assert_eq!(judged(&[ready, json!({"gone": "2026-01-01T00:00:00Z"})]), "");

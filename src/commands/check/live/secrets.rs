@@ -22,12 +22,12 @@ use crate::{
 
 /// How many Secrets of a namespace are looked at beyond those that its Pods need.
 const CANDIDATE_MAX: usize = 100;
-/// How many names are told in one message.
-const TOLD: usize = 5;
+/// The most names in one message.
+const MAX_REPORTED: usize = 5;
 
 /// What the rules have for a namespace.
 #[derive(Debug)]
-pub(super) struct Shelf<'m> {
+pub(super) struct NamespaceSecrets<'m> {
     namespace: &'m str,
     mapping: &'m Mapping,
     /// By Secret: the images of the namespace's Pods for which it is.
@@ -42,9 +42,9 @@ pub(super) struct Shelf<'m> {
 #[derive(Debug, Default)]
 pub(super) struct Spare(BTreeMap<String, Vec<String>>);
 
-// === impl Shelf ===
+// === impl NamespaceSecrets ===
 
-impl<'m> Shelf<'m> {
+impl<'m> NamespaceSecrets<'m> {
     /// The Secrets that Pods of `namespace` need, and those that rules have for it.
     pub(super) fn new(
         namespace: &'m str,
@@ -140,14 +140,14 @@ impl<'m> Shelf<'m> {
             Err(error) => {
                 let message = format!(
                     "the kubelet cannot read it, and pulls nothing for a Pod that lists it, not even public images: {error}. \
-                     Make it anew: {}",
+                     Make it again: {}",
                     self.how_to_make(name)
                 );
                 report.error(Check::UnreadableSecret, place, message);
             }
             Ok(Contents::Ignored(why)) => {
                 let message = format!(
-                    "the kubelet passes it over: {why}. Delete it, since a type cannot be changed, and make it anew: {}",
+                    "the kubelet passes it over: {why}. Delete it, since a type cannot be changed, and make it again: {}",
                     self.how_to_make(name)
                 );
                 report.error(Check::SecretType, place, message);
@@ -212,13 +212,13 @@ impl Spare {
             let namespaces = namespaces.iter().map(String::as_str).collect();
             together.entry(namespaces).or_default().push(secret);
         }
-        let told: Vec<String> = together
+        let reported: Vec<String> = together
             .iter()
             .map(|(namespaces, secrets)| format!("{} in {}", some(secrets), some(namespaces)))
             .collect();
         let message = format!(
             "these Secrets of the mapping are not there, and no image of a Pod needs them yet: {}",
-            told.join("; ")
+            reported.join("; ")
         );
         report.note(Check::MissingSecret, "secrets", message);
     }
@@ -259,7 +259,7 @@ fn images_open(
             (false, false) => "no password",
             (false, true) => continue,
         };
-        let message = format!("the entry {} has {lacks}: make the Secret anew", entry.key);
+        let message = format!("the entry {} has {lacks}: make the Secret again", entry.key);
         report.warning(Check::IncompleteLogin, place, message);
     }
 }
@@ -281,10 +281,10 @@ fn keys(entries: &[Entry]) -> String {
 
 /// The first of some names, and how many more there are.
 fn some(names: &[&str]) -> String {
-    let told = names.iter().take(TOLD).copied().collect::<Vec<_>>().join(", ");
-    match names.len().saturating_sub(TOLD) {
-        0 => told,
-        more => format!("{told} and {more} more"),
+    let reported = names.iter().take(MAX_REPORTED).copied().collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(MAX_REPORTED) {
+        0 => reported,
+        more => format!("{reported} and {more} more"),
     }
 }
 

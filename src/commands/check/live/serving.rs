@@ -1,4 +1,4 @@
-//! What the registration points to: the Service, what is behind it, and what certificate that serves.
+//! What the webhook configuration points to: the Service, what is behind it, and what certificate that serves.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -25,14 +25,14 @@ use crate::{
     commands::paste,
 };
 
-/// How long a hand-shake may take, with all that is on the way.
+/// How long a handshake may take, with all that is on the way.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How many Pods of the webhook shake hands: more have the same Secret.
 const POD_MAX: usize = 8;
-/// The port of a Service that a registration names none of (admissionregistration.k8s.io/v1).
+/// The port of a Service where a webhook configuration names none (admissionregistration.k8s.io/v1).
 const DEFAULT_PORT: i32 = 443;
 
-/// Looks at what stands behind a webhook.
+/// Checks what stands behind a webhook.
 pub(super) struct Serving<'s> {
     pub(super) cluster: &'s Cluster,
     pub(super) webhook: &'s MutatingWebhook,
@@ -61,7 +61,7 @@ impl Serving<'_> {
             (None, Some(url)) => {
                 match at_url(url).await {
                     Ok((name, chain)) => self.certificate(url, &chain, &name, report),
-                    Err(why) => report.not_seen(url, &format!("no hand-shake from here: {why}")),
+                    Err(why) => report.not_seen(url, &format!("no handshake from here: {why}")),
                 }
                 Vec::new()
             }
@@ -70,7 +70,7 @@ impl Serving<'_> {
     }
 
     fn certificate(&self, place: &str, chain: &Chain, name: &ServerName<'_>, report: &mut Report) {
-        // Without anything to trust there is nothing to hold it against, and that is told already.
+        // Without anything to trust there is nothing to hold it against, and that is reported already.
         if !self.bundle.is_empty() {
             judge_served(place, chain, self.bundle, name, self.now, report);
         }
@@ -186,7 +186,7 @@ impl Serving<'_> {
             }
         }
         if let Some((pod, why)) = first_failure {
-            let why = format!("no hand-shake by port-forward, so only its Secret is judged: {why}");
+            let why = format!("no handshake by port-forward, so only its Secret is judged: {why}");
             report.not_seen(format!("pod {namespace}/{pod}"), &why);
             self.secret_serves(namespace, pod, &name, report).await;
         }

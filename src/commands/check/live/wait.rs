@@ -9,17 +9,17 @@ use k8s_openapi::api::core::v1::Pod;
 use tokio::time::sleep;
 
 use super::{
-    Doctor,
+    LiveCheck,
     in_force::{Given, NotGiven, is_ready},
     ours,
     serving::pods_behind,
 };
 use crate::{cluster::CallError, commands::Failure, mapping};
 
-/// How long between two looks. The kubelet and the webhook take seconds, too.
+/// The pause between two checks. The kubelet and the webhook take seconds, too.
 const PACE: Duration = Duration::from_secs(2);
 
-/// How the mapping stands.
+/// Whether the mapping is in force.
 enum State {
     /// Every Pod is ready and decides by it.
     InForce,
@@ -29,9 +29,9 @@ enum State {
     Never,
 }
 
-// === impl Doctor ===
+// === impl LiveCheck ===
 
-impl Doctor<'_> {
+impl LiveCheck<'_> {
     /// Waits until every webhook Pod is ready and decides by the mapping that it is given, for `limit` at the most, and
     /// says what it waits for.
     ///

@@ -32,7 +32,7 @@ fn leaf(authority: &Authority, name: &str, from: Timestamp, to: Timestamp) -> Ch
 
 type Chain = Vec<CertificateDer<'static>>;
 
-fn told(report: &Report) -> String {
+fn reported(report: &Report) -> String {
     let mut out = Vec::new();
     report.write_json(&mut out).unwrap();
     String::from_utf8(out).unwrap()
@@ -41,7 +41,7 @@ fn told(report: &Report) -> String {
 fn bundle(text: &str) -> String {
     let mut report = Report::default();
     Bundle::judge("registration x", text.as_bytes(), NOW, &mut report);
-    told(&report)
+    reported(&report)
 }
 
 fn judged(chain: &Chain, authorities: &[&Authority]) -> String {
@@ -49,7 +49,7 @@ fn judged(chain: &Chain, authorities: &[&Authority]) -> String {
     let mut report = Report::default();
     let name = ServerName::try_from(NAME).unwrap();
     judge_served("pod x", chain, &Bundle(bundle), &name, NOW, &mut report);
-    told(&report)
+    reported(&report)
 }
 
 #[test]
@@ -64,9 +64,9 @@ fn a_bundle_is_judged_by_what_is_in_it() {
         (sound.clone() + &expired, "warning", "a certificate in caBundle is of no use"),
         (authority(-300, 30).pem(), "warning", "should have a successor by now"),
     ] {
-        let told = bundle(&text);
-        assert_eq!(told.lines().count(), 1, "{told}");
-        assert!(told.contains(part) && told.contains(severity), "{part}: {told}");
+        let reported = bundle(&text);
+        assert_eq!(reported.lines().count(), 1, "{reported}");
+        assert!(reported.contains(part) && reported.contains(severity), "{part}: {reported}");
     }
 }
 
@@ -85,8 +85,8 @@ fn what_is_served_is_trusted_or_told_of() {
         (&leaf(&ours, NAME, 1, 30), vec![&ours], "error", "valid only from"),
         (&leaf(&ours, NAME, -30, 2), vec![&ours], "warning", "should have a successor by now"),
     ] {
-        let told = judged(chain, &authorities);
-        assert!(told.contains(part) && told.contains(severity), "{part}: {told}");
+        let reported = judged(chain, &authorities);
+        assert!(reported.contains(part) && reported.contains(severity), "{part}: {reported}");
     }
 }
 

