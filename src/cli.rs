@@ -12,7 +12,7 @@ mod secret;
 mod shell;
 mod webhook;
 
-use std::{ffi::OsString, path::Path, time::Duration};
+use std::{ffi::OsString, path::Path};
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
@@ -57,7 +57,7 @@ pub enum Command {
     Check(CheckArgs),
     /// Write the completions for a shell
     Completions(CompletionsArgs),
-    /// Keep the serving certificate and the registration's caBundle in order
+    /// Keep the serving certificate and the webhook configuration's caBundle in order
     Controller(ControllerArgs),
     /// Say why a Pod gets which Secrets, and whether they open its images
     Explain(ExplainArgs),
@@ -115,15 +115,6 @@ fn namespace(text: &str) -> Result<String, &'static str> {
     name.map(|name| name.to_string()).ok_or(
         "write the name of one namespace: lower-case letters, digits and `-`, with a letter or digit at each end",
     )
-}
-
-/// Reads a positive number of seconds, such as `10` or `0.5`.
-fn seconds(text: &str) -> Result<Duration, String> {
-    text.parse()
-        .ok()
-        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
-        .filter(|duration| !duration.is_zero())
-        .ok_or_else(|| "write a positive number of seconds, such as 10".to_owned())
 }
 
 #[cfg(test)]

@@ -44,7 +44,7 @@ impl Folder {
 
     fn command(&self) -> Command {
         let mut command = command(&self.config);
-        command.args(["--tls-self-signed", "--reload-interval", "0.02"]);
+        command.args(["--tls-self-signed", "--reload-interval", "20ms"]);
         command
     }
 

@@ -46,7 +46,7 @@ impl Folder {
         let mut command = command(&self.config);
         let file = |name| self.folder.path().join(name);
         command.arg("--tls-cert").arg(file("tls.crt")).arg("--tls-key").arg(file("tls.key"));
-        command.args(["--reload-interval", "0.02"]);
+        command.args(["--reload-interval", "20ms"]);
         command
     }
 

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf, thread, time::Durat
 
 use clap::Args;
 
-use super::seconds;
+use super::duration::duration;
 use crate::{
     http::connections::ConnectionLimits,
     webhook::{Options, sources::CertificateSource},
@@ -44,8 +44,8 @@ pub struct WebhookArgs {
     /// How many requests to have in hand; more get 429 and are sent again a second later
     #[arg(long, env = "PULLCRED_MAX_IN_FLIGHT", value_name = "N", default_value = "1024")]
     pub max_in_flight: NonZeroUsize,
-    /// How often to look whether mapping and certificate have changed, in seconds
-    #[arg(long, env = "PULLCRED_RELOAD_INTERVAL", value_name = "SECONDS", default_value = "10", value_parser = seconds)]
+    /// How often to read the mapping and the certificate again
+    #[arg(long, env = "PULLCRED_RELOAD_INTERVAL", value_name = "DURATION", default_value = "10s", value_parser = duration)]
     pub reload_interval: Duration,
     /// How many threads serve [default: the number of cores, at most 4]
     #[arg(long, env = "PULLCRED_WORKERS", value_name = "N")]
@@ -109,5 +109,31 @@ impl TlsArgs {
             // Clap lets nothing else through: the group is required, and each file requires the other.
             _ => CertificateSource::SelfSigned,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::{Cli, Command};
+
+    fn parse(more: &[&str]) -> Result<WebhookArgs, clap::Error> {
+        let arguments = ["pullcred", "webhook", "--config=mapping.yaml", "--tls-self-signed"];
+        match Cli::try_parse_from([&arguments[..], more].concat())?.command {
+            Command::Webhook(args) => Ok(args),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_reload_interval_is_a_duration_with_a_unit() {
+        assert_eq!(parse(&[]).unwrap().reload_interval, Duration::from_secs(10));
+        let args = parse(&["--reload-interval=1m30s"]).unwrap();
+        assert_eq!(args.reload_interval, Duration::from_secs(90));
+        let error = parse(&["--reload-interval=10"]).unwrap_err().to_string();
+        assert!(error.contains("write 10s"), "{error}");
+        parse(&["--reload-interval=0s"]).unwrap_err();
     }
 }

@@ -179,7 +179,7 @@ func swaps(o options) (map[string]any, error) {
 	if err != nil {
 		return nil, err
 	}
-	w, err := start(o, "--reload-interval", "0.05")
+	w, err := start(o, "--reload-interval", "50ms")
 	if err != nil {
 		return nil, err
 	}

@@ -105,7 +105,7 @@ pub(crate) async fn controller_killed_in_a_rotation(cluster: Arc<NodeCluster>) -
 /// Gives certificates short lives, and sees to it that there are none with longer ones.
 async fn live_for(cluster: &NodeCluster, namespace: &Namespace, lives: &str) -> Result<()> {
     let controller = format!("controller.extraArgs={{{lives}}}");
-    cluster.helm_upgrade(&[&controller, "webhook.extraArgs={--reload-interval=0.5}"]).await?;
+    cluster.helm_upgrade(&[&controller, "webhook.extraArgs={--reload-interval=500ms}"]).await?;
     let before = part(cluster, CA_SECRET, "ca.crt").await?;
     let delete = ["delete", "secret", "--namespace", HOME, CA_SECRET, TLS_SECRET];
     cluster.kubectl(&delete).await?;

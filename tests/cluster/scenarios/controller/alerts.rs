@@ -34,7 +34,7 @@ pub(crate) async fn alerts(cluster: Arc<Cluster>) -> Result<Report> {
     let controller = home.start("0", USUAL).await?;
     let folder = cluster.control_plane().folder();
     let (listen, identity) = (loopback(), cluster.webhooks().server(&["127.0.0.1"])?);
-    let flags = ["--reload-interval", "0.2"];
+    let flags = ["--reload-interval", "200ms"];
     let webhook = Webhook {
         name: "alerts-webhook",
         mapping: MAPPING,

@@ -31,7 +31,7 @@ use crate::{
 const BUNDLE_DELAY: Duration = Duration::from_secs(1);
 /// How often a kubelet looks at a Secret, and a webhook at its files.
 const MOUNT_PERIOD: Duration = Duration::from_millis(500);
-const RELOAD_INTERVAL: &str = "0.5";
+const RELOAD_INTERVAL: &str = "500ms";
 
 /// Webhooks behind the Service of a home, each with a mount of the TLS Secret.
 pub(super) struct Replicas {
