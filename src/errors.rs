@@ -2,8 +2,8 @@
 
 use std::{error::Error, iter};
 
-/// An error followed by its causes, each after a colon. A cause that the text ends with already is left out: some
-/// libraries print their cause themselves.
+/// An error and its causes, joined by colons. Leaves out a cause that the text already ends with, since some libraries print
+/// their cause themselves.
 #[must_use]
 pub fn with_causes(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();

@@ -1,19 +1,19 @@
-//! The beginning of a digest, by which people and programs tell two contents apart.
+//! A short digest, by which people and programs compare two contents.
 
 use std::fmt;
 
 use ring::digest::{Context, SHA256, digest};
 
-/// The first 48 bits of a SHA-256: of one content, or over the digests of several. It shows whether two contents are the same; it
-/// does not prove it against somebody who wants them to look so.
+/// The first 48 bits of a SHA-256: of one content, or over the digests of several. It detects changes; it is too short to
+/// withstand a forged collision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fingerprint([u8; 6]);
 
 // === impl Fingerprint ===
 
 impl Fingerprint {
-    /// Of these contents, in this order. Of one alone it is the beginning of what `sha256sum` prints, so that people can
-    /// compare it with a file of theirs, and the chart with what it renders.
+    /// The fingerprint of these contents, in this order. For a single content it is the beginning of what `sha256sum` prints,
+    /// so that people can compare it with a file, and the chart with what it renders.
     pub fn of<C: AsRef<[u8]>>(contents: &[C]) -> Self {
         let mut beginning = [0; 6];
         if let [content] = contents {

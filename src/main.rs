@@ -38,7 +38,7 @@ fn main() -> ExitCode {
         Err(error) => return fail(USAGE, &error.into()),
     };
     if let Err(error) = privacy::keep_memory_private() {
-        warn!(%error, "memory may show up in core dumps");
+        warn!(%error, "core dumps may contain memory of this process");
     }
     let runs_long = matches!(command, Command::Controller(_) | Command::Webhook(_));
     let result = match command {
@@ -46,7 +46,7 @@ fn main() -> ExitCode {
         Command::Completions(args) => {
             run(|it| commands::shell::completions(Cli::command(), args.shell, it))
         }
-        Command::Controller(args) => controller(args, &telemetry).map(|()| Exit::Fine),
+        Command::Controller(args) => controller(args, &telemetry, supervisor).map(|()| Exit::Fine),
         Command::Explain(args) => run(|it| commands::explain::run(&args.into_options(), it)),
         Command::Inject(args) => run(|it| commands::inject::run(&args.into_options(), it)),
         Command::Man(args) => {
@@ -58,7 +58,7 @@ fn main() -> ExitCode {
     };
     let logged = match &result {
         Err(error) if runs_long && enabled!(Level::ERROR) => {
-            error!(error = with_causes(error.as_ref()), "cannot start or go on");
+            error!(error = with_causes(error.as_ref()), "cannot start or continue");
             true
         }
         _ => false,
@@ -98,7 +98,7 @@ fn run(command: impl FnOnce(&mut Streams<'_>) -> Result<Exit, Failure>) -> anyho
 
 fn webhook(args: WebhookArgs, telemetry: &Telemetry, supervisor: Supervisor) -> anyhow::Result<()> {
     if let Err(error) = allocator::give_back_what_is_freed() {
-        warn!(%error, "cannot set up the allocator: more memory than documented may be held");
+        warn!(%error, "cannot configure the allocator: memory use may exceed the documented bound");
     }
     let (options, workers) = args.into_options();
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -113,7 +113,11 @@ fn webhook(args: WebhookArgs, telemetry: &Telemetry, supervisor: Supervisor) -> 
     })
 }
 
-fn controller(args: ControllerArgs, telemetry: &Telemetry) -> anyhow::Result<()> {
+fn controller(
+    args: ControllerArgs,
+    telemetry: &Telemetry,
+    supervisor: Supervisor,
+) -> anyhow::Result<()> {
     // One provider for all TLS of the process: a second one would mean that a dependency brought its own.
     rustls::crypto::ring::default_provider()
         .install_default()
@@ -128,7 +132,7 @@ fn controller(args: ControllerArgs, telemetry: &Telemetry) -> anyhow::Result<()>
                 let signals = Signals::catch().context("cannot catch signals")?;
                 let options = args.into_options();
                 let controller = Controller::bind(options, telemetry.dropped()).await?;
-                Ok(controller.serve(signals).await?)
+                Ok(controller.serve(signals, supervisor).await?)
             }
             ControllerArgs::Publish(args) => {
                 let (names, timeout) = args.into_options();
@@ -149,7 +153,7 @@ fn controller(args: ControllerArgs, telemetry: &Telemetry) -> anyhow::Result<()>
 }
 
 fn fail(code: u8, error: &anyhow::Error) -> ExitCode {
-    // Who cannot read it has the exit code: no reason to panic, as `eprintln!` would.
+    // `eprintln!` would panic if standard error is closed; the exit code is enough then.
     let _ = writeln!(PrintableLines(io::stderr()), "pullcred: {}", with_causes(error.as_ref()));
     ExitCode::from(code)
 }

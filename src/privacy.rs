@@ -5,14 +5,14 @@ use rustix::{
     process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit},
 };
 
-/// Has the kernel write no core dump of this process, and lets no other process of the same user read its memory.
+/// Disables core dumps of this process and access of other processes of the same user to its memory.
 ///
 /// A pipe in `core_pattern` ignores `RLIMIT_CORE`, so both are needed (core(5)). A debugger or profiler then needs
 /// `CAP_SYS_PTRACE`.
 ///
 /// # Errors
 ///
-/// Where the kernel refuses, which a seccomp profile may have it do.
+/// If the kernel refuses, for example because of a seccomp profile.
 pub fn keep_memory_private() -> io::Result<()> {
     let Rlimit { maximum, .. } = getrlimit(Resource::Core);
     setrlimit(Resource::Core, Rlimit { current: Some(0), maximum })?;

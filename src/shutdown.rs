@@ -4,16 +4,16 @@ use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// How the process was asked to leave.
+/// How the process was asked to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stop {
-    /// SIGTERM: the orchestrator takes us out of service. Whoever still calls must be served.
+    /// SIGTERM: drain, and keep serving existing clients.
     Drain,
-    /// SIGINT: a person waits. What is in hand is finished, and no more.
+    /// SIGINT: a person waits. Finish requests in hand and stop.
     Now,
 }
 
-/// The process's termination signals, caught from the moment this value exists.
+/// The termination signals, SIGTERM and SIGINT, caught as soon as this value exists.
 #[derive(Debug)]
 pub struct Signals {
     interrupt: Signal,
@@ -21,11 +21,11 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Catches the signals.
+    /// Installs the signal handlers.
     ///
     /// # Errors
     ///
-    /// Where the operating system refuses a handler.
+    /// If the operating system refuses a handler.
     pub fn catch() -> io::Result<Self> {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,

@@ -1,38 +1,56 @@
-//! Tasks and threads that must not end: a process without one of them looks well and is not.
+//! Background tasks and threads that must run as long as the process does.
+//!
+//! Without one of them a process looks healthy but does only part of its work, so the end of any of them ends the process.
 
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::{
+    sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
+    task::JoinHandle,
+};
 
-/// Hears of the tasks that end.
+/// Receives a report when a supervised task or thread ends.
 #[derive(Debug)]
 pub struct Supervisor {
     sender: UnboundedSender<TaskEnded>,
     ended: UnboundedReceiver<TaskEnded>,
 }
 
-/// What a task owns for as long as it runs: its end is reported when this is dropped, also by a panic.
+/// Owned by a supervised task or thread. Dropping it reports the end of the task, also when a panic unwinds.
 #[derive(Debug)]
 pub struct Guard {
     task: &'static str,
     sender: UnboundedSender<TaskEnded>,
 }
 
-/// A task or thread ended that runs for as long as the process should.
+/// A supervised task or thread ended. It never should, so the process cannot continue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a background task ended: {0}: this is a bug")]
+#[error("a background task ended ({0}): this is a bug")]
 pub struct TaskEnded(&'static str);
 
 // === impl Supervisor ===
 
 impl Supervisor {
-    /// A guard for the task of this name.
+    /// Starts a supervised task on the current runtime.
+    pub fn spawn(
+        &self,
+        name: &'static str,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) -> JoinHandle<()> {
+        let guard = self.guard(name);
+        tokio::spawn(async move {
+            let _guard = guard;
+            task.await;
+        })
+    }
+
+    /// A guard for a thread, or for any other owner whose end is the end of `task`.
     #[must_use]
     pub fn guard(&self, task: &'static str) -> Guard {
         Guard { task, sender: self.sender.clone() }
     }
 
-    /// Waits until a task with a guard has ended.
+    /// Waits until a supervised task or thread ends.
     pub async fn task_ended(&mut self) -> TaskEnded {
-        // It has a sender itself, so the channel is never closed.
+        // The supervisor has a sender itself, so the channel is never closed.
         self.ended.recv().await.unwrap_or(TaskEnded("supervisor"))
     }
 }
@@ -48,17 +66,19 @@ impl Default for Supervisor {
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        // Where the receiver is gone, the process is ending.
+        // The receiver is gone only when the process is ending.
         let _ = self.sender.send(TaskEnded(self.task));
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::future::pending;
+
     use super::*;
 
     #[tokio::test]
-    async fn the_end_of_a_thread_or_task_is_reported_also_by_a_panic() {
+    async fn the_end_of_a_thread_is_reported_also_after_a_panic() {
         let mut supervisor = Supervisor::default();
         let guard = supervisor.guard("thread");
         let thread = std::thread::spawn(move || {
@@ -67,8 +87,23 @@ mod tests {
         });
         assert_eq!(supervisor.task_ended().await, TaskEnded("thread"));
         assert!(thread.join().is_err());
-        let guard = supervisor.guard("task");
-        tokio::spawn(async move { drop(guard) });
-        assert_eq!(supervisor.task_ended().await, TaskEnded("task"));
+    }
+
+    #[tokio::test]
+    async fn a_task_that_ends_is_reported() {
+        let mut supervisor = Supervisor::default();
+        supervisor.spawn("first", pending());
+        supervisor.spawn("second", async {});
+        let ended = supervisor.task_ended().await;
+        assert!(ended.to_string().contains("(second)"), "{ended}");
+    }
+
+    #[tokio::test]
+    async fn a_task_that_panics_is_reported() {
+        let mut supervisor = Supervisor::default();
+        supervisor.spawn("first", pending());
+        let second = supervisor.spawn("second", async { panic!("as the test wants it") });
+        assert_eq!(supervisor.task_ended().await, TaskEnded("second"));
+        assert!(second.await.is_err_and(|error| error.is_panic()));
     }
 }

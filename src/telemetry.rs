@@ -1,7 +1,7 @@
-//! Logs: text on a terminal, JSON otherwise, on standard error, never in a request's way.
+//! Logs: on standard error, text on a terminal and JSON otherwise. A slow reader never delays a request.
 //!
-//! Rules: one line where something happened, at the place where it is handled; times in microseconds in fields that
-//! end in `_us`; never a body, a Secret or a token. A field whose text others wrote is shortened where it is logged.
+//! Rules: one line for each event, written where the event is handled. Fields that end in `_us` are microseconds. No line
+//! has a body, a Secret or a token. Text from outside is shortened where it is logged.
 
 use std::{
     backtrace::Backtrace,
@@ -16,15 +16,15 @@ use tracing_subscriber::{EnvFilter, fmt::MakeWriter, util::SubscriberInitExt};
 
 use crate::supervise::Guard;
 
-/// How many lines may wait for a slow sink before further ones are dropped and counted. With [`LINE_MAX`], 4 MiB at most.
+/// How many lines may wait for a slow reader before further ones are dropped and counted. With [`LINE_MAX`], at most 4 MiB.
 const BUFFERED_LINES: usize = 2048;
-/// The longest line, in bytes: longer ones are cut. That of an admission has 1.6 KiB at most, unless its names have escapes.
+/// The longest line, in bytes; longer ones are cut. The line of an admission has at most 1.6 KiB if its names need no escapes.
 const LINE_MAX: usize = 2048;
-/// What a line that was cut ends in.
+/// The end of a line that was cut.
 const CUT: &[u8] = "…\n".as_bytes();
 
-/// Never logged, whatever the filter says: kube's client logs whole answers that it cannot decode, and kube's watcher errors
-/// that quote them. One may be a Secret. What matters of them is logged by those who call.
+/// Never logged, whatever the filter says: kube's client logs whole answers that it cannot decode, and kube's watcher logs
+/// errors that quote them. Such an answer may be a Secret. The callers log these errors without the content.
 const SILENCED: [&str; 2] = ["kube_client::client=off", "kube_runtime::watcher=off"];
 
 /// The shape of log lines.
@@ -39,26 +39,26 @@ pub enum LogFormat {
     Text,
 }
 
-/// Keeps the writer of logs alive; dropped, it writes what is still buffered.
+/// Keeps the log writer alive. Dropping it flushes the buffered lines.
 #[must_use]
 pub struct Telemetry {
     _writer: WorkerGuard,
     dropped: ErrorCounter,
 }
 
-/// Cuts lines at [`LINE_MAX`]. The subscriber writes each line at once.
+/// Cuts lines at [`LINE_MAX`]. The subscriber writes each line in one call.
 struct CutLines(NonBlocking);
 
-/// The sink of the thread that writes the log: dropped with it.
+/// The output of the log thread, dropped when that thread ends.
 struct Sink {
     stderr: io::Stderr,
     _running: Guard,
 }
 
-/// The filter cannot be read.
+/// The filter cannot be parsed.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "--log {filter:?} is no filter; write a level, such as info, or levels by module, such as info,pullcred::webhook=debug"
+    "--log {filter:?} is not a filter; write a level, such as info, or levels by module, such as info,pullcred::webhook=debug"
 )]
 pub struct FilterError {
     filter: String,
@@ -69,14 +69,14 @@ pub struct FilterError {
 ///
 /// # Errors
 ///
-/// [`FilterError`] where the filter cannot be read.
+/// [`FilterError`] if the filter cannot be parsed.
 pub fn init(filter: &str, format: LogFormat, running: Guard) -> Result<Telemetry, FilterError> {
     let parsed = EnvFilter::builder()
         .parse(filter)
         .map_err(|source| FilterError { filter: filter.to_owned(), source })?;
     let silenced = SILENCED.iter().filter_map(|directive| directive.parse().ok());
     let levels = silenced.fold(parsed, EnvFilter::add_directive);
-    // A sink that blocks (a full pipe, a stuck terminal) must not stop admissions: lines are dropped instead.
+    // An output that blocks (a full pipe, a stuck terminal) must not block admissions: lines are dropped instead.
     let (writer, guard) = NonBlockingBuilder::default()
         .lossy(true)
         .buffered_lines_limit(BUFFERED_LINES)
@@ -88,8 +88,8 @@ pub fn init(filter: &str, format: LogFormat, running: Guard) -> Result<Telemetry
     Ok(Telemetry { _writer: guard, dropped })
 }
 
-/// A panic's message may quote what was being handled, such as the text of a Pod: only its place is logged, and the function
-/// of ours that it came from, since the place may be in a library.
+/// Logs the location of a panic, and our innermost function, since the location may be in a library. The message is not
+/// logged: it may quote data, such as the text of a Pod.
 fn log_panic(panic: &panic::PanicHookInfo<'_>) {
     let backtrace = Backtrace::force_capture().to_string();
     let (file, line) = panic.location().map_or(("", 0), |place| (place.file(), place.line()));
@@ -97,7 +97,7 @@ fn log_panic(panic: &panic::PanicHookInfo<'_>) {
     error!(file, line, function, "panic: this is a bug");
 }
 
-/// The innermost function of this crate or its core in a backtrace, this module's own aside.
+/// The innermost function of this crate or its core in a backtrace, except those of this module.
 fn our_innermost(backtrace: &str) -> Option<&str> {
     let frames = backtrace.lines().filter_map(|line| line.trim_start().split_once(": "));
     let functions = frames.filter(|(number, _)| number.bytes().all(|byte| byte.is_ascii_digit()));
@@ -115,7 +115,7 @@ where
     let terminal = io::stderr().is_terminal();
     let builder =
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_ansi(terminal);
-    // `try_init` fails only where a logger is installed already, as a test may have done: that one serves as well.
+    // `try_init` fails only if a logger is installed already, by a test: then that one is used.
     let _ = match format {
         LogFormat::Text => builder.finish().try_init(),
         LogFormat::Auto if terminal => builder.finish().try_init(),
@@ -140,7 +140,7 @@ impl Write for Sink {
 // === impl Telemetry ===
 
 impl Telemetry {
-    /// Counts the lines that were dropped because the sink was too slow.
+    /// Counts the lines that were dropped because the reader was too slow.
     #[must_use]
     pub fn dropped(&self) -> ErrorCounter {
         self.dropped.clone()

@@ -24,7 +24,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
         "webhook",
         &["core", "errors", "fingerprint", "http", "mapping", "pki", "shutdown", "supervise"],
     ),
-    ("controller", &["cluster", "core", "errors", "http", "pki", "shutdown"]),
+    ("controller", &["cluster", "core", "errors", "http", "pki", "shutdown", "supervise"]),
     ("registry", &["core"]),
     ("commands", &["cluster", "core", "errors", "fingerprint", "mapping", "pki", "registry"]),
     ("cli", &["cluster", "commands", "controller", "http", "telemetry", "webhook"]),

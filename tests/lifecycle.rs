@@ -1,4 +1,4 @@
-//! The webhook as a process: how it starts, refuses to start, reloads, and leaves.
+//! The webhook as a process: start, start errors, reloads, and shutdown.
 
 #![cfg(test)]
 
@@ -114,7 +114,7 @@ async fn leaves_as_a_lame_duck() {
 
     webhook.signal("TERM");
     eventually("not ready", async || admin_is_unready(&webhook).await).await;
-    // Whoever has not heard yet is served, on an old connection and on a new one, and asked to leave.
+    // Clients are still served, on an old connection and on a new one, and asked to connect elsewhere.
     for connection in [&mut pooled, &mut Connection::tls(webhook.address).await] {
         let answer = connection.review(private_pod()).await.unwrap();
         assert_eq!(answer.status, StatusCode::OK);
@@ -135,11 +135,14 @@ async fn a_second_signal_ends_it_at_once() {
     let mut webhook = folder.start();
     let _held = Connection::tls(webhook.address).await;
     webhook.signal("TERM");
-    webhook.wait_for_log("leaving: waiting for clients to connect elsewhere");
+    webhook.wait_for_log("draining: waiting for clients to connect elsewhere");
     webhook.signal("TERM");
     assert_eq!(webhook.wait().code(), Some(0));
     let last = webhook.rest_of_log();
-    assert!(last.iter().any(|line| line["message"] == "told again: leaving at once"), "{last:?}");
+    assert!(
+        last.iter().any(|line| line["message"] == "second signal: shutting down now"),
+        "{last:?}"
+    );
 }
 
 #[tokio::test]
@@ -319,7 +322,7 @@ fn run(args: &[&str]) -> Output {
 async fn a_blocked_log_stops_no_request() {
     let folder = Folder::new(ALIYUN);
     let mut child = folder.command().stderr(Stdio::piped()).spawn().unwrap();
-    // The first lines tell the port; then nobody reads the pipe any more.
+    // The first lines tell the port; then the pipe is not read any more.
     let mut stderr = std::io::BufReader::new(child.stderr.take().unwrap());
     let address = loop {
         let mut line = String::new();

@@ -105,7 +105,7 @@ async fn what_is_no_good_pair_is_never_served_and_told_once() {
     let half = &other.chain[..other.chain.len() / 2];
     let (expired, future) = (pair(-7200, -3600), pair(3600, 7200));
     let cases: [(&str, &str, &str, &str); 7] = [
-        ("another's key", &other.chain, &good.key, "do not go together"),
+        ("another's key", &other.chain, &good.key, "do not match"),
         ("an empty certificate", "", &other.key, "no certificate in PEM"),
         ("an empty key", &other.chain, "", "no private key in PEM"),
         ("half a certificate", half, &other.key, "PEM"),
@@ -124,7 +124,7 @@ async fn what_is_no_good_pair_is_never_served_and_told_once() {
     let (status, report) = page(webhook.admin, "/readyz?verbose").await;
     assert_eq!(status, StatusCode::OK, "what is served is still good: {report}");
     assert!(report.contains("not in force"), "{report}");
-    // Looked at dozens of times by now, and told once each.
+    // Checked dozens of times by now, and reported once each.
     let (_, metrics) = page(webhook.admin, "/metrics").await;
     assert!(metrics.contains(r#"certificate_reloads_total{result="failure"} 7"#), "{metrics}");
 
@@ -216,7 +216,7 @@ async fn the_validity_is_a_metric() {
 fn a_pair_that_is_no_good_from_the_start_is_refused() {
     let (one, other) = (valid_pair(), valid_pair());
     let cases: [(&str, &str, &str); 4] = [
-        (&one.chain, &other.key, "do not go together"),
+        (&one.chain, &other.key, "do not match"),
         ("", &one.key, "no certificate in PEM"),
         (&one.chain, "", "no private key in PEM"),
         (&one.key, &one.chain, "no certificate in PEM"),

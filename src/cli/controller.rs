@@ -10,7 +10,7 @@ use crate::{
     controller::{Names, Options, Publish},
 };
 
-/// `pullcred controller`, and what else its image is good for.
+/// `pullcred controller` and its subcommands.
 #[derive(Debug)]
 pub enum ControllerArgs {
     /// `pullcred controller probe`
@@ -23,7 +23,7 @@ pub enum ControllerArgs {
     Unregister(UnregisterArgs),
 }
 
-/// The objects to keep in order.
+/// The objects to manage.
 #[derive(Debug, Args)]
 struct NamesArgs {
     /// The namespace of the Secrets and of the webhook's Service
@@ -38,15 +38,15 @@ struct NamesArgs {
     /// The one webhook of the configuration to write to [default: those that call the Service]
     #[arg(long, env = "PULLCRED_WEBHOOK_NAME", value_name = "NAME", value_parser = name)]
     webhook_name: Option<String>,
-    /// The Secret for the CA and its key; made if there is none
+    /// The Secret for the CA and its key; created if absent
     #[arg(long, env = "PULLCRED_CA_SECRET", value_name = "NAME", value_parser = name)]
     ca_secret: String,
-    /// The Secret for the serving certificate, which the webhook mounts; made if there is none
+    /// The Secret for the serving certificate, which the webhook mounts; created if absent
     #[arg(long, env = "PULLCRED_TLS_SECRET", value_name = "NAME", value_parser = name)]
     tls_secret: String,
 }
 
-/// How to keep them in order.
+/// The configuration of the controller.
 #[derive(Debug, Args)]
 pub struct RunArgs {
     #[command(flatten)]
@@ -59,17 +59,17 @@ pub struct RunArgs {
         default_value = "[::]:8080"
     )]
     admin_listen: SocketAddr,
-    /// For how long a CA is valid; the next one is made when two thirds are over [with --publish=never: 87600h]
+    /// The validity of a CA; the next one is made after two thirds of it [with --publish=never: 87600h]
     #[arg(
         long, env = "PULLCRED_CA_DURATION", value_name = "DURATION", default_value = "8760h",
         default_value_if("publish", "never", "87600h"), value_parser = duration,
     )]
     ca_duration: Duration,
-    /// For how long a serving certificate is valid; the next one is made when two thirds are over
+    /// The validity of a serving certificate; the next one is made after two thirds of it
     #[arg(long, env = "PULLCRED_LEAF_DURATION", value_name = "DURATION", default_value = "720h", value_parser = duration)]
     leaf_duration: Duration,
-    /// After how long a caBundle has reached every API server, and a Secret every webhook: kubelets take up to 90s, the
-    /// webhook 10s
+    /// How long a caBundle takes to reach every API server, and a Secret every webhook: kubelets take up to 90s, the webhook
+    /// 10s
     #[arg(long, env = "PULLCRED_PROPAGATION", value_name = "DURATION", default_value = "120s", value_parser = duration)]
     propagation: Duration,
     /// Whether to write the caBundle: with `never`, `pullcred controller publish` does
@@ -86,7 +86,7 @@ enum PublishWhen {
     Never,
 }
 
-/// Write the CA into the MutatingWebhookConfiguration once, and end
+/// Write the CA into the MutatingWebhookConfiguration once, and exit
 #[derive(Debug, Args)]
 pub struct PublishArgs {
     #[command(flatten)]
@@ -131,11 +131,10 @@ const EXAMPLES: &str = "Examples:
   Write the CA into the webhook configuration once, for a controller with --publish=never:
     pullcred controller publish --namespace pullcred --service pullcred-webhook --webhook-config pullcred \\
       --ca-secret pullcred-ca --tls-secret pullcred-tls
-  Have the webhook called no longer:
+  Stop the API server from calling the webhook:
     pullcred controller unregister --webhook-config pullcred";
 
-// Clap derives no command that can be run by itself or by a subcommand with other arguments, of which some have the same
-// environment variable.
+// Clap cannot derive a command that also has subcommands with other arguments, some of which share an environment variable.
 impl Args for ControllerArgs {
     fn augment_args(command: Command) -> Command {
         RunArgs::augment_args(command)
@@ -205,14 +204,14 @@ impl RunArgs {
 // === impl PublishArgs ===
 
 impl PublishArgs {
-    /// The objects, and how long to try.
+    /// The names of the objects, and how long to try.
     #[must_use]
     pub fn into_options(self) -> (Names, Duration) {
         (self.names.into_names(), self.timeout)
     }
 }
 
-/// Takes a name that a Service can have: a DNS-1035 label, which begins with a letter and has no dot.
+/// Parses the name of a Service: a DNS-1035 label, which begins with a letter and has no dot.
 fn service(text: &str) -> Result<String, &'static str> {
     let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     let valid = text.len() <= 63
@@ -222,13 +221,11 @@ fn service(text: &str) -> Result<String, &'static str> {
     if valid {
         Ok(text.to_owned())
     } else {
-        Err(
-            "no Service has such a name: write up to 63 lower-case letters, digits and `-`, a letter first",
-        )
+        Err("invalid Service name: use up to 63 lower-case letters, digits and `-`, a letter first")
     }
 }
 
-/// Takes a name that a Kubernetes object can have: a DNS-1123 subdomain.
+/// Parses the name of a Kubernetes object: a DNS-1123 subdomain.
 fn name(text: &str) -> Result<String, &'static str> {
     // The names of all these kinds follow the rule for those of Secrets.
     let name = text.parse::<SecretName>().map(|name| name.to_string());
@@ -260,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn a_controller_needs_the_names_of_what_it_looks_after() {
+    fn a_controller_needs_the_names_of_its_objects() {
         let ControllerArgs::Run(args) = parse(&RUN).unwrap() else { panic!("not to be run") };
         let options = args.into_options();
         assert_eq!(options.names.dns()[0], "pullcred-webhook.system.svc");
@@ -285,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_process_that_publishes_a_ca_is_good_for_ten_years() {
+    fn with_publish_never_a_ca_is_valid_for_ten_years() {
         for (arguments, hours) in [
             (&[][..], 8760),
             (&["--publish=never"], 87_600),
@@ -314,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn unregister_needs_the_registration_only() {
+    fn unregister_needs_the_name_of_the_webhook_configuration_only() {
         let unregister = [&RUN[..2], &["unregister", RUN[3]]].concat();
         let ControllerArgs::Unregister(args) = parse(&unregister).unwrap() else {
             panic!("not to unregister")

@@ -8,7 +8,9 @@ const UNITS: [(&str, f64); 4] = [("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     const WRITE: &str = "write a number with a unit (h, m, s, ms), such as 720h, 90m or 2.5s";
     if let Ok(seconds) = text.parse::<f64>() {
-        return Err(format!("no unit: write {seconds}s for seconds, or a duration such as 720h or 1h30m"));
+        return Err(format!(
+            "no unit: write {seconds}s for seconds, or a duration such as 720h or 1h30m"
+        ));
     }
     let (mut rest, mut seconds) = (text, 0.0);
     while !rest.is_empty() {

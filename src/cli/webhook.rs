@@ -10,7 +10,7 @@ use crate::{
     webhook::{Options, sources::CertificateSource},
 };
 
-/// More threads than this serve no cluster any better: one thread answers tens of thousands of requests a second.
+/// More threads do not help: one thread answers tens of thousands of requests a second.
 const MOST_WORKERS: usize = 4;
 
 /// `pullcred webhook`
@@ -35,13 +35,13 @@ pub struct WebhookArgs {
     /// The certificate to serve with.
     #[command(flatten)]
     pub tls: TlsArgs,
-    /// The namespace that this webhook runs in: its Pods are left alone
+    /// The namespace that this webhook runs in, whose Pods it does not change
     #[arg(long, env = "PULLCRED_OWN_NAMESPACE", value_name = "NAMESPACE", value_parser = super::namespace)]
     pub own_namespace: Option<String>,
-    /// How many connections to hold; the rest wait to be accepted
+    /// The most open connections; further ones wait to be accepted
     #[arg(long, env = "PULLCRED_MAX_CONNECTIONS", value_name = "N", default_value = "1024")]
     pub max_connections: NonZeroUsize,
-    /// How many requests to have in hand; more get 429 and are sent again a second later
+    /// The most requests in hand; further ones get 429 and are sent again a second later
     #[arg(long, env = "PULLCRED_MAX_IN_FLIGHT", value_name = "N", default_value = "1024")]
     pub max_in_flight: NonZeroUsize,
     /// How often to read the mapping and the certificate again
@@ -70,7 +70,7 @@ pub struct TlsArgs {
 // === impl WebhookArgs ===
 
 impl WebhookArgs {
-    /// What the server needs to know, and the number of threads to serve with.
+    /// The configuration of the webhook, and the number of worker threads.
     #[must_use]
     pub fn into_options(self) -> (Options, usize) {
         let Self {
@@ -106,7 +106,7 @@ impl TlsArgs {
     fn into_source(self) -> CertificateSource {
         match (self.tls_cert, self.tls_key) {
             (Some(chain), Some(key)) => CertificateSource::Files { chain, key },
-            // Clap lets nothing else through: the group is required, and each file requires the other.
+            // Clap accepts nothing else: the group is required, and each file requires the other.
             _ => CertificateSource::SelfSigned,
         }
     }

@@ -1,11 +1,11 @@
-//! Pauses that grow.
+//! Exponential back-off.
 
 use std::time::Duration;
 
 use ring::rand::{SecureRandom, SystemRandom};
 
-/// Pauses between attempts that fail: each twice as long as the one before, up to a most, and each shortened by up to a
-/// fifth by chance, so that many processes do not come back at once.
+/// Pauses between failed attempts. Each is twice as long as the one before, up to a limit, and shortened at random by up to a
+/// fifth, so that many processes do not retry at the same moment.
 #[derive(Debug, Clone)]
 pub struct Backoff {
     first: Duration,
@@ -41,7 +41,7 @@ impl Backoff {
     }
 }
 
-/// Between 0 and 1. Without randomness there is none: pauses are then a little more regular.
+/// A random number from 0 to 1; 0 if the operating system has no random bytes.
 fn jitter() -> f64 {
     let mut byte = [0_u8; 2];
     let filled = SystemRandom::new().fill(&mut byte);

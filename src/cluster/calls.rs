@@ -1,7 +1,6 @@
 //! Requests to the API server, each with a time limit.
 //!
-//! None goes through kube's own `get`, `list` or `patch`: where those cannot decode an answer, they log the whole of it,
-//! and it may be a Secret.
+//! kube's own `get`, `list` and `patch` are not used: they log an answer that they cannot decode, and it may be a Secret.
 
 use std::{
     fmt,
@@ -34,15 +33,15 @@ use super::{
     pages::Pages,
 };
 
-/// For a request about one object. The API server gives up on a write after a minute; a healthy one takes milliseconds.
+/// The time limit of a request for one object. A healthy API server answers in milliseconds.
 const OBJECT: Duration = Duration::from_secs(10);
-/// For a page of a list. A page of Pods is a megabyte or two.
+/// The time limit of a page of a list. A page of Pods is a megabyte or two.
 pub(super) const PAGE: Duration = Duration::from_secs(60);
 /// The longest answer that is read, in bytes: a page of the largest Pods.
 const ANSWER_MAX: usize = 256 << 20;
-/// How often a person's command repeats a read that the API server asks to repeat (429, 503).
+/// How often a command repeats a read that the API server asks to repeat (429, 503).
 const PATIENT_TRIES: u32 = 4;
-/// The longest pause that a command makes for that.
+/// The longest pause before such a repetition.
 const PATIENT_PAUSE: Duration = Duration::from_secs(5);
 
 /// A cluster that can be called.
@@ -51,7 +50,7 @@ pub struct Cluster {
     client: Client,
     namespace: String,
     tries: u32,
-    /// How far this process's clock is ahead of the API server's, by its last answer.
+    /// How far this process's clock is ahead of the API server's, in seconds, by its last answer.
     clock_ahead: Arc<AtomicI64>,
 }
 
@@ -66,7 +65,7 @@ pub struct Collection {
 // === impl Cluster ===
 
 impl Cluster {
-    /// The cluster behind a client; `namespace` is for objects that name none. A failed request is not repeated.
+    /// The cluster of a client, with a default namespace. A failed request is not repeated.
     #[must_use]
     pub fn new(client: Client, namespace: String) -> Self {
         Self { client, namespace, tries: 1, clock_ahead: Arc::default() }
@@ -115,7 +114,7 @@ impl Cluster {
         self.clock_ahead.load(Ordering::Relaxed)
     }
 
-    /// Reads an object; `None` where there is none.
+    /// Reads an object; `None` if it does not exist.
     ///
     /// # Errors
     ///
@@ -129,7 +128,7 @@ impl Cluster {
         self.read_one(from, name, request).await
     }
 
-    /// Reads the metadata of an object; `None` where there is none.
+    /// Reads the metadata of an object; `None` if it does not exist.
     ///
     /// # Errors
     ///
@@ -172,7 +171,7 @@ impl Cluster {
         self.once(request, OBJECT).await.map(drop).map_err(|it| to.error(verb, name, it))
     }
 
-    /// Deletes an object. Answers whether there was one.
+    /// Deletes an object. Returns whether it existed.
     ///
     /// # Errors
     ///
@@ -217,7 +216,7 @@ impl Cluster {
         }
     }
 
-    /// Sends a request that changes nothing, and so may be sent again.
+    /// Sends a read, which may be repeated.
     async fn read(&self, request: impl Fn() -> Built, limit: Duration) -> Result<Answer, Cause> {
         let mut tries = self.tries;
         loop {
@@ -251,7 +250,7 @@ impl Cluster {
         let retry_after = seconds.and_then(|it| it.parse().ok()).map(Duration::from_secs);
         let body = Limited::new(response.into_body(), ANSWER_MAX).collect().await;
         if code.is_client_error() || code.is_server_error() {
-            // A body that is no Status, such as a proxy's page, is of no use to anybody.
+            // A body that is not a Status, such as the page of a proxy, is ignored.
             let status: Option<Status> =
                 body.ok().and_then(|it| serde_json::from_slice(&it.to_bytes()).ok());
             return Err(Cause::refused(code.as_u16(), status, retry_after));
@@ -269,7 +268,7 @@ impl fmt::Debug for Cluster {
 type Answer = hyper::body::Bytes;
 type Built = Result<Request<Vec<u8>>, request::Error>;
 
-/// From one moment to another, in seconds; negative where the other is earlier.
+/// The seconds from one time to another; negative if the other is earlier.
 fn seconds_between(from: SystemTime, to: SystemTime) -> i64 {
     let seconds = |it: Duration| i64::try_from(it.as_secs()).unwrap_or(i64::MAX);
     match to.duration_since(from) {

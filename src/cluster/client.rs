@@ -1,4 +1,4 @@
-//! A cluster, reached as `kubectl` reaches it: by kubeconfig, or from within a Pod.
+//! Connects to a cluster as `kubectl` does: by kubeconfig, or from within a Pod.
 
 use std::{future::Future, io, path::PathBuf, time::Duration};
 
@@ -23,7 +23,7 @@ pub struct ClusterOptions {
     pub kubeconfig: Option<PathBuf>,
 }
 
-/// Why there is no cluster to call.
+/// Why no cluster can be called.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ClusterError {
@@ -32,7 +32,7 @@ pub enum ClusterError {
     Client(#[source] Box<kube::Error>),
     /// There is neither a kubeconfig nor a Pod around the process.
     #[error(
-        "no cluster to ask: no kubeconfig can be read (--kubeconfig, KUBECONFIG, ~/.kube/config), and this is no Pod"
+        "no cluster found: no kubeconfig can be read (--kubeconfig, KUBECONFIG, ~/.kube/config), and this is not a Pod"
     )]
     Infer(#[source] Box<InferConfigError>),
     /// The kubeconfig cannot be read, or has no such context.
@@ -77,7 +77,7 @@ impl ClusterOptions {
         };
         config.connect_timeout = Some(CONNECT);
         config.read_timeout = Some(READ);
-        // kube would repeat writes, too. Who calls knows what may be repeated, and when.
+        // kube would repeat writes as well. The callers know what may be repeated, and when.
         config.default_retry = false;
         let namespace = config.default_namespace.clone();
         let client =

@@ -1,4 +1,4 @@
-//! What came of a request to the API server.
+//! Why a request to the API server failed.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::errors::with_causes;
 /// The longest part of the API server's message that is kept, in characters.
 const MESSAGE_MAX: usize = 1024;
 
-/// A request to the API server that did not do what it should. No content of an object is part of it.
+/// A request to the API server that failed. Never contains the content of an object.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {attempt}")]
 pub struct CallError {
@@ -18,11 +18,11 @@ pub struct CallError {
     cause: Cause,
 }
 
-/// What the API server, or the way to it, did instead.
+/// The cause of a failed request.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Cause {
-    /// A line and a column only: the parser's own words may quote the object.
+    /// The answer cannot be parsed. Only the position is kept: the parser's message may quote the object.
     #[error("the API server's answer cannot be read (line {line}, column {column})")]
     Answer {
         /// Counted from 1.
@@ -48,7 +48,7 @@ pub enum Cause {
     /// The answer took longer than this.
     #[error("no answer within {} s", .0.as_secs())]
     TimedOut(Duration),
-    /// The answer is longer than any that is expected.
+    /// The answer is longer than this many bytes.
     #[error("the answer is longer than {0} bytes, or broke off")]
     TooLong(usize),
     /// No answer came.
@@ -56,7 +56,7 @@ pub enum Cause {
     Unreachable(Box<kube::Error>),
 }
 
-/// What a failed request means for what is to be done next.
+/// The class of a failure, which decides what to do next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Outcome {
     /// The object is not as it was read, or another manager owns a field (409).
@@ -82,7 +82,7 @@ impl CallError {
         Self { attempt: attempt.into(), cause }
     }
 
-    /// What it means.
+    /// The class of the failure.
     #[must_use]
     pub fn outcome(&self) -> Outcome {
         match &self.cause {
@@ -117,7 +117,7 @@ impl CallError {
         }
     }
 
-    /// The cause alone, where the attempt is named elsewhere: the API server's own words, if it answered.
+    /// The cause without the attempt: the API server's message, if it answered.
     #[must_use]
     pub fn reason(&self) -> String {
         with_causes(&self.cause)
@@ -166,7 +166,7 @@ impl From<kube::Error> for Cause {
     fn from(error: kube::Error) -> Self {
         match error {
             kube::Error::Api(status) => Self::refused(status.code, Some(*status), None),
-            // The parser's own words may quote the object.
+            // The parser's message may quote the object.
             kube::Error::SerdeError(error) => {
                 Self::Answer { line: error.line(), column: error.column() }
             }
@@ -195,7 +195,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_status_means_what_it_means_to_kubernetes() {
+    fn a_status_is_classified_as_kubernetes_does() {
         for (code, outcome) in [
             (400, Outcome::Invalid),
             (401, Outcome::Denied),
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn a_parsers_words_are_left_out() {
+    fn the_message_of_the_parser_is_left_out() {
         let error = serde_json::from_str::<u8>("\"hunter2\"").unwrap_err();
         assert!(error.to_string().contains("hunter2"), "the test shows nothing: {error}");
         let error = CallError::new("read it", kube::Error::SerdeError(error).into());

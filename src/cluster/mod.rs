@@ -4,10 +4,10 @@
 //! |---|---|
 //! | [`client`] | finds the API server and sets up the connection, with one set of time-outs |
 //! | [`calls`] | one request, with a time limit; no body is ever logged or part of an error |
-//! | [`error`] | what came of a request, as a type: [`Outcome`] |
-//! | [`pages`] | a list in pages, which survives that its snapshot expires |
-//! | [`watch`] | a watch that starts again, with pauses that grow |
-//! | [`backoff`] | pauses that grow, with jitter |
+//! | [`error`] | why a request failed, as a type: [`Outcome`] |
+//! | [`pages`] | a list in pages, which continues when its snapshot expires |
+//! | [`watch`] | a watch that restarts after failures, with back-off |
+//! | [`backoff`] | exponential back-off with jitter |
 
 pub mod backoff;
 pub mod calls;

@@ -10,22 +10,22 @@ use super::{
 
 /// How many objects are asked for at a time.
 const PAGE: u32 = 250;
-/// How often a list may go on from another snapshot. Each snapshot is good for five minutes or more, so a list that needs
-/// more is not going to end.
+/// How often a list may continue from another snapshot. A snapshot lasts five minutes or more, so a list that needs more of
+/// them would not end.
 const SNAPSHOTS: u32 = 24;
 
 /// A list that is read page by page.
 ///
-/// A list is of one moment as long as the API server still has that moment: five minutes by default (etcd compaction).
-/// Later pages come with 410 and a token that goes on *after the same object*, in the present state. So no object is
-/// reported twice and none that is there all the time is left out. Without such a token the list fails: half a list
-/// must not be read as a whole one.
+/// All pages are from one snapshot as long as the API server has it: five minutes by default (etcd compaction). After that
+/// it answers 410 with a token that continues *after the same object* in the present state. So no object is reported twice,
+/// and an object that exists all the time is never left out. Without such a token the list fails, since half a list must
+/// not be taken for a whole one.
 #[derive(Debug)]
 pub struct Pages {
     cluster: Cluster,
     from: Collection,
     metadata: bool,
-    /// The next page; none after the last.
+    /// The next page; `None` after the last.
     next: Option<ListParams>,
     snapshots: u32,
 }
@@ -51,7 +51,7 @@ impl Pages {
     ///
     /// # Errors
     ///
-    /// [`CallError`]: what was read before is then a part of the list only.
+    /// [`CallError`]: the pages before it are then only a part of the list.
     pub async fn next<T>(&mut self) -> Result<Option<Vec<T>>, CallError>
     where
         T: DeserializeOwned + Clone,

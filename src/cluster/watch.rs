@@ -1,4 +1,4 @@
-//! Watches that start again.
+//! Watches that restart after failures.
 
 use std::{fmt::Debug, pin::pin, time::Duration};
 
@@ -18,46 +18,46 @@ use super::{
     error::{CallError, Cause},
 };
 
-/// How long one watch lasts. The API server ends it then, and a new one goes on where it ended; a connection that has died
-/// without a word is noticed a few seconds later. kube's own 290 s would leave us blind for that long.
+/// The length of one watch, in seconds. The API server then ends it, and the next one continues from there. A connection that
+/// was lost silently is noticed a few seconds later; with kube's own 290 s it would take that long.
 pub(super) const LENGTH: u32 = 60;
 /// The first pause after a failure.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// The longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
-/// What the API server may ask to wait at most.
+/// The longest `Retry-After` that is respected.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(300);
 
-/// Something about a watch that matters to whoever listens.
+/// An event of a watch.
 #[derive(Debug)]
-pub enum News<K> {
-    /// The object is like this.
+pub enum WatchEvent<K> {
+    /// The object exists in this state.
     Is(K),
-    /// The object has gone.
+    /// The object was deleted.
     Gone(K),
-    /// The watch stands: all that there is has been listed.
+    /// The watch is established, and the initial list is complete.
     Connected,
-    /// The watch has failed, and starts again after a pause.
+    /// The watch failed, and restarts after a pause.
     Failed(CallError),
 }
 
-/// Watches the object of this name for as long as somebody receives. `translate` makes what is sent of the news, or nothing. A change of `reachable` ends the pause
-/// after a failure: somebody else has reached the API server.
+/// Watches the object of this name until the receiver is dropped. `translate` maps an event to what is sent, or to `None`. A
+/// change of `reachable` ends the pause after a failure: another task has reached the API server.
 ///
-/// kube's `default_backoff` is not used: it starts from its first pause again with each event, and a list that fails
-/// comes after an event that says it begins. So its pauses never grow while the API server is away. kube also goes on
-/// for ever with a version that the API server no longer knows (410), so each failure starts the watch from nothing.
+/// kube's `default_backoff` is not used: each event resets it, and an event precedes every list, also one that fails. So its
+/// pauses never grow while the API server is away. kube also retries for ever with a version that the API server no longer
+/// knows (410), so each failure restarts the watch from the beginning.
 pub async fn watch<K, T>(
     api: Api<K>,
     name: String,
     mut reachable: Receiver<()>,
     sender: Sender<T>,
-    mut translate: impl FnMut(News<K>) -> Option<T> + Send,
+    mut translate: impl FnMut(WatchEvent<K>) -> Option<T> + Send,
 ) where
     K: kube::Resource + Clone + DeserializeOwned + Debug + Send + 'static,
     T: Send,
 {
-    // By name, as rights that are scoped by name allow it.
+    // By name, so that rights scoped by name are enough.
     let config = Config::default().fields(&format!("metadata.name={name}")).timeout(LENGTH);
     let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
     let mut connected: Option<Instant> = None;
@@ -65,39 +65,39 @@ pub async fn watch<K, T>(
         let error = {
             let mut events = pin!(watcher(api.clone(), config.clone()));
             loop {
-                let news = match events.next().await {
+                let event = match events.next().await {
                     Some(Ok(Event::Init)) => continue,
                     Some(Ok(Event::InitDone)) => {
                         connected = Some(Instant::now());
-                        News::Connected
+                        WatchEvent::Connected
                     }
-                    Some(Ok(Event::InitApply(object))) => News::Is(object),
+                    Some(Ok(Event::InitApply(object))) => WatchEvent::Is(object),
                     Some(Ok(Event::Apply(object))) => {
                         backoff.succeed();
-                        News::Is(object)
+                        WatchEvent::Is(object)
                     }
                     Some(Ok(Event::Delete(object))) => {
                         backoff.succeed();
-                        News::Gone(object)
+                        WatchEvent::Gone(object)
                     }
                     Some(Err(error)) => break Some(error),
                     None => break None,
                 };
-                if let Some(news) = translate(news)
+                if let Some(news) = translate(event)
                     && sender.send(news).await.is_err()
                 {
                     return;
                 }
             }
         };
-        // A watch that stood for a while was a success, although nothing happened.
-        let stood = connected.take().map_or(Duration::ZERO, |since| since.elapsed());
-        if stood > LONGEST_PAUSE {
+        // A watch that lasted for a while was a success, also without events.
+        let lasted = connected.take().map_or(Duration::ZERO, |since| since.elapsed());
+        if lasted > LONGEST_PAUSE {
             backoff.succeed();
         }
         let error = failure(&name, error);
         let asked = error.retry_after().unwrap_or_default().min(RETRY_AFTER_MAX);
-        let news = translate(News::Failed(error));
+        let news = translate(WatchEvent::Failed(error));
         let gone = match news {
             Some(news) => sender.send(news).await.is_err(),
             None => sender.is_closed(),
@@ -107,7 +107,7 @@ pub async fn watch<K, T>(
         }
         reachable.mark_unchanged();
         let pause = backoff.fail().max(asked);
-        // Where the API server asks to wait, it is no help that somebody else got through.
+        // If the API server asks to wait, the success of another task does not shorten the pause.
         if asked.is_zero() {
             let _ = timeout(pause, reachable.changed()).await;
         } else {

@@ -1,10 +1,9 @@
-//! `pullcred controller`: what it does in a cluster, under one supervisor, with one admin port.
+//! `pullcred controller`: background tasks in a cluster, under one supervisor, with one admin port.
 //!
-//! [`certificates`] is its one duty.
+//! [`certificates`] is its only task so far.
 
 pub mod certificates;
 mod probe;
-pub mod supervise;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -16,12 +15,9 @@ use tracing_appender::non_blocking::ErrorCounter;
 pub use self::certificates::{
     durations::DurationError, publish::PublishError, snapshot::Names, status::Publish,
 };
-use self::{
-    certificates::{
-        durations::Durations, metrics::Metrics, objects::Objects, objects::delete_configuration,
-        publish::publish as publish_once, status::Status,
-    },
-    supervise::{Supervisor, TaskEnded},
+use self::certificates::{
+    durations::Durations, metrics::Metrics, objects::Objects, objects::delete_configuration,
+    publish::publish as publish_once, status::Status,
 };
 use crate::{
     cluster::{CallError, Cluster, ClusterError, ClusterOptions},
@@ -32,6 +28,7 @@ use crate::{
         observer::Unobserved,
     },
     shutdown::Signals,
+    supervise::{Supervisor, TaskEnded},
 };
 
 /// Controller configuration.
@@ -39,13 +36,13 @@ use crate::{
 pub struct Options {
     /// Where to serve probes and metrics over plain HTTP.
     pub admin_listen: SocketAddr,
-    /// For how long a CA is valid.
+    /// The validity of a CA.
     pub ca_duration: Duration,
-    /// For how long a serving certificate is valid.
+    /// The validity of a serving certificate.
     pub leaf_duration: Duration,
-    /// The objects to keep in order.
+    /// The names of the managed objects.
     pub names: Names,
-    /// After how long a write has reached everyone.
+    /// How long a write takes to reach every API server and every replica.
     pub propagation: Duration,
     /// Whether to write the `caBundle`.
     pub publish: Publish,
@@ -63,7 +60,7 @@ pub enum StartError {
         /// What the operating system says.
         source: io::Error,
     },
-    /// Nothing says where the API server is.
+    /// No API server is configured.
     #[error(
         "there is no API server to call: run in a Pod with its ServiceAccount's token, or set KUBECONFIG"
     )]
@@ -76,19 +73,19 @@ pub enum StartError {
     NoRandomness,
 }
 
-/// Why a controller that runs has ended.
+/// Why a running controller ends without a signal.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ServeError {
     /// The port that is open cannot be used.
     #[error("cannot serve")]
     Listener(#[source] io::Error),
-    /// A background task ended, so the process is of no use.
+    /// A background task ended, so the process cannot continue.
     #[error(transparent)]
     Task(#[from] TaskEnded),
 }
 
-/// A controller whose port is open, but which does nothing yet.
+/// A controller whose port is open, but which does not reconcile yet.
 pub struct Controller {
     listener: TcpListener,
     objects: Objects,
@@ -119,13 +116,17 @@ impl Controller {
         Ok(Self { listener, objects, publish, status, durations })
     }
 
-    /// Keeps the certificates in order until a signal comes. There is nothing to finish then: a write that was under way
-    /// has happened or has not.
+    /// Manages the certificates until a signal arrives or a task of `supervisor` ends. A signal needs no clean-up: each write
+    /// is one request, which the API server has applied or not.
     ///
     /// # Errors
     ///
-    /// [`ServeError`]: it does not go on without one of its tasks.
-    pub async fn serve(self, mut signals: Signals) -> Result<(), ServeError> {
+    /// [`ServeError`] if the port cannot be used or a task ended.
+    pub async fn serve(
+        self,
+        mut signals: Signals,
+        mut supervisor: Supervisor,
+    ) -> Result<(), ServeError> {
         let Self { listener, objects, publish, status, durations } = self;
         let names = objects.names();
         info!(
@@ -134,10 +135,9 @@ impl Controller {
             configuration = names.configuration,
             publish = publish == Publish::Always,
             version = env!("CARGO_PKG_VERSION"),
-            "keeping certificates in order",
+            "managing certificates",
         );
         let (_serving, phase) = channel::channel(Phase::Serving);
-        let mut supervisor = Supervisor::default();
         let connections = Connections {
             limits: ConnectionLimits::ADMIN,
             tls: None,
@@ -146,10 +146,10 @@ impl Controller {
             open: Arc::default(),
             observer: Arc::new(Unobserved),
         };
-        supervisor.start("admin port", connections.serve(listener));
-        certificates::start(objects, durations, publish, &status, &mut supervisor);
+        supervisor.spawn("admin port", connections.serve(listener));
+        certificates::start(objects, durations, publish, &status, &supervisor);
         tokio::select! {
-            ended = supervisor.failed() => return Err(ended.into()),
+            ended = supervisor.task_ended() => return Err(ended.into()),
             _ = signals.next() => {}
         }
         info!("shutdown complete");
@@ -161,7 +161,7 @@ impl Controller {
 ///
 /// # Errors
 ///
-/// [`PublishError`], when that has not succeeded after `limit`.
+/// [`PublishError`] if that has not succeeded after `limit`.
 pub async fn publish(objects: &Objects, limit: Duration) -> Result<(), PublishError> {
     publish_once(objects, limit).await?;
     info!(configuration = objects.names().configuration, "the caBundle holds the CA");
@@ -182,11 +182,11 @@ pub async fn unregister(cluster: &Cluster, configuration: &str) -> Result<(), Ca
     Ok(())
 }
 
-/// Asks the API server to create a Pod, by a dry run, and says whether it would.
+/// Asks the API server to create a Pod by a dry run, and logs the success.
 ///
 /// # Errors
 ///
-/// [`CallError`], with the words of the API server, or of a policy, where it refuses the Pod.
+/// [`CallError`], with the message of the API server or of a policy, if the Pod is refused.
 pub async fn probe(
     cluster: &Cluster,
     namespace: &str,
@@ -198,26 +198,25 @@ pub async fn probe(
     Ok(())
 }
 
-/// The objects of these names, at the API server that a kubeconfig names, or else that of the cluster that the process runs
-/// in. No request is sent yet.
+/// The objects of these names, at the API server of [`api_server`]. No request is sent yet.
 ///
 /// # Errors
 ///
-/// [`StartError`], where neither says which.
+/// [`StartError`] if no API server is configured.
 pub async fn objects(names: Names) -> Result<Objects, StartError> {
     Ok(Objects::new(api_server().await?, names, &random_name()?))
 }
 
-/// The API server that a kubeconfig names, or else that of the cluster that the process runs in.
+/// The API server of the kubeconfig, or else of the cluster that the process runs in. No request is sent yet.
 ///
 /// # Errors
 ///
-/// [`StartError`], where neither says which. No request is sent yet.
+/// [`StartError`] if neither exists.
 pub async fn api_server() -> Result<Cluster, StartError> {
     Ok(ClusterOptions::default().connect().await?)
 }
 
-/// Tells this process from every other one.
+/// A name for this process that no other one has.
 fn random_name() -> Result<String, StartError> {
     let mut bytes = [0; 8];
     SystemRandom::new().fill(&mut bytes).map_err(|_| StartError::NoRandomness)?;

@@ -1,4 +1,4 @@
-//! Asks the API server whether it gives Pods their Secrets.
+//! Checks by a dry run that the API server adds Secrets to Pods.
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Patch, PatchParams};
@@ -6,13 +6,13 @@ use serde_json::json;
 
 use crate::cluster::{CallError, Cluster, Collection};
 
-/// Has the API server go through the creation of a Pod, by a dry run: its webhooks add to the Pod, and then its policies judge it. The chart
-/// installs a policy that refuses Pods of `namespace` without the Secret of the mapping's rule. By server-side apply, so that
-/// the right to do it can be one for this name.
+/// Creates a Pod by a dry run: the API server calls its webhooks, and then evaluates its policies. The chart installs a policy
+/// that refuses Pods of `namespace` without the Secret of the mapping's rule. Uses server-side apply, so that a right scoped
+/// to this name is enough.
 ///
 /// # Errors
 ///
-/// [`CallError`], with the policy's words where it refuses the Pod.
+/// [`CallError`], with the policy's message if it refuses the Pod.
 pub(super) async fn create(
     cluster: &Cluster,
     namespace: &str,

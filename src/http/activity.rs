@@ -1,4 +1,4 @@
-//! What a connection is doing, and since when: seen from the bytes below TLS and the requests that it hands on.
+//! What a connection is doing, and since when, judged by the bytes below TLS and by its requests.
 
 use std::{
     io,
@@ -18,7 +18,7 @@ use tokio::{
 
 use super::{connections::ConnectionLimits, records::Records};
 
-/// What a client needs far less time for than this: a handshake and a request, headers, an answer.
+/// A healthy client needs far less time than this for a handshake and a request, for headers, or to read an answer.
 pub(super) const GRACE: Duration = Duration::from_secs(1);
 
 /// What a connection is doing. Only its own task changes it.
@@ -28,13 +28,13 @@ pub(super) struct Activity {
     doing: AtomicU8,
     /// In milliseconds since `opened`.
     since: AtomicU64,
-    /// Whether a byte has ever come.
-    heard: AtomicBool,
-    /// Whether a request has ever come.
+    /// Whether any byte has arrived.
+    received: AtomicBool,
+    /// Whether any request has arrived.
     asked: AtomicBool,
-    /// Whether bytes of the next request may wait in a buffer above.
+    /// Whether a buffer above may hold bytes of the next request.
     unsure: AtomicBool,
-    /// Whether the last bytes ended within a TLS record.
+    /// Whether the last bytes ended inside a TLS record.
     within_record: AtomicBool,
 }
 
@@ -54,67 +54,67 @@ pub(super) enum Doing {
     Answer,
 }
 
-/// What to do with a connection now.
+/// What to do with a connection when its timer fires.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Look {
-    /// Leave it alone, and look again after so long.
-    Again(Duration),
-    /// It takes longer than it may.
+pub(super) enum TimerAction {
+    /// Nothing. Set the timer to this duration.
+    Rearm(Duration),
+    /// Close the connection: it is over one of its time limits.
     Close,
-    /// Nothing came for as long as headers may take: see whether a part of them has been in a buffer all the time.
-    Buffers,
+    /// No byte arrived within the limit for headers. Check whether the buffers above hold a part of them.
+    CheckBuffers,
 }
 
-/// A stream that tells an [`Activity`] of the bytes that come and go.
+/// A stream that records in an [`Activity`] when bytes arrive and when all output is flushed.
 pub(super) struct Watched<S> {
     stream: S,
     activity: Arc<Activity>,
-    /// Where the bytes are in their TLS records; none where there is no TLS.
+    /// The position in the TLS records; `None` for plain HTTP.
     records: Option<Records>,
 }
 
 // === impl Activity ===
 
 impl Activity {
-    /// A connection that begins with `doing`.
+    /// A connection that starts with `doing`.
     pub(super) fn new(doing: Doing) -> Self {
         Self {
             opened: Instant::now(),
             doing: AtomicU8::new(doing as u8),
             since: AtomicU64::new(0),
-            heard: AtomicBool::new(false),
+            received: AtomicBool::new(false),
             asked: AtomicBool::new(false),
             unsure: AtomicBool::new(false),
             within_record: AtomicBool::new(false),
         }
     }
 
-    /// The TLS handshake is done. A request may have come with its last bytes.
+    /// The TLS handshake is complete. Its last bytes may hold a request.
     pub(super) fn handshake_ends(&self) {
         self.unsure.store(true, Ordering::Relaxed);
         self.now_doing(Doing::Nothing);
     }
 
-    /// The headers of a request are there.
+    /// The headers of a request are complete.
     pub(super) fn request_begins(&self) {
         self.asked.store(true, Ordering::Relaxed);
         self.now_doing(Doing::Request);
     }
 
-    /// The request has its answer, which is yet to be written. The next request may have come already.
+    /// The answer is ready but not written yet. The next request may have arrived already.
     pub(super) fn request_ends(&self) {
         self.unsure.store(true, Ordering::Relaxed);
         self.now_doing(Doing::Answer);
     }
 
-    /// All that was to be written is written.
+    /// All output is written.
     pub(super) fn flushed(&self) {
         if self.doing() == Doing::Answer {
             self.now_doing(Doing::Nothing);
         }
     }
 
-    /// The buffers above were looked at, and hold nothing.
+    /// The buffers above were checked and are empty.
     pub(super) fn buffers_are_empty(&self) {
         self.unsure.store(false, Ordering::Relaxed);
     }
@@ -123,13 +123,13 @@ impl Activity {
         self.within_record.load(Ordering::Relaxed)
     }
 
-    /// Whether the client ever sent a byte.
-    pub(super) fn is_heard(&self) -> bool {
-        self.heard.load(Ordering::Relaxed)
+    /// Whether the client has sent any byte.
+    pub(super) fn has_received(&self) -> bool {
+        self.received.load(Ordering::Relaxed)
     }
 
-    /// Whether the connection can give way to another: whether it was ever used, and for how long it has done what it does.
-    /// None where a request is in hand, or where headers or an answer are on their way for less than [`GRACE`].
+    /// Whether the connection may be closed in favour of another: whether it ever had a request, and how long its present
+    /// state lasts. `None` while a request is in hand, or for [`GRACE`] while headers or an answer are on their way.
     pub(super) fn gives_way(&self) -> Option<(bool, Duration)> {
         if !self.asked.load(Ordering::Relaxed) {
             return Some((false, self.opened.elapsed()));
@@ -142,30 +142,30 @@ impl Activity {
         }
     }
 
-    /// What to do with the connection now.
-    pub(super) fn look(&self, limits: &ConnectionLimits) -> Look {
-        // What it does next begins now at the earliest, so no limit on it ends sooner than this.
+    /// What to do with the connection when its timer fires.
+    pub(super) fn on_timer(&self, limits: &ConnectionLimits) -> TimerAction {
+        // A new state starts now at the earliest, so none of its limits ends sooner than this.
         let soonest = limits.headers.min(limits.idle).min(limits.answer);
         let left = |limit: Duration| limit.saturating_sub(self.lasts());
         let left = match self.doing() {
             Doing::Nothing if self.unsure.load(Ordering::Relaxed) => {
                 let left = left(limits.headers);
                 if left.is_zero() {
-                    return Look::Buffers;
+                    return TimerAction::CheckBuffers;
                 }
                 left
             }
             Doing::Nothing => left(limits.idle),
             Doing::Headers => left(limits.headers),
             Doing::Answer => left(limits.answer),
-            // Both have limits of their own.
+            // Other code limits both.
             Doing::Handshake | Doing::Request => soonest,
         };
-        if left.is_zero() { Look::Close } else { Look::Again(left.min(soonest)) }
+        if left.is_zero() { TimerAction::Close } else { TimerAction::Rearm(left.min(soonest)) }
     }
 
     fn bytes_arrive(&self) {
-        self.heard.store(true, Ordering::Relaxed);
+        self.received.store(true, Ordering::Relaxed);
         if self.doing() == Doing::Nothing {
             self.now_doing(Doing::Headers);
         }
@@ -181,7 +181,7 @@ impl Activity {
         }
     }
 
-    /// For how long it has done what it does.
+    /// How long the present state lasts.
     fn lasts(&self) -> Duration {
         let since = Duration::from_millis(self.since.load(Ordering::Relaxed));
         self.opened.elapsed().saturating_sub(since)
@@ -233,7 +233,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         Pin::new(&mut self.stream).poll_write(cx, bytes)
     }
 
-    // Both hyper and TLS flush the stream below only after they have written all that they hold.
+    // Both hyper and TLS flush the stream below only after they have written all of their output.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
         self.activity.flushed();

@@ -15,34 +15,34 @@ use axum::{
 
 use super::exposition::text_format;
 
-/// A process that tells of itself on the plain port.
+/// The state of a process, as the plain port shows it.
 pub trait Report: Send + Sync + 'static {
-    /// What readiness depends on.
+    /// The checks that readiness depends on.
     fn checks(&self) -> Vec<Check>;
 
-    /// What is counted, in the OpenMetrics text format.
+    /// The metrics in the OpenMetrics text format.
     ///
     /// # Errors
     ///
-    /// Those of the formatter.
+    /// [`fmt::Error`] from the encoder.
     fn metrics(&self) -> Result<String, fmt::Error>;
 }
 
-/// One thing that readiness depends on, or that people who ask for it want to know.
+/// One line of `/readyz?verbose`. The process is ready while no check has a failure.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Check {
-    /// What it is about.
+    /// What is checked, as `/readyz?verbose` names it.
     pub name: &'static str,
-    /// Why the process is not ready, where it is not.
+    /// Why the process is not ready; `None` if the check passed.
     pub failure: Option<String>,
-    /// How things are, where nothing is wrong.
+    /// The state in words, printed if the check passed.
     pub note: String,
 }
 
 /// The routes of the plain port.
 pub fn router<R: Report>(process: Arc<R>) -> Router {
     Router::new()
-        // Alive is who answers: restarting mends neither a certificate nor a mapping.
+        // Liveness only means the process responds; a restart cannot fix a certificate or a mapping.
         .route("/livez", get(|| async { "ok" }))
         .route("/readyz", get(readyz::<R>))
         .route("/metrics", get(metrics::<R>))
@@ -61,7 +61,7 @@ async fn readyz<R: Report>(State(process): State<Arc<R>>, uri: Uri) -> Response<
     text(status, "text/plain; charset=utf-8", body)
 }
 
-/// OpenMetrics for callers that accept it, as Prometheus does; for others the older text format.
+/// OpenMetrics for clients that accept it, such as Prometheus; the older text format for others.
 async fn metrics<R: Report>(State(process): State<Arc<R>>, headers: HeaderMap) -> Response<Body> {
     const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -109,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn openmetrics_is_for_those_who_accept_it() {
+    fn openmetrics_is_sent_only_to_clients_that_accept_it() {
         let prometheus = "application/openmetrics-text;version=1.0.0;q=0.8,text/plain;q=0.5,*/*";
         for (accept, expected) in [
             (Some(prometheus), true),

@@ -38,29 +38,28 @@ use tower::ServiceExt;
 use tracing::{debug, warn};
 
 use super::{
-    activity::{Activity, Doing, Look, Watched},
+    activity::{Activity, Doing, TimerAction, Watched},
     drain::Count,
     observer::{HandshakeFailure, Observer},
     slots::{Slot, Slots},
 };
 
-/// Where in its life the server is.
+/// The phase of the shutdown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
     /// In service.
     Serving,
-    /// Leaving: new connections and requests are still served, and each answer asks its client to connect elsewhere.
+    /// Shutting down: new connections and requests are still served, and each answer asks its client to connect elsewhere.
     Draining,
-    /// Gone for new connections; requests in hand are finished.
+    /// No new connections are accepted; requests in hand are finished.
     Stopping,
 }
 
-/// How many connections there may be, and for how long.
+/// Limits on the number of connections and on their times.
 #[derive(Debug, Clone, Copy)]
 pub struct ConnectionLimits {
-    /// How many connections to hold at once. From nine tenths on, an idle one gives way to each newcomer. An API server has
-    /// 600 requests in hand at most, unless it is told otherwise (`--max-requests-inflight`,
-    /// `--max-mutating-requests-inflight`).
+    /// The most open connections. From nine tenths on, an idle one is closed for each new one. An API server has at most 600
+    /// requests in flight by default (`--max-requests-inflight`, `--max-mutating-requests-inflight`).
     pub connections: usize,
     /// How long a TLS handshake may take.
     pub handshake: Duration,
@@ -86,8 +85,8 @@ impl Default for ConnectionLimits {
 }
 
 impl ConnectionLimits {
-    /// The limits of a plain port for probes and metrics. Its clients are few and ask in one piece; one that keeps its
-    /// connection asks by GET, which it sends again on another.
+    /// The limits of a plain port for probes and metrics. It has few clients, each of which sends its request in one piece. A
+    /// client that keeps its connection sends GET, which it can repeat on another one.
     pub const ADMIN: Self = Self {
         connections: 64,
         handshake: Duration::from_secs(5),
@@ -99,17 +98,17 @@ impl ConnectionLimits {
 
 /// Serves one listener until [`Phase::Stopping`].
 pub struct Connections {
-    /// The limits.
+    /// Limits on number and times.
     pub limits: ConnectionLimits,
-    /// TLS, or plain HTTP.
+    /// The TLS configuration; `None` for plain HTTP.
     pub tls: Option<TlsAcceptor>,
-    /// What is served.
+    /// Answers the requests.
     pub router: Router,
-    /// Where the process is in its life.
+    /// The phase of the shutdown, set by the owner of the process.
     pub phase: watch::Receiver<Phase>,
     /// Counts the connections.
     pub open: Arc<OpenConnections>,
-    /// Hears what happens to the connections.
+    /// Receives the events of the connections.
     pub observer: Arc<dyn Observer>,
 }
 
@@ -120,19 +119,19 @@ pub struct OpenConnections {
     ever: AtomicU64,
 }
 
-/// How long to leave the listener alone after it could not accept, and at most.
+/// The first pause after a failed accept, and the longest.
 const BACK_OFF: Duration = Duration::from_millis(20);
 const BACK_OFF_AT_MOST: Duration = Duration::from_secs(1);
-/// The most that is kept of a request's headers, read of its body at once, and kept of answers that the client does not
-/// read, in bytes: what a connection can make us hold besides its request. The API server's headers take a few hundred,
-/// and a TLS record has no more (RFC 8446, section 5.1).
+/// The largest request head, the largest read of a body, and the largest unread output, in bytes: the memory of a
+/// connection besides its request. The API server's headers take a few hundred bytes, and a TLS record is not larger than
+/// this (RFC 8446, section 5.1).
 const BUFFER: usize = 16 << 10;
 
 // === impl Connections ===
 
 impl Connections {
-    /// Accepts connections from `listener` until [`Phase::Stopping`]. Those that are open then go on until their request
-    /// has its answer: [`Connections::open`] tells when the last is gone.
+    /// Accepts connections from `listener` until [`Phase::Stopping`]. Open connections then finish their request:
+    /// [`Connections::open`] counts them.
     pub async fn serve(self, listener: TcpListener) {
         let mut phase = self.phase.clone();
         let stopping = pin!(phase.wait_for(|&phase| phase == Phase::Stopping));
@@ -195,8 +194,8 @@ impl Connections {
             }
             Err(_elapsed) => HandshakeFailure::TimedOut,
         };
-        // Load balancers and scanners connect without a byte to see whether the port is open.
-        if activity.is_heard() {
+        // Load balancers and scanners connect without a byte to check that the port is open.
+        if activity.has_received() {
             self.observer.handshake_failed(failure);
         }
     }
@@ -207,12 +206,12 @@ impl Connections {
     {
         let service = service_fn(|request| self.respond(request, activity));
         let mut http = http1::Builder::new();
-        // Who has sent the whole request and closes its half of the connection still waits for the answer.
+        // A client that closed its half of the connection after the request still waits for the answer.
         http.half_close(true).max_buf_size(BUFFER);
         let mut connection = http.serve_connection(TokioIo::new(stream), service);
         let mut phase = self.phase.clone();
-        // One timer that goes off a few times a minute, whatever the connection does: no request touches it.
-        let mut look = pin!(sleep(Duration::ZERO));
+        // One timer, which fires a few times a minute. Requests never touch it.
+        let mut timer = pin!(sleep(Duration::ZERO));
         let mut stopping = false;
         loop {
             tokio::select! {
@@ -222,18 +221,18 @@ impl Connections {
                     }
                     return;
                 }
-                () = look.as_mut() => match activity.look(&self.limits) {
-                    Look::Again(wait) => look.as_mut().reset(Instant::now() + wait),
-                    Look::Close => return,
-                    Look::Buffers => {
+                () = timer.as_mut() => match activity.on_timer(&self.limits) {
+                    TimerAction::Rearm(wait) => timer.as_mut().reset(Instant::now() + wait),
+                    TimerAction::Close => return,
+                    TimerAction::CheckBuffers => {
                         let parts = connection.into_parts();
                         if stopping || activity.is_within_record() || !parts.read_buf.is_empty() {
                             return;
                         }
-                        // Nothing is lost: neither side has a byte under way.
+                        // Nothing is lost: no byte is on its way in either direction.
                         connection = http.serve_connection(parts.io, parts.service);
                         activity.buffers_are_empty();
-                        look.as_mut().reset(Instant::now());
+                        timer.as_mut().reset(Instant::now());
                     }
                 },
                 () = slot.evicted() => {
@@ -243,7 +242,7 @@ impl Connections {
                     }
                     self.observer.evicted();
                     Pin::new(&mut connection).graceful_shutdown();
-                    // An idle connection is closed as TLS wants it; no other one is waited for.
+                    // An idle connection sends its TLS close alert; the others are not waited for.
                     let _ = connection.now_or_never();
                     return;
                 }
@@ -261,7 +260,7 @@ impl Connections {
         activity: &Activity,
     ) -> Result<Response<Body>, Infallible> {
         activity.request_begins();
-        // hyper compares headers with its buffer only while some are missing: those that come at once may be larger.
+        // hyper checks the head against its buffer only while a part is missing: a head that arrives at once may be larger.
         if head_size(&request) > BUFFER {
             let mut response = Response::new(Body::empty());
             *response.status_mut() = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
@@ -269,15 +268,15 @@ impl Connections {
             activity.request_ends();
             return Ok(response);
         }
-        // A bug of ours must cost one answer, not the connection and the requests behind it. Nothing is left half-done:
-        // what requests share are counters and values that are swapped whole.
+        // A panic must cost one answer, not the connection and the requests behind it. Unwinding is safe: requests share
+        // only counters and values that are replaced as a whole.
         let answer = AssertUnwindSafe(self.router.clone().oneshot(request)).catch_unwind().await;
         let mut response = match answer {
             Ok(response) => response?,
             Err(_panic) => self.observer.panicked(),
         };
         if *self.phase.borrow() != Phase::Serving {
-            // The one way in HTTP/1.1 to take a connection out of its client's pool before it is closed.
+            // The only way in HTTP/1.1 to remove a connection from its client's pool before it is closed.
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         activity.request_ends();
@@ -285,7 +284,7 @@ impl Connections {
     }
 }
 
-/// What the head of a request takes on the wire, about.
+/// The approximate size of a request's head on the wire, in bytes.
 fn head_size(request: &Request<Incoming>) -> usize {
     let fields = request.headers().iter();
     let fields: usize = fields.map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
@@ -305,14 +304,14 @@ impl OpenConnections {
         Count { open: self.tasks.len(), ever: self.ever.load(Ordering::Relaxed) }
     }
 
-    /// Waits until none is left, when there will be no new ones.
+    /// Waits until the last connection is closed. No new one may be added after this call.
     pub(crate) async fn gone(&self) {
         self.tasks.close();
         self.tasks.wait().await;
     }
 }
 
-/// Counts a connection as open.
+/// Counts a connection as open until it is dropped.
 struct Open<'o>(&'o dyn Observer);
 
 impl<'o> Open<'o> {
@@ -328,8 +327,8 @@ impl Drop for Open<'_> {
     }
 }
 
-/// Waits longer after each failure to accept, and logs the first: with no file descriptors left, trying again at once
-/// would only burn the processor.
+/// A back-off after failed accepts that logs the first failure. Without file descriptors, retrying at once would only use
+/// CPU time.
 #[derive(Default)]
 struct BackOff {
     failures: u32,
@@ -342,7 +341,7 @@ impl BackOff {
             io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset
         );
         if at_once {
-            return; // The client's doing; the next one is another.
+            return; // The client closed the connection; the next one is not affected.
         }
         if self.failures == 0 {
             warn!(%error, "cannot accept connections");

@@ -1,14 +1,13 @@
-//! File descriptors: as many as the process may have.
+//! The limit on open files.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tracing::warn;
 
-/// What a webhook has open besides its connections: listeners, epoll, pipes, standard streams, files being read.
+/// File descriptors of a webhook besides its connections: listeners, epoll, pipes, standard streams, files being read.
 const OTHERS: u64 = 32;
 
-/// Raises the limit on open files to the most that is allowed. Container runtimes commonly give 1024, for programs that use
-/// select(2), and allow far more; connections beyond would not be accepted. Warns where not even that is enough for
-/// `connections`.
+/// Raises the soft limit on open files to the hard limit. Container runtimes commonly set a soft limit of 1024, for programs
+/// that use select(2), and a far higher hard limit. Warns if the hard limit is too low for `connections`.
 pub(crate) fn raise_limit(connections: usize) {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let limit = match setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {

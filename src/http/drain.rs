@@ -1,20 +1,20 @@
-//! How long to stay after the orchestrator has said goodbye.
+//! How long to keep serving after SIGTERM.
 //!
-//! The API server keeps connections in a pool and never sends a POST twice. So nothing is closed under it: each answer
-//! asks it to leave, and the process stays for those that have not heard yet.
+//! The API server keeps connections in a pool and never sends a POST twice, so no connection is closed while it may use it.
+//! Each answer asks it to connect elsewhere, and the process keeps serving until clients have done so.
 
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-/// How long a drain takes.
+/// The time limits of a drain.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct DrainTimes {
-    /// Leave when nobody has connected for so long: new connections come until every proxy has heard that we are leaving.
+    /// Stop when no client was connected for this long. New connections arrive until every proxy has removed this endpoint.
     pub(crate) quiet: Duration,
-    /// Leave after so long in any case. An idle connection is closed by the API server after 90 s.
+    /// Stop after this long in any case. The API server closes an idle connection after 90 s.
     pub(crate) at_most: Duration,
-    /// How long requests in hand may take at the very end.
+    /// How long requests in hand may take after that.
     pub(crate) last_requests: Duration,
 }
 
@@ -27,16 +27,16 @@ pub(crate) const DRAIN: DrainTimes = DrainTimes {
 /// The connections of a listener.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Count {
-    /// Those that are open.
+    /// Open connections.
     pub(crate) open: usize,
-    /// Those that there have ever been: one that asks once and closes is gone between two looks.
+    /// All connections since the start: a short one may open and close between two polls.
     pub(crate) ever: u64,
 }
 
 /// How often to count connections.
-const LOOK: Duration = Duration::from_millis(50);
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Waits until it is safe to leave.
+/// Waits until it is safe to stop.
 pub(crate) async fn drain(count: impl Fn() -> Count, times: DrainTimes) {
     let started = Instant::now();
     let mut last_seen = started;
@@ -47,7 +47,7 @@ pub(crate) async fn drain(count: impl Fn() -> Count, times: DrainTimes) {
             last_seen = Instant::now();
         }
         before = now;
-        sleep(LOOK).await;
+        sleep(POLL_INTERVAL).await;
     }
 }
 
@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn stays_until_nobody_has_been_connected_for_a_while() {
+    async fn waits_until_no_client_was_connected_for_a_while() {
         let one_client_for_ten_seconds =
             |now| Count { open: usize::from(now < Duration::from_secs(10)), ever: 1 };
         let took = time_to_drain(one_client_for_ten_seconds).await;
@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn sees_clients_that_are_gone_before_it_looks() {
+    async fn counts_clients_that_close_between_two_polls() {
         let one_a_second_for_ten_seconds =
             |now: Duration| Count { open: 0, ever: now.as_secs().min(10) };
         let took = time_to_drain(one_a_second_for_ten_seconds).await;
@@ -78,13 +78,13 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn stays_a_while_even_without_clients_since_new_ones_may_not_have_heard() {
+    async fn waits_a_while_without_clients_since_new_ones_may_come() {
         let took = time_to_drain(|_| Count { open: 0, ever: 7 }).await;
         assert!((5..=6).contains(&took.as_secs()), "{took:?}");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn leaves_in_the_end_whoever_is_still_there() {
+    async fn stops_in_the_end_although_a_client_is_connected() {
         let took = time_to_drain(|_| Count { open: 1, ever: 1 }).await;
         assert!((95..=96).contains(&took.as_secs()), "{took:?}");
     }

@@ -1,4 +1,4 @@
-//! Metrics as the admin port shows them, and those that every process has.
+//! The text formats of metrics, and the metrics that every process has.
 
 use std::{collections::HashMap, fmt};
 
@@ -14,7 +14,7 @@ use tracing_appender::non_blocking::ErrorCounter;
 #[derive(Debug)]
 struct DroppedLogLines(ErrorCounter);
 
-/// A registry with what every process reports of itself; `dropped_log_lines` is read at each scrape.
+/// A registry with the version and the dropped log lines of the process; `dropped_log_lines` is read at each scrape.
 #[must_use]
 pub fn process_registry(dropped_log_lines: ErrorCounter) -> Registry {
     let mut registry = Registry::with_prefix("pullcred");
@@ -28,7 +28,7 @@ pub fn process_registry(dropped_log_lines: ErrorCounter) -> Registry {
 ///
 /// # Errors
 ///
-/// Those of the formatter.
+/// [`fmt::Error`] from the encoder.
 pub fn encode(registry: &Registry) -> Result<String, fmt::Error> {
     let mut text = String::new();
     text::encode(&mut text, registry)?;

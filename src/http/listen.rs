@@ -1,4 +1,4 @@
-//! Opening a port on both families of addresses.
+//! Opens a port for IPv6 and IPv4.
 
 use std::{
     io,
@@ -8,14 +8,14 @@ use std::{
 use rustix::net::sockopt::set_ipv6_v6only;
 use tokio::net::{TcpListener, TcpSocket};
 
-/// How many connections the kernel may hold before they are accepted.
+/// The most connections that the kernel queues before they are accepted.
 const BACKLOG: u32 = 1024;
 
 /// Listens on `address`. `[::]` serves IPv4 as well, and is `0.0.0.0` where the kernel has no IPv6.
 ///
 /// # Errors
 ///
-/// Where the address is taken or not ours.
+/// If the address is in use, or is not one of this machine.
 pub(crate) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     match open(address) {
         Err(error) if is_any_v6(address) && !has_family(&error) => {
@@ -29,7 +29,7 @@ fn open(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv6() { TcpSocket::new_v6() } else { TcpSocket::new_v4() }?;
     socket.set_reuseaddr(true)?;
     if is_any_v6(address) {
-        // Whatever net.ipv6.bindv6only says.
+        // Independent of net.ipv6.bindv6only.
         set_ipv6_v6only(&socket, false)?;
     }
     socket.bind(address)?;
@@ -60,11 +60,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_taken_port_is_an_error_and_no_reason_for_the_other_family() {
+    async fn a_port_in_use_is_an_error_also_where_ipv4_would_be_free() {
         let taken = listen("[::]:0".parse().unwrap()).unwrap().local_addr().unwrap();
-        let held = listen(taken).unwrap();
+        let first = listen(taken).unwrap();
         assert_eq!(listen(taken).unwrap_err().kind(), io::ErrorKind::AddrInUse);
-        drop(held);
+        drop(first);
     }
 
     #[test]

@@ -1,6 +1,6 @@
-//! HTTP as both servers of the crate need it: a listener's connections, their limits, the admin port, the drain.
+//! HTTP for both servers of the crate: a listener's connections and their limits, the admin port, the drain.
 //!
-//! Nothing here knows what is served. Connections report to an [`observer::Observer`].
+//! This module does not know what is served. Connections report events to an [`observer::Observer`].
 
 mod activity;
 pub mod admin;

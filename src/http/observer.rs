@@ -1,11 +1,11 @@
-//! What a listener reports of its connections, to whom it concerns.
+//! The events of a listener's connections.
 
 use axum::{
     body::Body,
     http::{Response, StatusCode},
 };
 
-/// Hears what happens to the connections of a listener. Every method returns at once.
+/// Receives the events of a listener's connections. No method may block.
 pub trait Observer: Send + Sync + 'static {
     /// A connection was accepted.
     fn opened(&self) {}
@@ -13,10 +13,10 @@ pub trait Observer: Send + Sync + 'static {
     /// A connection is closed.
     fn closed(&self) {}
 
-    /// A connection was closed to make place for others.
+    /// An idle connection was closed because the listener is near its limit.
     fn evicted(&self) {}
 
-    /// A connection could not be accepted, for want of file descriptors for instance.
+    /// A connection could not be accepted, for example because no file descriptor was free.
     fn accept_failed(&self) {}
 
     /// A TLS handshake failed.
@@ -30,14 +30,14 @@ pub trait Observer: Send + Sync + 'static {
     }
 }
 
-/// An observer that ignores all of it.
+/// Ignores all events.
 #[derive(Debug, Clone, Copy)]
 pub struct Unobserved;
 
 /// Why a TLS handshake failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HandshakeFailure {
-    /// The client broke it off, or broke the protocol.
+    /// The client closed the connection or violated the protocol.
     Protocol,
     /// It took longer than the limit.
     TimedOut,

@@ -1,21 +1,21 @@
-//! Where a stream of bytes is in its TLS records (RFC 8446, section 5.1): five bytes, the last two of them a length, and
-//! then so many more. TLS keeps a part of a record to itself until the rest has come.
+//! The position of a stream in its TLS records (RFC 8446, section 5.1). A record is a header of five bytes, the last two of
+//! which are a length, and a payload of that length. TLS hands on a record only when it is complete.
 
-/// A header: type, version, length.
+/// The size of a header in bytes: type, version, length.
 const HEADER: usize = 5;
 
 /// Counts bytes into records.
 #[derive(Debug, Default)]
 pub(super) struct Records {
     header: [u8; HEADER],
-    /// How many bytes of the header have come.
+    /// How many bytes of the header have arrived.
     header_len: usize,
-    /// How many bytes are still to come after the header.
+    /// How many bytes of the payload are missing.
     left: usize,
 }
 
 impl Records {
-    /// These bytes have come, after those before.
+    /// Takes in the next bytes of the stream.
     pub(super) fn advance(&mut self, mut bytes: &[u8]) {
         while let [first, rest @ ..] = bytes {
             if self.header_len < HEADER {
@@ -34,7 +34,7 @@ impl Records {
         }
     }
 
-    /// Whether the last byte was not the last of its record.
+    /// Whether the last byte was inside a record, not at its end.
     pub(super) fn is_within(&self) -> bool {
         self.header_len > 0
     }

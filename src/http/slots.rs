@@ -1,4 +1,4 @@
-//! Who holds the connections of a listener, and which of them gives way when they run short.
+//! The connections of a listener by client address, and the choice of one to close when they run short.
 //!
 //! `docs/decisions/006-who-gives-way.md` has the rule and its reasons.
 
@@ -16,12 +16,12 @@ use tokio::{sync::Notify, time::timeout};
 
 use super::activity::{Activity, GRACE};
 
-/// An address with fewer connections than this is never turned away for the number that it holds.
+/// An address with fewer connections than this is never turned away for their number.
 const FEW: usize = 8;
-/// How often to look again for a connection that can give way, while every slot is taken by requests in hand.
-const LOOK_AGAIN: Duration = Duration::from_millis(50);
+/// How often to search for a connection to close while all slots have requests in hand.
+const RETRY_INTERVAL: Duration = Duration::from_millis(50);
 
-/// The slots of a listener: as many as it may have connections.
+/// The slots of a listener: one for each connection that it may have.
 #[derive(Debug)]
 pub(super) struct Slots {
     limit: usize,
@@ -29,7 +29,7 @@ pub(super) struct Slots {
     freed: Notify,
 }
 
-/// One slot, given back when it is dropped.
+/// One slot, freed when it is dropped.
 #[derive(Debug)]
 pub(super) struct Slot {
     slots: Arc<Slots>,
@@ -42,16 +42,16 @@ struct Table {
     next: u64,
     /// By the order in which they were opened.
     open: BTreeMap<u64, Holder>,
-    /// How many each address holds.
+    /// The number of connections of each address.
     by_address: HashMap<IpAddr, Arc<AtomicUsize>>,
-    /// How many of `open` were asked to give way.
+    /// How many of `open` were asked to close.
     leaving: usize,
 }
 
 #[derive(Debug)]
 struct Holder {
     address: IpAddr,
-    /// How many connections its address holds.
+    /// The number of connections of its address.
     siblings: Arc<AtomicUsize>,
     activity: Arc<Activity>,
     evicted: Arc<Notify>,
@@ -71,7 +71,7 @@ impl Slots {
         Arc::new(Self { limit: limit.max(1), table: Mutex::default(), freed: Notify::new() })
     }
 
-    /// Waits for a slot for a connection from `address`; `None` where that address holds too many already.
+    /// Waits for a slot for a connection from `address`; `None` if that address has too many already.
     pub(super) async fn enter(
         self: &Arc<Self>,
         address: IpAddr,
@@ -84,7 +84,7 @@ impl Slots {
                 Entry::Admitted(slot) => return Some(slot),
                 Entry::TurnedAway => return None,
                 Entry::Full => {
-                    let _ = timeout(LOOK_AGAIN, self.freed.notified()).await;
+                    let _ = timeout(RETRY_INTERVAL, self.freed.notified()).await;
                 }
             }
         }
@@ -92,12 +92,12 @@ impl Slots {
 
     fn try_enter(self: &Arc<Self>, address: IpAddr, activity: &Arc<Activity>) -> Entry {
         let mut table = self.table();
-        let held = table.held_by(address);
-        // The last tenth is free for whoever comes while those that were asked to give way do so.
+        let count = table.count_of(address);
+        // The last tenth serves new connections while those that were asked to close do so.
         if table.open.len() - table.leaving >= self.limit - self.limit / 10
-            && !table.evict_for(held)
-            && held >= FEW
-            && table.holds_most(address, held)
+            && !table.evict_for(count)
+            && count >= FEW
+            && table.has_most(address, count)
         {
             return Entry::TurnedAway;
         }
@@ -109,7 +109,7 @@ impl Slots {
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {
-        // Nothing can panic while it is held.
+        // No code panics while it is locked.
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -117,12 +117,12 @@ impl Slots {
 // === impl Slot ===
 
 impl Slot {
-    /// Waits until this connection is asked to give way.
+    /// Waits until this connection is asked to close.
     pub(super) async fn evicted(&self) {
         self.evicted.notified().await;
     }
 
-    /// The connection has begun a request meanwhile and does not give way.
+    /// The connection got a request meanwhile and stays open.
     pub(super) fn stay(&self) {
         self.slots.table().stay(self.id);
     }
@@ -138,14 +138,14 @@ impl Drop for Slot {
 // === impl Table ===
 
 impl Table {
-    fn held_by(&self, address: IpAddr) -> usize {
-        self.by_address.get(&address).map_or(0, |held| held.load(Ordering::Relaxed))
+    fn count_of(&self, address: IpAddr) -> usize {
+        self.by_address.get(&address).map_or(0, |count| count.load(Ordering::Relaxed))
     }
 
-    /// Whether others hold connections too, and none of them more than `address`, which holds `held`.
-    fn holds_most(&self, address: IpAddr, held: usize) -> bool {
+    /// Whether other addresses have connections too, and none more than the `own` ones of `address`.
+    fn has_most(&self, address: IpAddr, own: usize) -> bool {
         let mut others = self.by_address.iter().filter(|(other, _)| **other != address).peekable();
-        others.peek().is_some() && others.all(|(_, count)| count.load(Ordering::Relaxed) <= held)
+        others.peek().is_some() && others.all(|(_, count)| count.load(Ordering::Relaxed) <= own)
     }
 
     fn insert(&mut self, address: IpAddr, activity: Arc<Activity>) -> (u64, Arc<Notify>) {
@@ -175,9 +175,9 @@ impl Table {
         }
     }
 
-    /// Asks a connection to give way to one of an address that holds `held`; false where there is none that can.
-    fn evict_for(&mut self, held: usize) -> bool {
-        let Some(id) = self.victim(held) else { return false };
+    /// Asks a connection to close for one of an address that has `count`; false if none can.
+    fn evict_for(&mut self, count: usize) -> bool {
+        let Some(id) = self.victim(count) else { return false };
         if let Some(holder) = self.open.get_mut(&id) {
             holder.leaving = true;
             self.leaving += 1;
@@ -186,9 +186,9 @@ impl Table {
         true
     }
 
-    /// The oldest connection that had time for a request and sent none. Otherwise, of the address that holds most, and not
-    /// less than the newcomer's, the one that has been idle for longest.
-    fn victim(&self, held: usize) -> Option<u64> {
+    /// The oldest connection that had time for a request and sent none. Otherwise the one that is idle for longest, of the
+    /// address with most connections, which must have at least `count`.
+    fn victim(&self, count: usize) -> Option<u64> {
         let mut best = None;
         for (&id, holder) in self.open.iter().filter(|(_, holder)| !holder.leaving) {
             let Some((used, since)) = holder.activity.gives_way() else { continue };
@@ -197,7 +197,7 @@ impl Table {
             }
             let siblings = holder.siblings.load(Ordering::Relaxed);
             let rank = (siblings, since);
-            if siblings >= held && best.is_none_or(|(best, _)| rank > best) {
+            if siblings >= count && best.is_none_or(|(best, _)| rank > best) {
                 best = Some((rank, id));
             }
         }
@@ -311,7 +311,7 @@ mod tests {
         let second = Client::asking(&slots, API_SERVER).await;
         let activity = Arc::new(Activity::new(Doing::Nothing));
         let mut third = Box::pin(slots.enter(API_SERVER, &activity));
-        assert!(timeout(4 * LOOK_AGAIN, &mut third).await.is_err());
+        assert!(timeout(4 * RETRY_INTERVAL, &mut third).await.is_err());
         assert!(!first.gives_way() && !second.gives_way());
         drop(first);
         assert!(timeout(Duration::from_secs(20), third).await.unwrap().is_some());
@@ -336,6 +336,6 @@ mod tests {
         let mapped = std::net::Ipv4Addr::new(10, 0, 0, 1).to_ipv6_mapped();
         let _one = Client::new(&slots, API_SERVER).await;
         let _other = Client::new(&slots, mapped.into()).await;
-        assert_eq!(slots.table().held_by(API_SERVER), 2);
+        assert_eq!(slots.table().count_of(API_SERVER), 2);
     }
 }

@@ -1,4 +1,4 @@
-//! Certificates by the wall clock, and the one that TLS handshakes are answered with.
+//! The validity of certificates, the wall clock, and the certificate that the webhook serves.
 
 pub mod served;
 pub mod time;

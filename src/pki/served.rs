@@ -1,4 +1,4 @@
-//! The serving certificate: read, judged, and swapped under running connections.
+//! The serving certificate: parsed, checked, and replaced while connections are open.
 
 use std::{fmt, sync::Arc};
 
@@ -17,15 +17,14 @@ use super::{
     validity::{NotValid, Validity},
 };
 
-/// A certificate chain with its private key, and when its leaf is valid.
+/// A certificate chain with its private key and the validity of its leaf.
 #[derive(Clone)]
 pub struct Certificate {
     key: Arc<CertifiedKey>,
     validity: Validity,
 }
 
-/// The certificate that hand-shakes are answered with: it can be replaced at any time, and connections that are open
-/// stay so.
+/// The certificate for TLS handshakes. Replacing it does not close open connections.
 #[derive(Debug)]
 pub struct ServedCertificate(ArcSwap<Certificate>);
 
@@ -37,10 +36,10 @@ pub enum CertificateError {
     #[error("the key file holds no private key in PEM (PKCS#8, PKCS#1 or SEC1)")]
     Key,
     /// The certificate's validity cannot be read.
-    #[error("the leaf certificate is no X.509 certificate")]
+    #[error("the leaf is not an X.509 certificate")]
     Leaf,
-    /// The key is another certificate's, or of a kind that rustls does not know.
-    #[error("certificate and key do not go together")]
+    /// The key belongs to another certificate, or rustls does not support it.
+    #[error("certificate and key do not match")]
     Mismatch(#[source] rustls::Error),
     /// The chain is empty.
     #[error("the certificate file holds no certificate in PEM")]
@@ -48,8 +47,8 @@ pub enum CertificateError {
     /// The leaf has expired or is not valid yet.
     #[error("the certificate {0}")]
     NotValid(NotValid),
-    /// The file holds something that is no PEM.
-    #[error("the certificate file is no PEM")]
+    /// The file is not PEM.
+    #[error("the certificate file is not PEM")]
     Pem,
     /// A certificate could not be made in memory.
     #[error("cannot make a certificate")]
@@ -57,12 +56,11 @@ pub enum CertificateError {
 }
 
 impl Certificate {
-    /// Reads a chain (leaf first) and its key from the text of their files. Whether it is valid now is another question:
-    /// [`Certificate::check_validity`].
+    /// Parses a chain (leaf first) and its key. Does not check the validity: see [`Certificate::check_validity`].
     ///
     /// # Errors
     ///
-    /// [`CertificateError`], which never holds anything of the key.
+    /// [`CertificateError`], which never contains any part of the key.
     pub fn from_pem(chain: &[u8], key: &[u8]) -> Result<Self, CertificateError> {
         let chain = CertificateDer::pem_slice_iter(chain)
             .collect::<Result<Vec<_>, _>>()
@@ -74,7 +72,7 @@ impl Certificate {
         Self::new(chain, key)
     }
 
-    /// Makes a self-signed certificate for this machine, for trying things out.
+    /// Makes a self-signed certificate for `localhost`, for tests by hand.
     ///
     /// # Errors
     ///
@@ -108,7 +106,7 @@ impl Certificate {
         self.validity.check(now).map_err(CertificateError::NotValid)
     }
 
-    /// When the leaf is valid.
+    /// The validity of the leaf.
     #[must_use]
     pub fn validity(&self) -> Validity {
         self.validity
@@ -133,7 +131,7 @@ impl ServedCertificate {
         Self(ArcSwap::from_pointee(certificate))
     }
 
-    /// Serves `certificate` from the next hand-shake on.
+    /// Serves `certificate` from the next handshake on.
     pub fn replace(&self, certificate: Certificate) {
         self.0.store(Arc::new(certificate));
     }
@@ -146,18 +144,18 @@ impl ServedCertificate {
 }
 
 impl ResolvesServerCert for ServedCertificate {
-    // The API server sends `<service>.<namespace>.svc` as the server name, others nothing or an address: all get the one
-    // certificate that there is, and judge for themselves.
+    // The API server sends `<service>.<namespace>.svc` as the server name, others nothing or an address. All get the same
+    // certificate and check it themselves.
     fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         Some(self.0.load().key.clone())
     }
 }
 
-/// How TLS is served: 1.2 and 1.3, HTTP/1.1 only.
+/// The TLS configuration: TLS 1.2 and 1.3, HTTP/1.1 only.
 ///
 /// # Errors
 ///
-/// Where the crypto provider lacks both versions, which ring does not.
+/// If the crypto provider supports neither version; ring supports both.
 pub fn server_config(served: Arc<ServedCertificate>) -> Result<ServerConfig, rustls::Error> {
     let provider: Arc<CryptoProvider> = Arc::new(ring::default_provider());
     let mut config = ServerConfig::builder_with_provider(provider)
@@ -166,8 +164,8 @@ pub fn server_config(served: Arc<ServedCertificate>) -> Result<ServerConfig, rus
         .with_cert_resolver(served);
     // The API server speaks HTTP/1.1 to webhooks (apiserver: pkg/util/webhook/client.go).
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    // Go's client, which the API server is, resumes no session unless it is given a cache, and it is not: a ticket would
-    // cost each hand-shake some work and each connection some bytes for nothing.
+    // The API server's client (Go) resumes sessions only with a cache, and has none. Tickets would cost each handshake time
+    // and each connection memory for nothing.
     config.send_tls13_tickets = 0;
     config.session_storage = Arc::new(NoServerSessionStorage {});
     Ok(config)

@@ -1,26 +1,26 @@
-//! When a certificate is valid: the one answer for what is served, issued and checked.
+//! The validity of a certificate: one rule for what is served, issued and checked.
 
 use x509_parser::{certificate::X509Certificate, parse_x509_certificate};
 
 use super::time::date;
 
-/// The first and the last second in which a certificate is valid, both since the Unix epoch.
+/// The validity of a certificate, in seconds since the Unix epoch. Both ends are included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Validity {
-    /// The first second.
+    /// The first second in which it is valid.
     pub not_before: i64,
-    /// The last second.
+    /// The last second in which it is valid.
     pub not_after: i64,
 }
 
-/// Why a client with the same clock refuses a certificate.
+/// Why a client with the same clock rejects a certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NotValid {
-    /// The last second has passed.
+    /// The last second has passed. This is it.
     #[error("expired on {}", date(*.0))]
     Expired(i64),
-    /// The first second is still to come.
-    #[error("is valid only from {}", date(*.0))]
+    /// The first second is in the future. This is it.
+    #[error("is not valid before {}", date(*.0))]
     NotYet(i64),
 }
 
@@ -46,7 +46,7 @@ impl Validity {
     ///
     /// # Errors
     ///
-    /// [`NotValid`], which says when it is or was valid.
+    /// [`NotValid`], with the date.
     pub fn check(self, now: i64) -> Result<(), NotValid> {
         if self.is_over(now) {
             Err(NotValid::Expired(self.not_after))

@@ -1,4 +1,4 @@
-//! What a webhook shows on its admin port.
+//! The admin port of a webhook.
 
 use std::{fmt, sync::Arc};
 
@@ -16,16 +16,16 @@ use crate::{
     pki::{served::ServedCertificate, time},
 };
 
-/// What the plain port of a webhook tells of.
+/// The state that the admin port of a webhook shows.
 #[derive(Debug)]
 pub struct Admin {
-    /// Where the process is in its life.
+    /// The phase of the shutdown.
     pub phase: watch::Receiver<Phase>,
-    /// The certificate that clients must accept for the process to be ready.
+    /// The serving certificate. It must be valid for the process to be ready.
     pub served: Arc<ServedCertificate>,
-    /// What is in force.
+    /// The mapping and the certificate in force.
     pub in_force: Arc<InForce>,
-    /// What is counted.
+    /// The metrics of the process.
     pub metrics: Arc<Metrics>,
 }
 
@@ -35,7 +35,7 @@ impl Report for Admin {
     fn checks(&self) -> Vec<Check> {
         let certificate = note(self.in_force.certificate());
         let not_valid = self.served.current().check_validity(time::now()).err();
-        let none_yet = self.in_force.config().loaded.is_empty();
+        let no_mapping = self.in_force.config().loaded.is_empty();
         let serving = *self.phase.borrow() == Phase::Serving;
         vec![
             Check {
@@ -45,7 +45,7 @@ impl Report for Admin {
             },
             Check {
                 name: "mapping",
-                failure: none_yet.then(|| note(self.in_force.config())),
+                failure: no_mapping.then(|| note(self.in_force.config())),
                 note: note(self.in_force.config()),
             },
             Check {
@@ -61,11 +61,11 @@ impl Report for Admin {
     }
 }
 
-/// An old mapping or certificate that is in force is good enough to be ready with, but people must be able to see it.
+/// A process with an older mapping or certificate in force is ready, but the note says so.
 fn note(source: Source) -> String {
-    match source.trouble {
+    match source.problem {
         None => source.loaded,
-        Some(trouble) if source.loaded.is_empty() => trouble,
-        Some(trouble) => format!("{}; not in force: {trouble}", source.loaded),
+        Some(problem) if source.loaded.is_empty() => problem,
+        Some(problem) => format!("{}; not in force: {problem}", source.loaded),
     }
 }

@@ -1,4 +1,4 @@
-//! `POST /mutate`: bytes in, bytes out, and what is counted and logged about it.
+//! `POST /mutate`: the request handler, with its metrics and its log line.
 
 use std::{panic, sync::Arc, time::Instant};
 
@@ -13,7 +13,7 @@ use tokio::{sync::Semaphore, task::spawn_blocking};
 use tracing::{debug, error, info};
 
 use super::{
-    body::{BodyLimits, BodyReader, HeldBody},
+    body::{BodyLimits, BodyReader, BudgetedBody},
     metrics::Metrics,
     rejection::{Rejection, json},
     state::State,
@@ -27,21 +27,21 @@ use crate::core::{
     shorten,
 };
 
-/// All that the admission handler works with. No request waits for anything outside of it.
+/// The admission handler. No request waits for anything outside of it.
 #[derive(Debug)]
 pub struct Admission {
     state: State,
     metrics: Arc<Metrics>,
     bodies: BodyReader,
-    room: Semaphore,
-    /// Who may decide about a large body. There is one permit, so at one time one such body is parsed, whatever it becomes.
+    in_flight: Semaphore,
+    /// The permit to parse a large body. There is one, which bounds the memory that parsing takes.
     large: Arc<Semaphore>,
 }
 
-/// How much of a name a log line has, in characters: the longest name that Kubernetes takes. The API server checks names
-/// only after it has asked.
+/// The longest name in a log line, in characters: the longest that Kubernetes accepts. The API server validates names only
+/// after admission.
 const LOGGED_NAME: usize = 253;
-/// How much of a list of Secrets a log line has, in characters. The audit event has all.
+/// The longest list of Secrets in a log line, in characters. The audit event has the whole list.
 const LOGGED_LIST: usize = 512;
 
 /// The routes of the HTTPS port.
@@ -74,8 +74,8 @@ async fn wrong_path(extract::State(admission): extract::State<Arc<Admission>>) -
 // === impl Admission ===
 
 impl Admission {
-    /// An admission handler that has `max_in_flight` requests in hand at most. Without a mapping it refuses each one, so
-    /// that `failurePolicy` decides about the Pod, until its [state](Self::state) has one.
+    /// An admission handler with at most `max_in_flight` requests in hand. While its [state](Self::state) has no mapping, it
+    /// refuses each request, so that `failurePolicy` decides about the Pod.
     #[must_use]
     pub fn new(
         mapping: impl Into<Option<Mapping>>,
@@ -87,12 +87,12 @@ impl Admission {
             state: State::new(mapping.into()),
             metrics,
             bodies: BodyReader::new(limits),
-            room: Semaphore::new(max_in_flight.min(Semaphore::MAX_PERMITS)),
+            in_flight: Semaphore::new(max_in_flight.min(Semaphore::MAX_PERMITS)),
             large: Arc::new(Semaphore::new(1)),
         }
     }
 
-    /// What requests are decided by.
+    /// The mapping and the known Secrets that decisions use.
     #[must_use]
     pub fn state(&self) -> &State {
         &self.state
@@ -103,7 +103,7 @@ impl Admission {
         if !is_json(request.headers()) {
             return Err(Rejection::ContentType);
         }
-        let Ok(_room) = self.room.try_acquire() else {
+        let Ok(_permit) = self.in_flight.try_acquire() else {
             self.bodies.discard(request.into_body()).await;
             return Err(Rejection::Overloaded);
         };
@@ -112,18 +112,18 @@ impl Admission {
         let answer = if body.is_small() {
             self.decide(body, started)?
         } else {
-            Arc::clone(&self).decide_aside(body, started).await?
+            Arc::clone(&self).decide_large(body, started).await?
         };
         self.metrics.request_bytes.observe(size_as_f64(bytes));
         self.metrics.duration.observe(started.elapsed().as_secs_f64());
         Ok(answer)
     }
 
-    /// Decides about a large body on a thread of its own, so that the workers go on with other requests meanwhile. Large
-    /// bodies take turns. What may wait is bounded by the budget for bodies.
-    async fn decide_aside(
+    /// Decides about a large body on a blocking thread, so that the workers can handle other requests. Large bodies are
+    /// parsed one at a time; the budget for bodies bounds how many wait.
+    async fn decide_large(
         self: Arc<Self>,
-        body: HeldBody,
+        body: BudgetedBody,
         started: Instant,
     ) -> Result<Bytes, Rejection> {
         let turn = Arc::clone(&self.large).acquire_owned().await;
@@ -133,7 +133,7 @@ impl Admission {
         });
         match decision.await {
             Ok(result) => result,
-            // A panic is handled where those of the workers are.
+            // Handled like a panic of a worker.
             Err(error) => match error.try_into_panic() {
                 Ok(panic) => panic::resume_unwind(panic),
                 Err(_cancelled) => Err(Rejection::Overloaded),
@@ -141,7 +141,7 @@ impl Admission {
         }
     }
 
-    fn decide(&self, mut body: HeldBody, started: Instant) -> Result<Bytes, Rejection> {
+    fn decide(&self, mut body: BudgetedBody, started: Instant) -> Result<Bytes, Rejection> {
         let bytes = body.bytes.clone();
         let request = review::parse(&bytes)?;
         let mapping = self.state.mapping();
@@ -150,7 +150,7 @@ impl Admission {
         let known = known.get(&*request.namespace);
         let decision = decide(&request, mapping, known);
         let answer = answer::respond(&request.uid, &decision).map_err(Rejection::Answer)?;
-        body.make_room_for(&answer)?;
+        body.reserve_for(&answer)?;
         self.metrics.answered(decision.reason());
         log(&request, &decision, started);
         drop(bytes);
@@ -159,7 +159,7 @@ impl Admission {
 
     fn reject(&self, rejection: Rejection) -> Response<Body> {
         if let Rejection::Answer(error) = &rejection {
-            error!(%error, "an answer could not be written: this is a bug");
+            error!(%error, "the answer cannot be serialized: this is a bug");
         }
         if let Rejection::Overloaded = rejection {
             self.metrics.shed.inc();
@@ -169,13 +169,13 @@ impl Admission {
     }
 }
 
-/// One line for an admission that changed something, and for others at level debug: enough to find the Pod, and nothing
-/// of what is in it. Each text is shortened, since a Pod's names are not yet checked.
+/// Logs one line: at level info if Secrets were added, otherwise at level debug. It identifies the Pod and has nothing of
+/// its content. Each text is shortened, since the names are not validated yet.
 fn log(request: &ReviewRequest<'_>, decision: &Decision<'_>, started: Instant) {
     let Ok(pod) = &request.object else {
         return;
     };
-    // A Pod that a controller makes has no name yet (apiserver: registry/rest/create.go, BeforeCreate).
+    // A Pod of a controller has no name yet (apiserver: registry/rest/create.go, BeforeCreate).
     let name = if pod.name().is_empty() { pod.generate_name() } else { pod.name() };
     let name = shorten(name, LOGGED_NAME);
     if let Some(reason) = decision.reason() {
@@ -220,7 +220,7 @@ fn size_as_f64(bytes: usize) -> f64 {
     bytes as f64
 }
 
-/// Counts a request as in hand, also while its client goes away.
+/// Counts a request as in flight until it is dropped, also if its client disconnects.
 struct InFlight<'m>(&'m Metrics);
 
 impl<'m> InFlight<'m> {
@@ -241,7 +241,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_that_cannot_be_written_is_no_panic() {
+    fn an_answer_that_cannot_be_serialized_is_not_a_panic() {
         let (log, _guard) = tracing_appender::non_blocking(std::io::sink());
         let metrics = Arc::new(Metrics::new(log.error_counter()));
         let admission =

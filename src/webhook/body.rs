@@ -1,7 +1,7 @@
-//! Bodies and answers: within limits of size, time and memory.
+//! Reads bodies within limits of size, time and memory.
 //!
-//! One budget bounds what all requests hold at once. Each has a [`Permit`] from it: for its body while that is read and
-//! decided about, then for its answer, until the last byte of it is handed to the connection.
+//! One budget bounds the memory of all requests together. Each request has a [`Permit`]: for its body until the decision,
+//! then for its answer, until the connection has taken the last byte.
 
 use std::{
     sync::{
@@ -18,18 +18,17 @@ use tokio::time::timeout;
 
 use super::rejection::Rejection;
 
-/// How much of a body we read, and how long and in how much memory in all.
+/// Limits on bodies and answers.
 #[derive(Debug, Clone, Copy)]
 pub struct BodyLimits {
-    /// The largest body, in bytes. A Pod of 3 MiB, which is what the API server takes, grows by its defaulting.
+    /// The largest body, in bytes. The API server accepts Pods of 3 MiB, which grow by its defaulting.
     pub bytes: usize,
-    /// How long one body may take.
+    /// How long reading one body may take.
     pub time: Duration,
-    /// Up to this size, in bytes, a body or an answer is small. That much of each does not count towards `memory`: however
-    /// many large ones are on their way, there is a budget for ordinary ones. A small body is also decided about at once,
-    /// without waiting for large ones.
+    /// Up to this size, in bytes, a body or an answer is small. This many bytes of each do not count towards `memory`, so
+    /// that large bodies cannot use up the budget of ordinary ones. A small body also does not wait for large ones.
     pub small: usize,
-    /// All bodies and answers in hand together, in bytes.
+    /// The most memory for all bodies and answers together, in bytes.
     pub memory: usize,
 }
 
@@ -39,30 +38,30 @@ impl Default for BodyLimits {
     }
 }
 
-/// Reads bodies, and turns requests away before they take more memory than there is.
+/// Reads bodies, and rejects a request that would exceed the memory budget.
 #[derive(Debug)]
 pub(super) struct BodyReader {
     limits: BodyLimits,
-    held: Arc<AtomicUsize>,
+    reserved: Arc<AtomicUsize>,
 }
 
-/// A body, and its part of the budget.
-pub(super) struct HeldBody {
+/// A body with its permit.
+pub(super) struct BudgetedBody {
     pub(super) bytes: Bytes,
     permit: Permit,
 }
 
-/// An answer that keeps its part of the budget until it is written, or its connection ends.
-struct HeldAnswer {
+/// An answer that keeps its permit until it is written, or its connection ends.
+struct BudgetedAnswer {
     bytes: Box<[u8]>,
     _permit: Permit,
 }
 
-/// A part of the budget for bodies and answers.
+/// A part of the memory budget, given back when it is dropped.
 struct Permit {
     limits: BodyLimits,
-    held: Arc<AtomicUsize>,
-    /// What it is for, of which the first [`BodyLimits::small`] do not count.
+    reserved: Arc<AtomicUsize>,
+    /// The size in bytes, of which the first [`BodyLimits::small`] do not count.
     bytes: usize,
 }
 
@@ -70,12 +69,12 @@ struct Permit {
 
 impl BodyReader {
     pub(super) fn new(limits: BodyLimits) -> Self {
-        Self { limits, held: Arc::default() }
+        Self { limits, reserved: Arc::default() }
     }
 
-    /// Reads `body` to its end. Where there is no budget for it, reads it to its end all the same.
-    pub(super) async fn read(&self, mut body: Body) -> Result<HeldBody, Rejection> {
-        let read = timeout(self.limits.time, self.hold(&mut body)).await;
+    /// Reads `body` to its end, also if the budget does not allow it.
+    pub(super) async fn read(&self, mut body: Body) -> Result<BudgetedBody, Rejection> {
+        let read = timeout(self.limits.time, self.collect(&mut body)).await;
         let result = read
             .unwrap_or_else(|_elapsed| Err(Rejection::BodyTimedOut(self.limits.time.as_secs())));
         if let Err(Rejection::Overloaded) = result {
@@ -84,7 +83,7 @@ impl BodyReader {
         result
     }
 
-    /// Reads `body` to its end and forgets it, so that the client hears the answer before it breaks off.
+    /// Reads `body` to its end and drops it: a client that is still sending may not read the answer.
     pub(super) async fn discard(&self, mut body: Body) {
         let drain = async {
             let mut left = self.limits.bytes;
@@ -96,11 +95,11 @@ impl BodyReader {
                 }
             }
         };
-        // A body that does not come is the client's affair: it gets its answer all the same.
+        // The client gets its answer also if the body does not arrive.
         let _ = timeout(self.limits.time, drain).await;
     }
 
-    async fn hold(&self, body: &mut Body) -> Result<HeldBody, Rejection> {
+    async fn collect(&self, body: &mut Body) -> Result<BudgetedBody, Rejection> {
         let BodyLimits { bytes: most, .. } = self.limits;
         let announced = body.size_hint().exact().unwrap_or(0);
         let announced = usize::try_from(announced).unwrap_or(usize::MAX);
@@ -112,20 +111,20 @@ impl BodyReader {
         let mut whole: Vec<u8> = Vec::new();
         while let Some(frame) = body.frame().await {
             let Ok(data) = frame.map_err(|_| Rejection::BodyBroken)?.into_data() else {
-                continue; // Trailers say nothing to us.
+                continue; // Trailers are not used.
             };
             let read = first.len() + whole.len() + data.len();
             if read > most {
                 return Err(Rejection::BodyTooLarge(most));
             }
             if first.is_empty() && whole.is_empty() {
-                // Most bodies come in one piece, which needs no copy.
+                // Most bodies arrive in one piece, which needs no copy.
                 permit.resize(read)?;
                 first = data;
                 continue;
             }
             if read > whole.capacity() {
-                // In proportion to what has arrived: a body that is only announced takes no memory from others.
+                // In proportion to what has arrived: a body that is only announced reserves nothing.
                 let capacity = (2 * read).min(announced.max(read));
                 permit.resize(capacity)?;
                 whole.reserve_exact(capacity - whole.len());
@@ -135,39 +134,39 @@ impl BodyReader {
             whole.extend_from_slice(&data);
         }
         let bytes = if whole.is_empty() { first } else { whole.into() };
-        Ok(HeldBody { bytes, permit })
+        Ok(BudgetedBody { bytes, permit })
     }
 
     fn permit(&self) -> Permit {
-        Permit { limits: self.limits, held: Arc::clone(&self.held), bytes: 0 }
+        Permit { limits: self.limits, reserved: Arc::clone(&self.reserved), bytes: 0 }
     }
 }
 
-// === impl HeldBody ===
+// === impl BudgetedBody ===
 
-impl HeldBody {
+impl BudgetedBody {
     pub(super) fn is_small(&self) -> bool {
         self.bytes.len() <= self.permit.limits.small
     }
 
-    /// Makes room for `answer` beside the body.
-    pub(super) fn make_room_for(&mut self, answer: &Vec<u8>) -> Result<(), Rejection> {
+    /// Reserves memory for `answer` besides the body.
+    pub(super) fn reserve_for(&mut self, answer: &Vec<u8>) -> Result<(), Rejection> {
         self.permit.resize(self.permit.bytes + answer.capacity())
     }
 
-    /// Gives the body up for its answer, for which there is room.
+    /// Drops the body and keeps the permit for the answer, which is reserved already.
     pub(super) fn answered_with(self, answer: Vec<u8>) -> Result<Bytes, Rejection> {
         let Self { bytes, mut permit } = self;
         drop(bytes);
         let answer = answer.into_boxed_slice();
         permit.resize(answer.len())?;
-        Ok(Bytes::from_owner(HeldAnswer { bytes: answer, _permit: permit }))
+        Ok(Bytes::from_owner(BudgetedAnswer { bytes: answer, _permit: permit }))
     }
 }
 
-// === impl HeldAnswer ===
+// === impl BudgetedAnswer ===
 
-impl AsRef<[u8]> for HeldAnswer {
+impl AsRef<[u8]> for BudgetedAnswer {
     fn as_ref(&self) -> &[u8] {
         &self.bytes
     }
@@ -176,20 +175,24 @@ impl AsRef<[u8]> for HeldAnswer {
 // === impl Permit ===
 
 impl Permit {
-    /// Makes it a permit for `bytes`, unless all permits would then be for more than there is.
+    /// Resizes the permit to `bytes`; fails if all permits together would exceed the budget.
     fn resize(&mut self, bytes: usize) -> Result<(), Rejection> {
         let before = self.counted();
         self.bytes = bytes;
         let Some(more) = self.counted().checked_sub(before) else {
-            self.held.fetch_sub(before - self.counted(), Ordering::Relaxed);
+            self.reserved.fetch_sub(before - self.counted(), Ordering::Relaxed);
             return Ok(());
         };
-        let held = self.held.fetch_add(more, Ordering::Relaxed) + more;
-        // A refused permit is dropped with what it asked for, so what is held comes right by itself.
-        if more == 0 || held <= self.limits.memory { Ok(()) } else { Err(Rejection::Overloaded) }
+        let reserved = self.reserved.fetch_add(more, Ordering::Relaxed) + more;
+        // On failure the caller drops the permit, which gives back these bytes as well.
+        if more == 0 || reserved <= self.limits.memory {
+            Ok(())
+        } else {
+            Err(Rejection::Overloaded)
+        }
     }
 
-    /// What of it counts towards the budget.
+    /// The bytes that count towards the budget.
     fn counted(&self) -> usize {
         self.bytes.saturating_sub(self.limits.small)
     }
@@ -197,6 +200,6 @@ impl Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.held.fetch_sub(self.counted(), Ordering::Relaxed);
+        self.reserved.fetch_sub(self.counted(), Ordering::Relaxed);
     }
 }

@@ -1,6 +1,6 @@
-//! What a running webhook counts, in the Prometheus text format.
+//! The metrics of a webhook.
 //!
-//! No label carries a namespace, Pod, image or Secret, so that the number of series is fixed: see `docs/metrics.md`.
+//! No label has a namespace, Pod, image or Secret, so the number of series is fixed: see `docs/metrics.md`.
 
 use std::fmt;
 
@@ -36,14 +36,14 @@ const SIZE_BUCKETS: [f64; 9] =
 pub struct Metrics {
     registry: Registry,
     requests: Family<RequestLabels, Counter>,
-    // The two counters of every day, kept at hand so that an admission does not look them up.
+    // The two most frequent counters, kept here to save the lookup by label.
     injected: Counter,
     nothing_matches: Counter,
     /// From the request's headers to its answer, in seconds.
     pub duration: Histogram,
     /// Requests in hand.
     pub in_flight: Gauge,
-    /// Requests turned away with 429.
+    /// Requests answered with 429.
     pub shed: Counter,
     /// Sizes of the bodies that were answered, in bytes.
     pub request_bytes: Histogram,
@@ -51,10 +51,10 @@ pub struct Metrics {
     pub panics: Counter,
     /// Open connections to the HTTPS port.
     pub connections: Gauge,
-    /// How many there may be.
+    /// The limit on open connections to the HTTPS port.
     pub connections_max: Gauge,
     connections_evicted: Counter,
-    /// Connections that could not be accepted, for want of file descriptors for instance.
+    /// Connections that could not be accepted, for example because no file descriptor was free.
     pub accept_failures: Counter,
     handshake_failures: Family<ReasonLabel, Counter>,
     certificate_not_before: Gauge,
@@ -65,7 +65,7 @@ pub struct Metrics {
     pub config: Reloads,
 }
 
-/// Loads of one thing from its files.
+/// Loads of the mapping or the certificate from its files.
 #[derive(Debug, Clone, Default)]
 pub struct Reloads {
     results: Family<ResultLabel, Counter>,
@@ -127,7 +127,7 @@ impl Metrics {
         metrics
     }
 
-    /// Creates every series with 0: a series that begins with its first event hides that event from `increase`.
+    /// Creates every series with 0: `increase` does not see the first event of a series that starts with it.
     fn create_series(&self) {
         for reason in Reason::ALL {
             drop(self.requests.get_or_create(&left(reason)));
@@ -170,7 +170,11 @@ impl Metrics {
             duration.clone(),
         );
         admission.register("in_flight", "Requests in hand", in_flight.clone());
-        admission.register("shed", "Requests turned away with 429 for want of room", shed.clone());
+        admission.register(
+            "shed",
+            "Requests answered with 429 because a limit was reached",
+            shed.clone(),
+        );
         admission.register_with_unit(
             "request",
             "Sizes of the bodies that were answered",
@@ -181,12 +185,12 @@ impl Metrics {
         registry.register("connections", "Open connections", connections.clone());
         registry.register(
             "connections_max",
-            "How many connections there may be",
+            "The limit on open connections",
             connections_max.clone(),
         );
         registry.register(
             "connections_evicted",
-            "Idle connections that were closed to make place for others",
+            "Idle connections closed because the number of connections was near the limit",
             connections_evicted.clone(),
         );
         registry.register(
@@ -229,17 +233,17 @@ impl Metrics {
         self.requests.get_or_create(&refused(reason)).inc();
     }
 
-    /// Notes when the certificate that is served is valid.
+    /// Sets the validity of the certificate in use.
     pub fn certificate_serves(&self, validity: Validity) {
         self.certificate_not_before.set(validity.not_before);
         self.certificate_expiry.set(validity.not_after);
     }
 
-    /// All of it, in the OpenMetrics text format.
+    /// The metrics in the OpenMetrics text format.
     ///
     /// # Errors
     ///
-    /// Those of the formatter.
+    /// [`fmt::Error`] from the encoder.
     pub fn encode(&self) -> Result<String, fmt::Error> {
         encode(&self.registry)
     }
@@ -318,7 +322,7 @@ impl Reloads {
         self.last_success.set(time::now());
     }
 
-    /// Counts a load that changed nothing, because what was read is not usable.
+    /// Counts a load of content that is not usable.
     pub fn failed(&self) {
         self.results.get_or_create(&FAILURE).inc();
         self.last_successful.set(0);

@@ -1,7 +1,7 @@
 //! Admission over HTTPS, and a plain port for probes and metrics.
 //!
-//! Everything that can be wrong is found before anything is bound ([`Webhook::bind`]); from then on the process serves
-//! until it is told to leave, whatever happens to its files ([`Webhook::serve`]).
+//! [`Webhook::bind`] reports every start error before a port is open. From then on [`Webhook::serve`] runs until a signal,
+//! whatever happens to the files.
 
 pub mod admin;
 pub mod admission;
@@ -25,7 +25,9 @@ use self::{
     admission::Admission,
     body::BodyLimits,
     metrics::Metrics,
-    sources::{CertificateFiles, CertificateSource, ConfigFile, InForce, Users, keep_looking},
+    sources::{
+        CertificateFiles, CertificateSource, ConfigFile, Consumers, InForce, start_reloading,
+    },
     watch::LoadError,
 };
 use crate::{
@@ -43,24 +45,24 @@ use crate::{
     supervise::{Supervisor, TaskEnded},
 };
 
-/// What a webhook is to be like.
+/// Webhook configuration.
 #[derive(Debug)]
 pub struct Options {
-    /// The mapping file.
+    /// The path of the mapping file.
     pub config: PathBuf,
     /// Where to serve admission over HTTPS.
     pub listen: SocketAddr,
     /// Where to serve probes and metrics over plain HTTP.
     pub admin_listen: SocketAddr,
-    /// The serving certificate.
+    /// The source of the serving certificate.
     pub certificate: CertificateSource,
-    /// The namespace that the webhook runs in.
+    /// The namespace that the webhook runs in, whose Pods it does not change.
     pub own_namespace: Option<Box<str>>,
-    /// Limits of connections.
+    /// Limits of the HTTPS port.
     pub connections: ConnectionLimits,
-    /// How many requests to have in hand at most.
+    /// The most requests in hand; further ones get 429.
     pub max_in_flight: usize,
-    /// How often to look at the files.
+    /// How often to read the files again.
     pub reload_interval: Duration,
 }
 
@@ -68,7 +70,7 @@ pub struct Options {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
-    /// An address is taken, or not ours.
+    /// The address is in use, or not one of this machine.
     #[error("cannot listen on {address} ({flag})")]
     Bind {
         /// The flag that names the address.
@@ -89,19 +91,19 @@ pub enum StartError {
     Tls(#[source] rustls::Error),
 }
 
-/// Why a webhook that has started ends without a signal.
+/// Why a running webhook ends without a signal.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ServeError {
     /// The operating system refuses a thread or an address.
     #[error("cannot serve")]
     System(#[from] io::Error),
-    /// A task ended that must not.
+    /// A background task ended, so the process cannot continue.
     #[error(transparent)]
     Task(#[from] TaskEnded),
 }
 
-/// A webhook whose ports are open, but which serves nobody yet.
+/// A webhook whose ports are open, but which does not serve yet.
 pub struct Webhook {
     listener: TcpListener,
     admin_listener: TcpListener,
@@ -110,16 +112,16 @@ pub struct Webhook {
     reload_interval: Duration,
     config: ConfigFile,
     certificate: CertificateFiles,
-    users: Users,
+    consumers: Consumers,
 }
 
 impl Webhook {
-    /// Loads mapping and certificate and then opens the ports, for which it needs a runtime. `dropped_log_lines` becomes a
+    /// Loads mapping and certificate and then opens the ports. Must be called on a runtime. `dropped_log_lines` becomes a
     /// metric.
     ///
     /// # Errors
     ///
-    /// [`StartError`], before a port is open where mapping or certificate are at fault.
+    /// [`StartError`]. Mapping and certificate are checked before a port is opened.
     pub fn bind(options: Options, dropped_log_lines: ErrorCounter) -> Result<Self, StartError> {
         let Options {
             config,
@@ -141,7 +143,7 @@ impl Webhook {
             Ok(loaded) => in_force.config_loaded(loaded, &metrics),
             Err(problem) => {
                 metrics.config.failed();
-                in_force.config_refused(problem.clone());
+                in_force.config_unusable(problem.clone());
             }
         }
         in_force.certificate_loaded(&certificate, &metrics);
@@ -163,28 +165,28 @@ impl Webhook {
             reload_interval,
             config,
             certificate: files,
-            users: Users { admission, served, metrics, in_force },
+            consumers: Consumers { admission, served, metrics, in_force },
         })
     }
 
-    /// Serves until the signals say otherwise, or until a task of `supervisor` ends: clients are then given time to connect
-    /// elsewhere as well.
+    /// Serves until a signal arrives or a task of `supervisor` ends. Both SIGTERM and the end of a task drain first: clients
+    /// get time to connect elsewhere.
     ///
     /// # Errors
     ///
-    /// [`ServeError`], where the operating system fails us before anything is served, or where a task ended.
+    /// [`ServeError`] if the operating system refuses a thread, or if a task ended.
     pub async fn serve(
         self,
         mut signals: Signals,
         mut supervisor: Supervisor,
     ) -> Result<(), ServeError> {
-        let Self { listener, admin_listener, tls, users, .. } = self;
+        let Self { listener, admin_listener, tls, consumers, .. } = self;
         let (phase, phase_seen) = channel::channel(Phase::Serving);
         let admin = Arc::new(Admin {
             phase: phase_seen.clone(),
-            served: Arc::clone(&users.served),
-            in_force: Arc::clone(&users.in_force),
-            metrics: Arc::clone(&users.metrics),
+            served: Arc::clone(&consumers.served),
+            in_force: Arc::clone(&consumers.in_force),
+            metrics: Arc::clone(&consumers.metrics),
         });
         info!(
             address = %listener.local_addr()?,
@@ -196,11 +198,7 @@ impl Webhook {
         let serve = |listener, limits, router: Router, tls, observer: Arc<dyn Observer>, open| {
             let connections =
                 Connections { limits, tls, router, phase: phase_seen.clone(), open, observer };
-            let running = supervisor.guard("listener");
-            tokio::spawn(async move {
-                let _running = running;
-                connections.serve(listener).await;
-            })
+            supervisor.spawn("listener", connections.serve(listener))
         };
         let limits = ConnectionLimits::ADMIN;
         serve(
@@ -211,36 +209,36 @@ impl Webhook {
             Arc::new(Unobserved),
             Arc::default(),
         );
-        let metrics: Arc<dyn Observer> = Arc::clone(&users.metrics) as _;
-        let router = admission::router(Arc::clone(&users.admission));
+        let metrics: Arc<dyn Observer> = Arc::clone(&consumers.metrics) as _;
+        let router = admission::router(Arc::clone(&consumers.admission));
         let accepting =
             serve(listener, self.connections, router, Some(tls), metrics, Arc::clone(&open));
         let running = supervisor.guard("reload");
-        keep_looking(self.config, self.certificate, users, self.reload_interval, running)?;
+        start_reloading(self.config, self.certificate, consumers, self.reload_interval, running)?;
 
         let (stop, ended) = tokio::select! {
             stop = signals.next() => (stop, None),
             ended = supervisor.task_ended() => (Stop::Drain, Some(ended)),
         };
         if let Some(ended) = ended {
-            error!(error = %ended, "leaving, to be started again");
+            error!(error = %ended, "a background task ended: draining before the restart");
         }
         if stop == Stop::Drain {
             info!(
                 connections = open.count().open,
-                "leaving: waiting for clients to connect elsewhere"
+                "draining: waiting for clients to connect elsewhere"
             );
             phase.send_replace(Phase::Draining);
             tokio::select! {
                 () = drain(|| open.count(), DRAIN) => {}
-                _ = signals.next() => info!("told again: leaving at once"),
+                _ = signals.next() => info!("second signal: shutting down now"),
             }
         }
         phase.send_replace(Phase::Stopping);
-        // Only then is every connection counted.
+        // From here on every connection is counted.
         let _ = accepting.await;
         let finished = tokio::time::timeout(DRAIN.last_requests, open.gone()).await.is_ok();
-        info!(connections = open.count().open, finished, "left");
+        info!(connections = open.count().open, finished, "shutdown complete");
         ended.map_or(Ok(()), |ended| Err(ended.into()))
     }
 }

@@ -1,4 +1,4 @@
-//! What a request gets that is no admission review of ours: an HTTP error with a Kubernetes `Status` as its body.
+//! HTTP errors for requests that cannot be answered with an admission review. The body is a Kubernetes `Status`.
 
 use axum::{
     body::Body,
@@ -11,42 +11,42 @@ use crate::core::review::ReviewError;
 /// Why a request gets an HTTP error. `failurePolicy` then decides about the Pod.
 #[derive(Debug, thiserror::Error)]
 pub enum Rejection {
-    /// The answer could not be written as JSON: a bug of ours.
+    /// The answer cannot be serialized: a bug.
     #[error("the answer could not be written: see the log")]
     Answer(#[source] serde_json::Error),
-    /// The body broke off.
+    /// The connection ended within the body.
     #[error("the body could not be read to its end")]
     BodyBroken,
-    /// The body took too long.
+    /// The body took longer than this many seconds.
     #[error("the body took longer than {0} seconds")]
     BodyTimedOut(u64),
-    /// The body is too large.
+    /// The body is larger than this many bytes.
     #[error("the body is larger than {0} bytes")]
     BodyTooLarge(usize),
-    /// The body is of another content type.
+    /// The content type is not JSON.
     #[error("send the AdmissionReview as content type application/json")]
     ContentType,
-    /// There is only POST here.
+    /// The method is not POST.
     #[error("send the AdmissionReview by POST")]
     Method,
-    /// The mapping has had a mistake since this process started, so that there is none to decide by.
+    /// The mapping was unusable at the start and still is.
     #[error("there is no usable mapping yet: /readyz?verbose says why")]
     NoMapping,
-    /// There is only /mutate here.
+    /// The path is not `/mutate`.
     #[error("there is nothing at this path: POST an AdmissionReview to /mutate")]
     NotFound,
-    /// There are more requests than there is room for.
+    /// More requests than the limit, or more bytes than the memory budget.
     #[error("too many requests in hand: send it again")]
     Overloaded,
-    /// A bug of ours.
+    /// The handler panicked: a bug.
     #[error("the request could not be handled: see the log")]
     Panicked,
-    /// The body is no AdmissionReview that can be answered.
+    /// The body is not an AdmissionReview that can be answered.
     #[error(transparent)]
     Review(#[from] ReviewError),
 }
 
-/// The part of meta/v1 `Status` that an error needs.
+/// The fields of meta/v1 `Status` that an error needs.
 #[derive(Serialize)]
 #[expect(clippy::struct_field_names, reason = "the API machinery's own field name")]
 #[serde(rename_all = "camelCase")]
@@ -116,14 +116,14 @@ impl Rejection {
         }
     }
 
-    /// A header that says how to do better.
+    /// A header that helps the client to correct or repeat its request.
     fn header(&self) -> Option<(HeaderName, HeaderValue)> {
         match self {
             // With this header the API server sends the request again until its own time-out
             // (client-go: rest/with_retry.go); without it, it gives up at once.
             Self::Overloaded => Some((header::RETRY_AFTER, HeaderValue::from_static("1"))),
             Self::Method => Some((header::ALLOW, HeaderValue::from_static("POST"))),
-            // What is left of the body is not worth reading.
+            // The rest of the body is not read.
             Self::BodyTooLarge(_) | Self::BodyTimedOut(_) => {
                 Some((header::CONNECTION, HeaderValue::from_static("close")))
             }
@@ -131,7 +131,7 @@ impl Rejection {
         }
     }
 
-    /// The answer.
+    /// The HTTP response, with a `Status` as its body.
     #[must_use]
     pub fn into_response(self) -> Response<Body> {
         let (code, reason) = self.status();

@@ -1,4 +1,4 @@
-//! The mapping and the certificate: loaded once before anything is bound, and again whenever their files change.
+//! The mapping and the certificate: loaded before the ports are open, and again when their files change.
 
 use std::{
     fmt::Display,
@@ -14,7 +14,7 @@ use tracing::{error, info};
 use super::{
     admission::Admission,
     metrics::Metrics,
-    watch::{Fingerprint, LoadError, Look, Watch},
+    watch::{Change, Fingerprint, LoadError, Watch},
 };
 use crate::{
     core::rules::Mapping,
@@ -41,36 +41,36 @@ pub enum CertificateSource {
     SelfSigned,
 }
 
-/// What serves by the sources, and is told when they change.
+/// The consumers of mapping and certificate, which a reload updates.
 #[derive(Debug, Clone)]
-pub struct Users {
-    /// Decides by the mapping.
+pub struct Consumers {
+    /// Uses the mapping.
     pub admission: Arc<Admission>,
-    /// Shakes hands with the certificate.
+    /// Uses the certificate in TLS handshakes.
     pub served: Arc<ServedCertificate>,
     /// Counts loads.
     pub metrics: Arc<Metrics>,
-    /// Tells people what is in force.
+    /// Shows on the admin port what is in force.
     pub in_force: Arc<InForce>,
 }
 
-/// What is in force, for people to read, and what is wrong with a newer version of it.
+/// Descriptions of the mapping and the certificate in force, and of problems with newer ones.
 #[derive(Debug, Default)]
 pub struct InForce {
     config: Mutex<Source>,
     certificate: Mutex<Source>,
 }
 
-/// One source, as people want to know of it.
+/// The state of the mapping or the certificate, for people.
 #[derive(Debug, Clone, Default)]
 pub struct Source {
-    /// What was loaded last; empty where nothing was.
+    /// What was loaded last; empty if nothing was.
     pub loaded: String,
-    /// Why what is in the files now is not in force.
-    pub trouble: Option<String>,
+    /// Why the content of the files is not in force; `None` if it is.
+    pub problem: Option<String>,
 }
 
-/// The mapping file.
+/// The mapping file and its last content.
 #[derive(Debug)]
 pub struct ConfigFile {
     path: PathBuf,
@@ -78,88 +78,88 @@ pub struct ConfigFile {
     own_namespace: Option<Box<str>>,
 }
 
-/// The mapping that a process starts with, or what is wrong with it.
+/// The mapping that a process starts with, or why it is not usable.
 pub type FirstMapping = Result<Loaded<Mapping>, String>;
 
-/// The certificate's files, or nothing where it was made in memory.
+/// The files of the certificate; `None` if it was made in memory.
 #[derive(Debug)]
 pub struct CertificateFiles(Option<Watch>);
 
-/// What was loaded, with a description for people.
+/// A loaded value with a description for people.
 #[derive(Debug)]
 pub struct Loaded<T> {
-    /// The thing itself.
+    /// The mapping or the certificate.
     pub value: T,
     description: String,
 }
 
-/// Looks at the files every `interval` for as long as the process lives, on a thread of its own: a file system that hangs
-/// then delays no request. The thread owns `running`.
+/// Starts a thread that checks the files every `interval`. It is a thread of its own so that a file system that hangs delays
+/// no request. The thread owns `running`.
 ///
 /// # Errors
 ///
-/// Where the operating system has no thread left.
-pub fn keep_looking(
+/// If the operating system refuses a thread.
+pub fn start_reloading(
     mut config: ConfigFile,
     mut certificate: CertificateFiles,
-    users: Users,
+    consumers: Consumers,
     interval: Duration,
     running: Guard,
 ) -> io::Result<()> {
-    let look = move || {
+    let reload = move || {
         let _running = running;
         loop {
             thread::sleep(interval);
-            config.look(&users);
-            certificate.look(&users, now());
+            config.check(&consumers);
+            certificate.check(&consumers, now());
         }
     };
-    thread::Builder::new().name("reload".to_owned()).spawn(look).map(drop)
+    thread::Builder::new().name("reload".to_owned()).spawn(reload).map(drop)
 }
 
 // === impl ConfigFile ===
 
 impl ConfigFile {
-    /// Reads the mapping for the first time. One with a mistake is no reason not to start: a process that ends would be
-    /// started again and again, with the reason in the log of one that is gone. It comes as text, and the file is read on.
+    /// Reads the mapping for the first time. A mapping with a mistake does not stop the process: it would be restarted again
+    /// and again, with the reason in the log of a container that is gone. The mistake is returned as text.
     ///
     /// # Errors
     ///
-    /// Where the file cannot be read.
+    /// If the file cannot be read.
     pub fn start(
         path: PathBuf,
         own_namespace: Option<Box<str>>,
     ) -> Result<(Self, FirstMapping), LoadError<MappingError>> {
         let mut file = Self { watch: Watch::unread(vec![path.clone()]), path, own_namespace };
-        let loaded = match file.watch.look(parse_mapping) {
-            Look::New(mapping, fingerprint) => Ok(file.loaded(mapping, fingerprint)),
-            Look::Bad(problem @ LoadError::Read { .. }) => return Err(problem),
-            Look::Bad(problem) => Err(with_causes(&problem)),
-            Look::Same => Err(format!("{} changed while it was read", file.path.display())),
+        let loaded = match file.watch.check(parse_mapping) {
+            Change::Usable(mapping, fingerprint) => Ok(file.loaded(mapping, fingerprint)),
+            Change::Unusable(problem @ LoadError::Read { .. }) => return Err(problem),
+            Change::Unusable(problem) => Err(with_causes(&problem)),
+            Change::Unchanged => Err(format!("{} changed while it was read", file.path.display())),
         };
         Ok((file, loaded))
     }
 
-    fn look(&mut self, users: &Users) {
-        match self.watch.look(parse_mapping) {
-            Look::Same => {}
-            Look::New(mapping, fingerprint) => {
+    fn check(&mut self, consumers: &Consumers) {
+        match self.watch.check(parse_mapping) {
+            Change::Unchanged => {}
+            Change::Usable(mapping, fingerprint) => {
                 let loaded = self.loaded(mapping, fingerprint);
-                users.in_force.config_loaded(&loaded, &users.metrics);
-                users.admission.state().set_mapping(loaded.value);
+                consumers.in_force.config_loaded(&loaded, &consumers.metrics);
+                consumers.admission.state().set_mapping(loaded.value);
             }
-            Look::Bad(problem) => {
-                users.metrics.config.failed();
+            Change::Unusable(problem) => {
+                consumers.metrics.config.failed();
                 let problem = with_causes(&problem);
-                if users.in_force.config().loaded.is_empty() {
-                    users.in_force.config_refused(problem);
+                if consumers.in_force.config().loaded.is_empty() {
+                    consumers.in_force.config_unusable(problem);
                     return;
                 }
                 error!(
                     error = problem,
                     "the new mapping is not usable: the last good one stays in force"
                 );
-                tell(&users.in_force.config, problem);
+                set_problem(&consumers.in_force.config, problem);
             }
         }
     }
@@ -177,19 +177,19 @@ impl ConfigFile {
 }
 
 fn parse_mapping(contents: &[Vec<u8>]) -> Result<Mapping, MappingError> {
-    // What is not UTF-8 becomes a character that no name allows, and so an error with its place.
+    // Invalid UTF-8 becomes U+FFFD, which no name allows: the parser reports its position.
     mapping::parse(&String::from_utf8_lossy(contents.first().map_or(&[], Vec::as_slice)))
 }
 
 // === impl CertificateFiles ===
 
 impl CertificateFiles {
-    /// Reads or makes the certificate for the first time. One that is expired or not yet valid is served all the same: there
-    /// is no better one, and `/readyz` fails until it is valid.
+    /// Reads or makes the certificate for the first time. One that is expired or not yet valid is served as well, since there
+    /// is no better one; `/readyz` fails until it is valid.
     ///
     /// # Errors
     ///
-    /// Where a file cannot be read, or certificate and key are not usable together.
+    /// If a file cannot be read, or certificate and key are not usable together.
     pub fn start(
         source: CertificateSource,
     ) -> Result<(Self, Loaded<Certificate>), LoadError<CertificateError>> {
@@ -208,32 +208,32 @@ impl CertificateFiles {
         }
     }
 
-    fn look(&mut self, users: &Users, now: i64) {
+    fn check(&mut self, consumers: &Consumers, now: i64) {
         let Some(watch) = &mut self.0 else { return };
-        let current_is_valid = users.served.current().check_validity(now).is_ok();
+        let current_is_valid = consumers.served.current().check_validity(now).is_ok();
         let parse = |contents: &[Vec<u8>]| -> Result<Certificate, CertificateError> {
             let certificate = parse_certificate(contents)?;
-            // A certificate that no client accepts now is no reason to give up one that they do.
+            // A certificate that clients reject now must not replace one that they accept.
             if current_is_valid {
                 certificate.check_validity(now)?;
             }
             Ok(certificate)
         };
-        match watch.look(parse) {
-            Look::Same => {}
-            Look::New(certificate, fingerprint) => {
+        match watch.check(parse) {
+            Change::Unchanged => {}
+            Change::Usable(certificate, fingerprint) => {
                 let loaded = certificate_loaded(certificate, &fingerprint);
-                users.in_force.certificate_loaded(&loaded, &users.metrics);
-                users.served.replace(loaded.value);
+                consumers.in_force.certificate_loaded(&loaded, &consumers.metrics);
+                consumers.served.replace(loaded.value);
             }
-            Look::Bad(problem) => {
-                users.metrics.certificate.failed();
+            Change::Unusable(problem) => {
+                consumers.metrics.certificate.failed();
                 let problem = with_causes(&problem);
                 error!(
                     error = problem,
                     "the new certificate is not usable: the last good one stays in use"
                 );
-                tell(&users.in_force.certificate, problem);
+                set_problem(&consumers.in_force.certificate, problem);
             }
         }
     }
@@ -252,49 +252,49 @@ fn certificate_loaded(value: Certificate, fingerprint: &dyn Display) -> Loaded<C
 // === impl InForce ===
 
 impl InForce {
-    /// Notes, counts and logs that a mapping is in force.
+    /// Records, counts and logs that a mapping is in force.
     pub fn config_loaded(&self, loaded: &Loaded<Mapping>, metrics: &Metrics) {
         metrics.config.succeeded();
         info!(mapping = loaded.description, "the mapping is in force");
-        settle(&self.config, &loaded.description);
+        set_loaded(&self.config, &loaded.description);
     }
 
-    /// Notes and logs that there is no usable mapping since the start.
-    pub fn config_refused(&self, problem: String) {
+    /// Records and logs that there has been no usable mapping since the start.
+    pub fn config_unusable(&self, problem: String) {
         error!(error = problem, "the mapping is not usable: not ready until there is a good one");
-        tell(&self.config, problem);
+        set_problem(&self.config, problem);
     }
 
-    /// Notes, counts and logs that a certificate is in use.
+    /// Records, counts and logs that a certificate is in use.
     pub fn certificate_loaded(&self, loaded: &Loaded<Certificate>, metrics: &Metrics) {
         metrics.certificate.succeeded();
         metrics.certificate_serves(loaded.value.validity());
         info!(certificate = loaded.description, "the certificate is in use");
-        settle(&self.certificate, &loaded.description);
+        set_loaded(&self.certificate, &loaded.description);
     }
 
-    /// The mapping in force.
+    /// The state of the mapping.
     #[must_use]
     pub fn config(&self) -> Source {
         lock(&self.config).clone()
     }
 
-    /// The certificate in use.
+    /// The state of the certificate.
     #[must_use]
     pub fn certificate(&self) -> Source {
         lock(&self.certificate).clone()
     }
 }
 
-fn settle(source: &Mutex<Source>, description: &str) {
-    *lock(source) = Source { loaded: description.to_owned(), trouble: None };
+fn set_loaded(source: &Mutex<Source>, description: &str) {
+    *lock(source) = Source { loaded: description.to_owned(), problem: None };
 }
 
-fn tell(source: &Mutex<Source>, trouble: String) {
-    lock(source).trouble = Some(trouble);
+fn set_problem(source: &Mutex<Source>, problem: String) {
+    lock(source).problem = Some(problem);
 }
 
 fn lock(source: &Mutex<Source>) -> MutexGuard<'_, Source> {
-    // Nothing can panic while it is held, and even then the text would be whole.
+    // No code panics while it is locked, and even then the text would be complete.
     source.lock().unwrap_or_else(PoisonError::into_inner)
 }

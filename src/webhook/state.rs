@@ -1,7 +1,7 @@
-//! What requests are decided by: two values, each swapped by its own writer.
+//! The data that decisions use: two values, each replaced by its own writer.
 //!
-//! A reload stores a mapping, a watch stores what is known of namespaces. Were both in one value, each writer would have to
-//! copy the other's part, and the later of two would take back what the earlier one had stored.
+//! A reload stores the mapping, a watch stores the Secrets of namespaces. With both in one value, each writer would have to
+//! copy the other's part and could overwrite a newer one.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 
 use crate::core::{knowledge::Knowledge, rules::Mapping};
 
-/// What requests are decided by.
+/// The mapping and the known Secrets that decisions use.
 #[derive(Debug)]
 pub struct State {
     mapping: ArcSwapOption<Mapping>,
@@ -19,14 +19,14 @@ pub struct State {
 // === impl State ===
 
 impl State {
-    /// Decides by this mapping, if there is one yet. Nothing is known of namespaces.
+    /// A state with this mapping, if there is a usable one yet, and without known Secrets.
     #[must_use]
     pub fn new(mapping: Option<Mapping>) -> Self {
         let mapping = ArcSwapOption::new(mapping.map(Arc::new));
         Self { mapping, known: ArcSwap::default() }
     }
 
-    /// From now on, decides by `mapping`.
+    /// Replaces the mapping.
     pub fn set_mapping(&self, mapping: Mapping) {
         self.mapping.store(Some(Arc::new(mapping)));
     }
@@ -55,7 +55,7 @@ mod tests {
     use crate::{core::knowledge::SecretState, mapping};
 
     #[test]
-    fn a_reload_and_a_watch_take_nothing_from_each_other() {
+    fn a_reload_and_a_watch_do_not_overwrite_each_other() {
         let state = State::new(None);
         let known = || {
             let shop = [("robot", SecretState::Ready)].into_iter().collect();

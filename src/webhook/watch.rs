@@ -1,7 +1,7 @@
-//! Files that change under a running process: looked at every few seconds, and the last good content kept.
+//! Detects changes of files by reading them again.
 //!
-//! The bytes are compared, not events awaited: the kubelet updates a mounted ConfigMap or Secret by swapping a symbolic
-//! link, after which an inotify watch on the file itself never hears anything again.
+//! It compares bytes and does not use inotify: the kubelet updates a mounted ConfigMap or Secret by replacing a symbolic
+//! link, after which an inotify watch on the file gets no more events.
 
 use std::{convert::Infallible, error::Error, fs, io, path::PathBuf};
 
@@ -9,7 +9,7 @@ pub use crate::fingerprint::Fingerprint;
 
 use crate::errors::with_causes;
 
-/// Files that are read together, and how they were when they were last looked at.
+/// Files that are read together, and their content at the last check.
 #[derive(Debug)]
 pub struct Watch {
     paths: Vec<PathBuf>,
@@ -22,7 +22,7 @@ pub enum LoadError<E> {
     /// A file could not be read.
     #[error("cannot read {}", path.display())]
     Read {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
         /// What the operating system says.
         source: io::Error,
@@ -30,22 +30,22 @@ pub enum LoadError<E> {
     /// The files were read, but their content is not usable.
     #[error("cannot load {}", path.display())]
     Content {
-        /// The first of the files.
+        /// The path of the first file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Why the content is not usable.
         source: E,
     },
 }
 
-/// What a look at the files brought.
+/// The result of a check.
 #[derive(Debug)]
-pub enum Look<T, E> {
-    /// Nothing that was not there before.
-    Same,
+pub enum Change<T, E> {
+    /// The content, or the problem with it, is the same as before.
+    Unchanged,
     /// New content.
-    New(T, Fingerprint),
-    /// Content that is not usable, seen for the first time.
-    Bad(LoadError<E>),
+    Usable(T, Fingerprint),
+    /// A new problem: the files cannot be read, or their content is not usable.
+    Unusable(LoadError<E>),
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -58,11 +58,11 @@ enum Seen {
 // === impl Watch ===
 
 impl Watch {
-    /// Reads the files for the first time and makes of them what `parse` does.
+    /// Reads the files for the first time and parses them.
     ///
     /// # Errors
     ///
-    /// [`LoadError`] where a file cannot be read or `parse` refuses the contents.
+    /// [`LoadError`] if a file cannot be read or `parse` refuses the contents.
     pub fn start<T, E>(
         paths: Vec<PathBuf>,
         parse: impl FnOnce(&[Vec<u8>]) -> Result<T, E>,
@@ -73,32 +73,32 @@ impl Watch {
         Ok((Self { paths, seen: Seen::Content(fingerprint) }, value, fingerprint))
     }
 
-    /// Files that the first [`Self::look`] reads for the first time.
+    /// Files that the first [`Self::check`] reads for the first time.
     #[must_use]
     pub fn unread(paths: Vec<PathBuf>) -> Self {
         Self { paths, seen: Seen::Nothing }
     }
 
-    /// Reads the files again and, unless they are as they were, hands their contents to `parse`.
-    pub fn look<T, E: Error + 'static>(
+    /// Reads the files again and parses them if they changed.
+    pub fn check<T, E: Error + 'static>(
         &mut self,
         parse: impl FnOnce(&[Vec<u8>]) -> Result<T, E>,
-    ) -> Look<T, E> {
+    ) -> Change<T, E> {
         let contents = match read(&self.paths) {
             Ok(contents) => contents,
             Err(error) => return self.fail(Seen::Failure(with_causes(&error)), error),
         };
         let fingerprint = Fingerprint::of(&contents);
         if self.seen == Seen::Content(fingerprint) || !self.still_holds(fingerprint) {
-            return Look::Same;
+            return Change::Unchanged;
         }
         match parse(&contents) {
             Ok(value) => {
                 self.seen = Seen::Content(fingerprint);
-                Look::New(value, fingerprint)
+                Change::Usable(value, fingerprint)
             }
-            // The content is judged again at each look, since time alone can make a certificate valid; but one verdict on
-            // one content is told once.
+            // The content is parsed again at each check, since a certificate can become valid by time alone. The same error
+            // for the same content is reported once.
             Err(error) => {
                 let seen = Seen::Failure(format!("{fingerprint} {}", with_causes(&error)));
                 self.fail(seen, LoadError::content(&self.paths, error))
@@ -106,18 +106,18 @@ impl Watch {
         }
     }
 
-    /// Whether the files hold the same a moment later. If not, they were read in the middle of a change, perhaps one from
-    /// before and one from after it: the next look sees them as they are then.
+    /// Whether a second read returns the same. If not, the first one was in the middle of a change and may mix old and new
+    /// files: the next check reads them again.
     fn still_holds(&self, fingerprint: Fingerprint) -> bool {
         read::<Infallible>(&self.paths).is_ok_and(|again| Fingerprint::of(&again) == fingerprint)
     }
 
-    fn fail<T, E>(&mut self, seen: Seen, error: LoadError<E>) -> Look<T, E> {
+    fn fail<T, E>(&mut self, seen: Seen, error: LoadError<E>) -> Change<T, E> {
         if self.seen == seen {
-            return Look::Same;
+            return Change::Unchanged;
         }
         self.seen = seen;
-        Look::Bad(error)
+        Change::Unusable(error)
     }
 }
 
@@ -141,11 +141,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_changes_while_it_is_read_is_left_for_the_next_look() {
-        // The kernel puts another text into this file for each reader.
+    fn files_that_change_while_they_are_read_are_left_for_the_next_check() {
+        // The kernel returns another text at each read of this file.
         let changing = "/proc/sys/kernel/random/uuid".into();
         let (mut watch, ..) = Watch::start(vec![changing], |_| Ok::<_, Infallible>(())).unwrap();
-        let look = watch.look::<(), Infallible>(|_| panic!("nobody wants to see this"));
-        assert!(matches!(look, Look::Same));
+        let change = watch.check::<(), Infallible>(|_| panic!("must not be parsed"));
+        assert!(matches!(change, Change::Unchanged));
     }
 }

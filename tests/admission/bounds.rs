@@ -93,10 +93,10 @@ async fn an_answer_belongs_to_the_budget_until_it_is_written() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_room_the_rest_of_a_body_that_stalls_is_not_waited_for_twice() {
+async fn without_budget_the_rest_of_a_body_that_stalls_is_not_waited_for_twice() {
     let limits = BodyLimits { small: 0, memory: 100, ..BodyLimits::default() };
     let server = Server::with_limits(MAPPING, limits, 64);
-    // More than there is room for after six of the ten seconds, and then nothing more.
+    // More than the budget after six of the ten seconds, and then no further byte.
     let begin = futures_util::stream::once(async {
         tokio::time::sleep(std::time::Duration::from_secs(6)).await;
         Ok::<_, std::io::Error>(vec![b' '; 101])

@@ -76,7 +76,7 @@ async fn while_draining_each_answer_asks_to_leave_and_new_clients_are_still_serv
         );
         assert!(!is_answered(client).await, "and the connection is closed");
     }
-    // Whoever has not asked has not been told, so nothing is closed under it.
+    // A client without a request since has not been asked to leave, so its connection stays open.
     server.until_connections(1).await;
     assert!(is_answered(&mut idle).await);
     server.until_connections(0).await;
@@ -105,7 +105,7 @@ async fn when_stopping_requests_in_hand_are_finished_and_the_rest_is_closed() {
         "{answer}"
     );
     server.until_connections(0).await;
-    assert!(TcpStream::connect(server.address).await.is_err(), "nobody listens any more");
+    assert!(TcpStream::connect(server.address).await.is_err(), "the port is closed");
 }
 
 #[tokio::test]

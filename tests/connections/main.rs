@@ -5,7 +5,7 @@
 
 mod crowd;
 mod http;
-mod room;
+mod limits;
 mod server;
 mod slow;
 #[path = "../support/mod.rs"]

@@ -11,9 +11,9 @@ use pullcred::{
             self, certificate::CertificateAuthority, durations::Durations, metrics::Metrics,
             objects::Objects, publish::publish, status::Status,
         },
-        supervise::Supervisor,
     },
     http::admin::Report,
+    supervise::Supervisor,
 };
 use serde_json::{Value, json};
 use tokio::time::sleep;
@@ -31,7 +31,6 @@ struct Running {
     server: Scripted,
     status: Arc<Status>,
     objects: Objects,
-    _supervisor: Supervisor,
 }
 
 impl Running {
@@ -50,9 +49,8 @@ impl Running {
         let objects = Objects::new(cluster, names, "test");
         let hours = |hours: u64| Duration::from_secs(hours * 3600);
         let durations = Durations::new(hours(8760), hours(720), Duration::from_secs(120)).unwrap();
-        let mut supervisor = Supervisor::default();
-        certificates::start(objects.clone(), durations, mode, &status, &mut supervisor);
-        Self { server, status, objects, _supervisor: supervisor }
+        certificates::start(objects.clone(), durations, mode, &status, &Supervisor::default());
+        Self { server, status, objects }
     }
 
     fn metric(&self, name: &str) -> i64 {

@@ -1,4 +1,4 @@
-//! An API server of three objects, in this process: it stores, refuses as it is told, and counts.
+//! An API server of three objects, in this process: it stores, refuses as configured, and counts.
 //!
 //! It is a `tower` service without a socket, so that tokio's paused time passes only in the pauses of the code under test:
 //! ten minutes take milliseconds, and every timer is the real one.

@@ -1,23 +1,23 @@
-//! When an object may be written again: after writes that succeeded, conflicted or were refused.
+//! When an object may be written again, after a success, a conflict or a refusal.
 
 use std::time::Duration;
 
 use crate::cluster::Backoff;
 
-/// The least time between two writes that succeed: for the case that somebody else writes the same object differently.
+/// The minimum time between two successful writes: a rate limit for write conflicts with another controller.
 const BETWEEN: Duration = Duration::from_secs(1);
 /// The first pause after a refusal, and the longest.
 const REFUSED: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
-/// After a conflict the object is read again at once; conflicts in a row are further and further apart.
+/// The first pause after a conflict, and the longest.
 const CONFLICT: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
-/// So many conflicts in a row are no race any more.
+/// More conflicts in a row than this count as a refusal.
 const CONFLICTS_MAX: u32 = 10;
-/// A refused write is tried again when the object has changed, but not sooner than this.
+/// A refused write is retried after a change of the object, but not sooner than this.
 const CHANGED: Duration = Duration::from_secs(5);
 
-/// The writes of one object. A refusal is a state: it lasts until a write succeeds, or until none is needed any more.
+/// The writes of one object. A refusal is a state: it lasts until a write succeeds or is no longer needed.
 ///
-/// Times are since any fixed moment, by a clock that does not jump.
+/// Times are durations since a fixed moment, by a monotonic clock.
 #[derive(Debug)]
 pub struct Attempts {
     refused: Backoff,
@@ -25,7 +25,7 @@ pub struct Attempts {
     last: Option<Duration>,
     next: Option<Duration>,
     failure: Option<String>,
-    /// The resourceVersion that the last write was meant for.
+    /// The resourceVersion that the last write expected.
     version: Option<String>,
 }
 
@@ -45,7 +45,7 @@ impl Default for Attempts {
 }
 
 impl Attempts {
-    /// How long a write of the object of this version has to wait; `None` where it need not.
+    /// How long a write of this version of the object must wait; `None` if it need not.
     #[must_use]
     pub fn wait(&self, version: &str, now: Duration) -> Option<Duration> {
         let mut next = self.next?;
@@ -55,18 +55,18 @@ impl Attempts {
         next.checked_sub(now).filter(|wait| !wait.is_zero())
     }
 
-    /// Why the last write was refused, as long as that lasts.
+    /// Why the last write was refused; `None` if it was not.
     #[must_use]
     pub fn failure(&self) -> Option<&str> {
         self.failure.as_deref()
     }
 
-    /// The object was written: by this process, or by another that does the same.
+    /// The object was written, by this process or by another one with the same result.
     pub fn succeeded(&mut self, now: Duration) {
         *self = Self { next: Some(now + BETWEEN), ..Self::default() };
     }
 
-    /// Another writer was first. Answers whether that can be a race: a second conflict about the same version cannot.
+    /// Another writer was first. Returns whether that can be a race: a second conflict about the same version is not.
     pub fn conflicted(&mut self, version: &str, now: Duration) -> bool {
         let again = self.version.as_deref() == Some(version);
         if again || self.conflicts.attempts() >= CONFLICTS_MAX {
@@ -78,7 +78,7 @@ impl Attempts {
         true
     }
 
-    /// The write was refused, or did not get through. The API server may have asked to wait.
+    /// The write was refused, or the API server could not be reached. `retry_after` is what it asked to wait.
     pub fn refused(
         &mut self,
         version: &str,
@@ -93,7 +93,7 @@ impl Attempts {
         self.failure = Some(failure);
     }
 
-    /// Nothing is to be written any more: somebody else has put the object in order.
+    /// The object is in order, so no write is needed.
     pub fn not_needed(&mut self) {
         let next = self.next.filter(|_| self.failure.is_none());
         *self = Self { next, ..Self::default() };
@@ -131,7 +131,7 @@ mod tests {
             now += at(500);
         }
         assert!((14..=20).contains(&tries), "{tries} tries in ten minutes");
-        // What changes may help, but a thing that changes all the time does not.
+        // A change shortens the pause, but a constant stream of changes does not remove it.
         attempts.refused("1", "no".to_owned(), None, now);
         assert!(attempts.wait("2", now).is_some_and(|wait| wait <= Duration::from_secs(5)));
         attempts.not_needed();
@@ -143,14 +143,14 @@ mod tests {
         let mut attempts = Attempts::default();
         assert!(attempts.conflicted("1", at(0)));
         assert!(!attempts.conflicted("1", at(100)));
-        // Races without end are one, too.
+        // So are races without end.
         let mut attempts = Attempts::default();
         let races = (0..50).filter(|it| attempts.conflicted(&it.to_string(), at(*it))).count();
         assert_eq!(races, 10);
     }
 
     #[test]
-    fn the_api_server_says_how_long_to_wait() {
+    fn retry_after_is_respected() {
         let mut attempts = Attempts::default();
         attempts.refused("1", "busy".to_owned(), Some(Duration::from_secs(30)), at(0));
         assert_eq!(attempts.wait("1", at(0)), Some(Duration::from_secs(30)));

@@ -1,4 +1,4 @@
-//! X.509: makes CAs and leaves, and reads them back.
+//! X.509: issues CAs and leaves, and parses them.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -14,15 +14,14 @@ use x509_parser::{
 
 use super::plan::{CaId, Timestamp, Validity};
 
-/// Clocks differ, and a certificate that is not valid yet is as bad as none: so each is valid from before it was made, by
-/// this or a tenth of its life, whichever is less.
+/// Clocks differ, so a certificate is valid from before it was made: by this, or by a tenth of its duration if that is less.
 const BACK_DATE: Duration = Duration::from_secs(3600);
 
-/// A private key. It is written into a Secret, and nowhere else.
+/// A private key. It is written only into a Secret.
 #[derive(Clone)]
 pub struct PrivateKey(Arc<KeyPair>);
 
-/// A CA's certificate.
+/// The certificate of a CA, with its id and validity.
 #[derive(Clone, PartialEq, Eq)]
 pub struct CaCertificate {
     der: CertificateDer<'static>,
@@ -30,14 +29,14 @@ pub struct CaCertificate {
     validity: Validity,
 }
 
-/// A CA that can sign.
+/// A CA certificate with its key, which can issue leaves.
 #[derive(Debug, Clone)]
 pub struct CertificateAuthority {
     certificate: CaCertificate,
     key: PrivateKey,
 }
 
-/// A leaf, with the key that it is for.
+/// A leaf with its key.
 #[derive(Debug)]
 pub struct ServingCertificate {
     der: CertificateDer<'static>,
@@ -45,29 +44,29 @@ pub struct ServingCertificate {
     validity: Validity,
 }
 
-/// Why a certificate or a key is not usable. Nothing of a key is ever part of it.
+/// Why a certificate or a key is not usable. Never contains any part of a key.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CertificateError {
-    /// The certificate may not sign others.
-    #[error("the certificate is no CA's")]
+    /// The certificate is not a CA certificate.
+    #[error("the certificate is not a CA certificate")]
     NotACa,
-    /// There is no certificate, or what is there is none.
+    /// The certificate is missing or not PEM.
     #[error("there is no X.509 certificate in PEM")]
     NoCertificate,
-    /// There is no key, or what is there is none.
+    /// The key is missing or not PEM.
     #[error("there is no private key in PEM (PKCS#8)")]
     NoKey,
-    /// The key is another certificate's.
-    #[error("certificate and key do not go together")]
+    /// The key belongs to another certificate.
+    #[error("certificate and key do not match")]
     OtherKey,
-    /// The API server asks for a name that the certificate is not for.
+    /// The certificate lacks this name, which clients may ask for.
     #[error("the certificate is not for {0}")]
     OtherName(Box<str>),
-    /// A key or a certificate could not be made.
+    /// A key or a certificate cannot be made.
     #[error("cannot make a certificate: {0}")]
     Make(#[from] rcgen::Error),
-    /// A moment that X.509 cannot tell.
+    /// A time that X.509 cannot express.
     #[error("cannot make a certificate that is valid at {0} s since 1970")]
     Moment(Timestamp),
 }
@@ -75,15 +74,15 @@ pub enum CertificateError {
 // === impl CertificateAuthority ===
 
 impl CertificateAuthority {
-    /// Makes a CA that is valid until `life` from `now`.
+    /// Makes a CA that is valid for `duration` from `now`.
     ///
     /// # Errors
     ///
-    /// Where there is no randomness, or no such moment.
-    pub fn make(now: Timestamp, life: Duration) -> Result<Self, CertificateError> {
+    /// If the operating system has no random bytes, or X.509 cannot express the end of the validity.
+    pub fn make(now: Timestamp, duration: Duration) -> Result<Self, CertificateError> {
         let key = KeyPair::generate()?;
-        let validity = Validity::lasting(now, life);
-        // Each CA has a name of its own, so that people and TLS libraries tell two apart.
+        let validity = Validity::lasting(now, duration);
+        // Each CA has a unique name, so that people and TLS libraries can distinguish them.
         let mut params =
             validity.params(&format!("pullcred CA {}", sha256(&key.subject_public_key_info())))?;
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
@@ -92,7 +91,7 @@ impl CertificateAuthority {
         Ok(Self { certificate, key: PrivateKey(Arc::new(key)) })
     }
 
-    /// Takes a certificate together with its key.
+    /// A CA of a certificate and its key.
     ///
     /// # Errors
     ///
@@ -114,18 +113,18 @@ impl CertificateAuthority {
         &self.key
     }
 
-    /// Issues a leaf for `names` that is valid until `life` from `now`, but not for longer than the CA.
+    /// Issues a leaf for `names` that is valid for `duration` from `now`, but not longer than the CA.
     ///
     /// # Errors
     ///
-    /// Where there is no randomness, a name is none, or there is no such moment.
+    /// If the operating system has no random bytes, a name is not valid, or X.509 cannot express the end of the validity.
     pub fn issue(
         &self,
         names: &[String],
         now: Timestamp,
-        life: Duration,
+        duration: Duration,
     ) -> Result<ServingCertificate, CertificateError> {
-        let mut validity = Validity::lasting(now, life);
+        let mut validity = Validity::lasting(now, duration);
         validity.not_after = validity.not_after.min(self.certificate.validity.not_after);
         let mut params = validity.params("pullcred webhook")?;
         params.subject_alt_names = CertificateParams::new(names)?.subject_alt_names;
@@ -152,18 +151,18 @@ impl CaCertificate {
         Ok(Self { der, id, validity })
     }
 
-    /// Reads the CA certificates of a PEM text, and passes over everything else that may be in it.
+    /// Parses the CA certificates of a PEM text, and ignores everything else in it.
     #[must_use]
     pub fn all_from_pem(text: &[u8]) -> Vec<Self> {
         let certificates = CertificateDer::pem_slice_iter(text).map_while(Result::ok);
         certificates.filter_map(|der| Self::new(der).ok()).collect()
     }
 
-    /// Reads the first certificate of a PEM text.
+    /// Parses the first certificate of a PEM text.
     ///
     /// # Errors
     ///
-    /// Where there is none, or it is not a CA's.
+    /// If there is no certificate, or it is not a CA certificate.
     pub fn from_pem(text: &[u8]) -> Result<Self, CertificateError> {
         Self::new(first_certificate(text)?)
     }
@@ -174,20 +173,20 @@ impl CaCertificate {
         certificate_pem(&self.der)
     }
 
-    /// Which CA it is.
+    /// The SHA-256 of the certificate.
     #[must_use]
     pub fn id(&self) -> CaId {
         self.id
     }
 
-    /// When it is valid.
+    /// The validity that the certificate states.
     #[must_use]
     pub fn validity(&self) -> Validity {
         self.validity
     }
 }
 
-// Not the certificate itself: it is long and says nothing to people.
+// Without the certificate itself, which is long and not readable.
 impl fmt::Debug for CaCertificate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "CaCertificate({})", self.id)
@@ -197,11 +196,11 @@ impl fmt::Debug for CaCertificate {
 // === impl ServingCertificate ===
 
 impl ServingCertificate {
-    /// Reads a leaf and its key.
+    /// Parses a leaf and its key.
     ///
     /// # Errors
     ///
-    /// Where they are none, or do not go together.
+    /// If one of them is missing or not PEM, or they do not match.
     pub fn from_pem(certificate: &[u8], key: &[u8]) -> Result<Self, CertificateError> {
         let der = first_certificate(certificate)?;
         let key = PrivateKey::from_pem(key)?;
@@ -210,11 +209,11 @@ impl ServingCertificate {
         Ok(Self { der, key, validity })
     }
 
-    /// Whether the leaf is good for all of `names`.
+    /// Checks that the leaf has all of `names`.
     ///
     /// # Errors
     ///
-    /// [`CertificateError::OtherName`], with the first that is missing.
+    /// [`CertificateError::OtherName`], with the first missing name.
     pub fn check_names(&self, names: &[String]) -> Result<(), CertificateError> {
         let parsed = parse(&self.der)?;
         let alternatives = parsed.subject_alternative_name().ok().flatten();
@@ -239,7 +238,7 @@ impl ServingCertificate {
             && leaf.verify_signature(Some(authority.public_key())).is_ok()
     }
 
-    /// When it is valid.
+    /// The validity that the certificate states.
     #[must_use]
     pub fn validity(&self) -> Validity {
         self.validity
@@ -261,13 +260,13 @@ impl ServingCertificate {
 // === impl PrivateKey ===
 
 impl PrivateKey {
-    /// Reads a key.
+    /// Parses a key in PEM (PKCS#8).
     ///
     /// # Errors
     ///
     /// [`CertificateError::NoKey`].
     pub fn from_pem(text: &[u8]) -> Result<Self, CertificateError> {
-        // Nothing of what could not be read may be part of an error: it may be most of a key.
+        // The text must not be part of an error: it may be most of a key.
         let text = str::from_utf8(text).map_err(|_| CertificateError::NoKey)?;
         KeyPair::from_pem(text).map(|key| Self(Arc::new(key))).map_err(|_| CertificateError::NoKey)
     }
@@ -293,12 +292,12 @@ impl fmt::Debug for PrivateKey {
 // === impl Validity ===
 
 impl Validity {
-    fn lasting(now: Timestamp, life: Duration) -> Self {
+    fn lasting(now: Timestamp, duration: Duration) -> Self {
         let seconds =
             |time: Duration| Timestamp::try_from(time.as_secs()).unwrap_or(Timestamp::MAX);
         Self {
-            not_before: now.saturating_sub(seconds(BACK_DATE.min(life / 10))),
-            not_after: now.saturating_add(seconds(life)),
+            not_before: now.saturating_sub(seconds(BACK_DATE.min(duration / 10))),
+            not_after: now.saturating_add(seconds(duration)),
         }
     }
 

@@ -1,15 +1,15 @@
-//! How long certificates are valid, and how long a write takes to reach everyone.
+//! The validity of certificates, and the time that a write takes to reach every API server and replica.
 
 use std::{fmt, time::Duration};
 
-/// With less, reading the objects could take longer than the pauses that are allowed between two reads.
+/// With less, reading the objects could take longer than the longest pause between two reads.
 const PROPAGATION_MIN: Duration = Duration::from_secs(1);
-/// Nothing that a write has to reach takes longer.
+/// No propagation takes longer.
 const PROPAGATION_MAX: Duration = Duration::from_secs(24 * 3600);
 /// A hundred years. X.509 ends with the year 9999, and some TLS libraries much sooner.
 const VALIDITY_MAX: Duration = Duration::from_secs(876_000 * 3600);
 
-/// Durations that leave time for a rotation.
+/// Validated durations: they leave time for a rotation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Durations {
     ca: Duration,
@@ -20,16 +20,16 @@ pub struct Durations {
 /// A duration that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DurationError {
-    /// Certificates would have expired before their successors are in use, or a write before it has reached everyone.
+    /// A certificate would expire before its successor is in use.
     #[error("{flag} is {}, too short{because}: write at least {}", Hours(*given), Hours(*least))]
     TooShort {
         /// Such as `--ca-duration`.
         flag: &'static str,
-        /// What was written.
+        /// The given value.
         given: Duration,
-        /// The least that works.
+        /// The shortest valid value.
         least: Duration,
-        /// What that depends on.
+        /// The reason for the limit, as part of the message.
         because: String,
     },
     /// No certificate can be valid for so long.
@@ -37,9 +37,9 @@ pub enum DurationError {
     TooLong {
         /// Such as `--ca-duration`.
         flag: &'static str,
-        /// What was written.
+        /// The given value.
         given: Duration,
-        /// The most that works.
+        /// The longest valid value.
         most: Duration,
     },
 }
@@ -50,14 +50,14 @@ struct Hours(Duration);
 // === impl Durations ===
 
 impl Durations {
-    /// Takes for how long a CA and a leaf are valid, and the time after which a write to a Secret or to the webhook
-    /// configuration has reached everyone.
+    /// Checks the validity of CAs and leaves against `propagation`: how long a write to a Secret or to the webhook
+    /// configuration takes to reach every API server and replica.
     ///
     /// # Errors
     ///
-    /// [`DurationError`]: a successor is made when two thirds of the validity are over. In the last third that of a CA needs
-    /// `propagation` twice, for callers to trust it and for replicas to serve by it, and that of a leaf once; and time to
-    /// notice.
+    /// [`DurationError`]. A successor is made after two thirds of the validity. In the last third, a new CA needs
+    /// `propagation` twice (callers must trust it, replicas must serve by it) and a new leaf once, and the controller needs
+    /// time to notice.
     pub fn new(ca: Duration, leaf: Duration, propagation: Duration) -> Result<Self, DurationError> {
         const PROPAGATION: &str = "--propagation";
         check(PROPAGATION, propagation, PROPAGATION_MIN, PROPAGATION_MAX, "")?;
@@ -67,31 +67,31 @@ impl Durations {
         Ok(Self { ca, leaf, propagation })
     }
 
-    /// For how long a CA is valid.
+    /// The validity of a CA.
     #[must_use]
     pub fn ca(self) -> Duration {
         self.ca
     }
 
-    /// For how long a leaf is valid.
+    /// The validity of a leaf.
     #[must_use]
     pub fn leaf(self) -> Duration {
         self.leaf
     }
 
-    /// After how long a write has reached everyone.
+    /// How long a write takes to reach every API server and replica.
     #[must_use]
     pub fn propagation(self) -> Duration {
         self.propagation
     }
 
-    /// How often to reconcile where nothing triggers it.
+    /// How often to reconcile without a trigger.
     #[must_use]
     pub fn pace(self) -> Duration {
         self.propagation / 8
     }
 
-    /// Two reads further apart do not show that nothing happened between them.
+    /// The longest time between two reads that still counts as continuous observation.
     #[must_use]
     pub fn longest_pause(self) -> Duration {
         self.propagation / 2

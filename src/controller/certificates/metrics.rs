@@ -1,4 +1,4 @@
-//! What the certificate controller counts. Every series exists from the start, so that an alert sees the first event.
+//! The metrics of the certificate controller. Every series exists from the start, so that an alert sees the first event.
 
 use std::fmt;
 
@@ -40,14 +40,14 @@ pub enum Object {
     WebhookConfiguration,
 }
 
-/// How a write ended.
+/// The result of a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Written {
-    /// The object was no longer as it was read.
+    /// The object had changed since it was read.
     Conflict,
-    /// It was refused, or did not get through.
+    /// The API server refused it, or could not be reached.
     Failure,
-    /// It is written.
+    /// The API server accepted it.
     Success,
 }
 
@@ -67,16 +67,16 @@ struct ResourceLabel {
     resource: &'static str,
 }
 
-/// What a reconciliation read.
+/// The state that a reconciliation read.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Seen {
-    /// When the newest CA is valid.
+    /// The validity of the newest CA; `None` without a usable CA Secret.
     pub ca: Option<Validity>,
-    /// When the leaf is valid.
+    /// The validity of the leaf; `None` without a usable TLS Secret.
     pub leaf: Option<Validity>,
-    /// Whether an old CA is still kept.
+    /// Whether the CA Secret still has an old CA.
     pub rotating: bool,
-    /// Whether there is a webhook configuration with a webhook of ours.
+    /// Whether the webhook configuration exists and has a webhook of ours.
     pub present: bool,
     /// Whether every `caBundle` of ours holds the newest CA.
     pub trusts_ca: bool,
@@ -147,12 +147,12 @@ impl Metrics {
         let registry = &mut self.registry;
         registry.register(
             "watch_restarts",
-            "Watches that failed and were started again, by what is watched",
+            "Watches that failed and were restarted, by what is watched",
             self.watch_restarts.clone(),
         );
         registry.register(
             "watch_connected",
-            "1 while the watch stands, by what is watched",
+            "1 while the watch is established, by what is watched",
             self.watch_connected.clone(),
         );
         registry.register(
@@ -196,7 +196,7 @@ impl Metrics {
         self.watch_connected.get_or_create(&label).set(0);
     }
 
-    /// Notes that a watch stands.
+    /// Records that a watch is established.
     pub fn watch_connected(&self, object: Object) {
         let label = ResourceLabel { resource: object.as_str() };
         self.watch_connected.get_or_create(&label).set(1);
@@ -208,13 +208,13 @@ impl Metrics {
         self.successful.set(0);
     }
 
-    /// Notes that all is in order at `now`, in seconds since the epoch.
+    /// Records that everything is in order at `now`, in seconds since the epoch.
     pub fn in_order(&self, now: i64) {
         self.successful.set(1);
         self.last_success.set(now);
     }
 
-    /// Notes what a reconciliation read.
+    /// Records what a reconciliation read.
     pub fn read(&self, seen: &Seen) {
         self.rotating.set(seen.rotating.into());
         self.present.set(seen.present.into());
@@ -231,11 +231,11 @@ impl Metrics {
         }
     }
 
-    /// All of it, in the OpenMetrics text format.
+    /// The metrics in the OpenMetrics text format.
     ///
     /// # Errors
     ///
-    /// Those of the formatter.
+    /// [`fmt::Error`] from the encoder.
     pub fn encode(&self) -> Result<String, fmt::Error> {
         encode(&self.registry)
     }
@@ -244,10 +244,10 @@ impl Metrics {
 // === impl Object ===
 
 impl Object {
-    /// All three.
+    /// All objects.
     pub const ALL: [Self; 3] = [Self::Ca, Self::Serving, Self::WebhookConfiguration];
 
-    /// As labels and log lines have it.
+    /// The name in labels and log lines.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

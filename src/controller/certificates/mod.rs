@@ -1,4 +1,4 @@
-//! The serving certificate and the webhook configuration's `caBundle`, kept in order in a cluster.
+//! The serving certificate and the webhook configuration's `caBundle`, managed in a cluster.
 //!
 //! ```text
 //! triggers --> Reconciler: Snapshot::take --observed--> plan::plan --actions--> Objects: one write each
@@ -34,20 +34,20 @@ use self::{
     reconcile::Reconciler,
     status::{Publish, Status},
 };
-use super::supervise::Supervisor;
+use crate::supervise::Supervisor;
 
-/// Starts the reconciliation and the watches that trigger it.
+/// Starts the reconcile loop and the watches that trigger it, as tasks of `supervisor`.
 pub fn start(
     objects: Objects,
     durations: Durations,
     publish: Publish,
     status: &Arc<Status>,
-    supervisor: &mut Supervisor,
+    supervisor: &Supervisor,
 ) {
     let (triggers, receiver) = mpsc::channel(triggers::TRIGGERS_MAX);
     let (reachable, became_reachable) = watch::channel(());
     let (sender, listener) = (triggers.clone(), became_reachable.clone());
-    supervisor.start(
+    supervisor.spawn(
         "watch of the webhook configuration",
         triggers::configuration(&objects, sender, Arc::clone(status), listener),
     );
@@ -56,8 +56,8 @@ pub fn start(
     {
         let (sender, listener) = (triggers.clone(), became_reachable.clone());
         let watch = triggers::secret(&objects, object, sender, Arc::clone(status), listener);
-        supervisor.start(name, watch);
+        supervisor.spawn(name, watch);
     }
     let reconciler = Reconciler::new(objects, durations, publish, Arc::clone(status), reachable);
-    supervisor.start("reconciliation", reconciler.run(receiver));
+    supervisor.spawn("reconcile loop", reconciler.run(receiver));
 }

@@ -1,4 +1,4 @@
-//! The three objects at the API server: each read by its name, and written only as it was read.
+//! The three objects at the API server: each is read by name, and written only if unchanged since.
 
 use json_patch::Patch as JsonPatch;
 use k8s_openapi::api::{admissionregistration::v1::MutatingWebhookConfiguration, core::v1::Secret};
@@ -20,26 +20,26 @@ use crate::cluster::{CallError, Cluster, Collection, Outcome};
 /// Who the API server notes as the writer of a field (metadata.managedFields).
 const MANAGER: &str = "pullcred-controller";
 
-/// The objects that the controller reads and writes, and no others.
+/// The objects that the controller reads and writes.
 #[derive(Debug, Clone)]
 pub struct Objects {
     cluster: Cluster,
     names: Names,
     secrets: Collection,
     configurations: Collection,
-    /// A manager of this process's own. Where several create an object at once, each by server-side apply and with other
-    /// content, the API server lets the first own the fields and refuses the others.
+    /// A field manager of this process alone. If several processes create an object at the same time by server-side apply, the
+    /// API server lets the first own the fields and refuses the others.
     creator: PatchParams,
 }
 
-/// A write that was not made.
+/// A failed write.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum WriteError {
-    /// The API server did not take it.
+    /// The API server refused it, or could not be reached.
     #[error(transparent)]
     Call(#[from] CallError),
-    /// The Secret belongs to somebody else.
+    /// The Secret lacks the label of the controller.
     #[error(
         "cannot write Secret {0}: it is not the controller's, since it lacks the label {key}={value}; delete it, or name another",
         key = OWNER_LABEL.0,
@@ -51,7 +51,7 @@ pub enum WriteError {
 // === impl Objects ===
 
 impl Objects {
-    /// The objects of these names. `process` tells this process from all others.
+    /// The objects of these names. `process` is a unique name of this process.
     #[must_use]
     pub fn new(cluster: Cluster, names: Names, process: &str) -> Self {
         Self {
@@ -63,7 +63,7 @@ impl Objects {
         }
     }
 
-    /// What the objects are called.
+    /// The names of the objects.
     #[must_use]
     pub fn names(&self) -> &Names {
         &self.names
@@ -87,11 +87,11 @@ impl Objects {
         self.cluster.all()
     }
 
-    /// Patches the webhook configuration, if it is as the patch expects it.
+    /// Patches the webhook configuration if it is unchanged.
     ///
     /// # Errors
     ///
-    /// [`CallError`]: 422 where it is not, since a test of the JSON Patch fails.
+    /// [`CallError`]: 422 if it has changed, since a test of the JSON Patch fails.
     pub async fn patch_configuration(&self, patch: JsonPatch) -> Result<(), CallError> {
         let parameters =
             PatchParams { field_manager: Some(MANAGER.to_owned()), ..Default::default() };
@@ -99,11 +99,11 @@ impl Objects {
         self.cluster.patch("patch", &self.configurations, name, &parameters, &patch).await
     }
 
-    /// Writes a Secret, if it is still as it was found.
+    /// Writes a Secret if it is unchanged.
     ///
     /// # Errors
     ///
-    /// [`WriteError`]: 409 where it is not.
+    /// [`WriteError`]: 409 if it has changed.
     pub async fn write_secret<T, C: Content>(
         &self,
         name: &str,
@@ -158,7 +158,7 @@ impl Source for Objects {
     }
 }
 
-/// Deletes a webhook configuration. Answers whether there was one.
+/// Deletes a webhook configuration. Returns whether it existed.
 ///
 /// # Errors
 ///
@@ -184,7 +184,7 @@ impl WriteError {
         }
     }
 
-    /// What the API server asks to wait.
+    /// How long the API server asks to wait.
     #[must_use]
     pub fn retry_after(&self) -> Option<std::time::Duration> {
         match self {

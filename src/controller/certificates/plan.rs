@@ -1,18 +1,18 @@
-//! What to do about the certificates next: pure, so that every order of events can be tried.
+//! Decides what to write next. Pure, so that tests can try every order of events.
 //!
-//! All that must survive a crash is in two Secrets and the webhook configuration. A rotation is told apart from a quiet time by
-//! what they hold, and its steps can be taken by any process that looks, in any number:
+//! All state that must survive a crash is in two Secrets and the webhook configuration. Their content shows whether a rotation
+//! is in progress, and any number of processes may take its steps:
 //!
 //! | the CA Secret | the leaf is of | then |
 //! |---|---|---|
 //! | nothing | | make a CA; keep what callers trust now beside it |
 //! | one CA | it | replace the CA when it is due: the new one comes in beside it |
-//! | two CAs | the old one | trust both; when every API server has heard: a leaf of the new one |
+//! | two CAs | the old one | trust both; when every API server does: a leaf of the new one |
 //! | two CAs | the new one | when every replica serves it: drop the old CA |
 //!
-//! Two rules make this safe for processes that act at once, on views that may be old by any amount. First, each object is
-//! written only if it is as it was read. Second, the webhook configuration and the leaf are read *before* the CA Secret: if a write
-//! to them succeeds, then no other process has written them since, and so none has taken a later step of the rotation.
+//! Two rules make this safe for processes that act at the same time, on views of any age. First, each object is written only
+//! if it is unchanged since it was read. Second, the webhook configuration and the leaf are read *before* the CA Secret: if a
+//! write to them succeeds, no other process has written them since, and so none has taken a later step of the rotation.
 
 #[cfg(test)]
 mod model;
@@ -28,57 +28,56 @@ use std::{
 
 pub use crate::pki::validity::Validity;
 
-/// Seconds since the Unix epoch, by the wall clock: certificates live by it.
+/// Seconds since the Unix epoch, by the wall clock.
 pub type Timestamp = i64;
 
-/// The SHA-256 of a CA certificate's DER: which CA it is.
+/// The SHA-256 of a CA certificate's DER. It identifies the CA.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CaId(pub [u8; 32]);
 
 /// A CA of the CA Secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Authority {
-    /// Which one.
+    /// The digest of its certificate.
     pub id: CaId,
-    /// When it is valid.
+    /// The validity that its certificate states.
     pub validity: Validity,
-    /// Whether its key is at hand. It is not where only the webhook configuration still knew of it.
+    /// Whether the Secret has its key. It has not if the CA was adopted from the webhook configuration.
     pub can_sign: bool,
 }
 
-/// What the CA Secret holds.
+/// The content of the CA Secret.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Authorities {
-    /// The CA that leaves are, or soon will be, issued by. Its key is at hand.
+    /// The CA that issues leaves, or soon will. The Secret has its key.
     pub newest: Authority,
-    /// During a rotation: what came before it, which replicas may still serve by. Usually one.
+    /// During a rotation: older CAs, whose leaves replicas may still serve. Usually one.
     pub previous: Vec<Authority>,
 }
 
-/// The leaf of the TLS Secret: one that goes with its key and has the names that the API server asks for.
+/// The leaf of the TLS Secret. It matches its key and has the names that the API server asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Leaf {
-    /// Who issued it, where that CA is in the CA Secret or in the webhook configuration.
+    /// Its issuer, if that CA is in the CA Secret or in the webhook configuration.
     pub issuer: Option<CaId>,
-    /// When it is valid.
+    /// The validity that its certificate states.
     pub validity: Validity,
 }
 
-/// What the API servers are told to trust: the CAs of each `caBundle` that is ours to write. None at all, where there is no
-/// such bundles: nobody calls the webhook then.
+/// The CAs that the API servers trust: those of each `caBundle` of ours. Empty if the API server calls no webhook of ours.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Bundles(pub Vec<BTreeMap<CaId, Validity>>);
 
-/// What every caller trusts, as it is seen over time.
+/// The CAs that every caller trusts.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Trust {
-    /// There is no webhook configuration, so nobody calls.
+    /// There is no webhook configuration, so there are no callers.
     NoCaller,
     /// All callers trust these.
     In(BTreeSet<CaId>),
 }
 
-/// What the three objects hold. `None` stands for an object that is not there or cannot be used.
+/// The content of the three objects. `None` stands for an object that is absent or not usable.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Observed {
     /// The CA Secret.
@@ -89,26 +88,26 @@ pub struct Observed {
     pub bundles: Bundles,
 }
 
-/// For how long this process has seen things as they are, without a break. Watching, not the clock in an object, tells
-/// whether others have had time to hear: clocks differ, and while the API server is away nobody hears anything.
+/// For how long this process has observed the present state without a break. Timestamps in objects would not show whether a
+/// write has reached everyone: clocks differ, and while the API server is unreachable nothing propagates.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Stable {
-    /// What callers trust.
+    /// For how long callers have trusted the same CAs.
     pub trust: Duration,
-    /// The issuer of the leaf.
+    /// For how long the leaf has had the same issuer.
     pub issuer: Duration,
 }
 
-/// One write. Each is to one object, and made only if that object is as it was read.
+/// One write to one object, made only if that object is unchanged since it was read.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Action {
-    /// Put beside the CA the one that callers and replicas still use, so that it stays trusted for now.
+    /// Add a CA that callers and replicas still use to the CA Secret, so that it stays trusted for now.
     AdoptPrevious(CaId),
-    /// Forget the old CA: no replica serves by it any more.
+    /// Remove the old CAs: no replica serves a leaf of theirs any more.
     DropPrevious,
     /// Write a new leaf.
     IssueLeaf(Issuer),
-    /// Make a new CA, and keep these beside it, which are still in use.
+    /// Make a new CA, and keep the CAs that are still in use.
     MakeAuthority {
         /// The CAs to keep.
         previous: Vec<CaId>,
@@ -117,21 +116,22 @@ pub enum Action {
     Publish,
 }
 
-/// How many CAs to keep beside the newest: a rotation has one, and what a person wrote into the webhook configuration is bounded.
+/// The most CAs to keep besides the newest. A rotation has one; this bounds what a person wrote into the webhook configuration.
 const MOST_PREVIOUS: usize = 8;
 
-/// Which CA signs.
+/// Which CA issues a leaf.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Issuer {
     /// The newest.
     Newest,
-    /// This one, from before it, as long as callers may not trust the newest.
+    /// This older one, while callers may not trust the newest yet.
     Previous(CaId),
 }
 
-/// What to do now. `propagation` is how long a write to a Secret or to the webhook configuration may take to reach everyone.
+/// The next writes. `propagation` is how long a write to a Secret or to the webhook configuration may take to reach every API
+/// server and replica.
 ///
-/// The actions are independent of each other: one that fails is no reason to leave out the next.
+/// The actions are independent: if one fails, the next can still be taken.
 #[must_use]
 pub fn plan(
     observed: &Observed,
@@ -140,11 +140,11 @@ pub fn plan(
     now: Timestamp,
 ) -> Vec<Action> {
     let Some(authorities) = &observed.authorities else {
-        // The Secret is new, or someone deleted it: replicas may go on with what they have for as long as it is valid.
+        // The first start, or the Secret was deleted: replicas may use their leaf as long as it is valid.
         return vec![Action::MakeAuthority { previous: observed.bundles.valid(now) }];
     };
     if let Some(issuer) = observed.orphaned_issuer(authorities, now) {
-        // Before anything is published, or callers would no longer trust what replicas serve.
+        // This comes before publishing, or callers would no longer trust what replicas serve.
         return vec![Action::AdoptPrevious(issuer)];
     }
     let rotation = Rotation { authorities, observed, stable, propagation, now };
@@ -159,7 +159,7 @@ pub fn plan(
     .collect()
 }
 
-/// The decisions where there is a CA.
+/// The decisions if there is a CA.
 struct Rotation<'a> {
     authorities: &'a Authorities,
     observed: &'a Observed,
@@ -171,7 +171,7 @@ struct Rotation<'a> {
 // === impl Rotation ===
 
 impl Rotation<'_> {
-    /// Who is to issue a leaf now, if anyone.
+    /// The CA that must issue a leaf now, if one must.
     fn leaf(&self) -> Option<Issuer> {
         let Authorities { newest, previous } = self.authorities;
         let issuer = self.observed.leaf.and_then(|leaf| leaf.issuer);
@@ -179,37 +179,37 @@ impl Rotation<'_> {
         {
             return self.gains_by(newest).then_some(Issuer::Newest);
         }
-        // Without another CA in force no replica serves anything that callers accept, so there is nothing to wait for.
+        // Without an older CA in force, no replica serves a leaf that callers accept, so there is nothing to wait for.
         let in_force = |authority: &&Authority| authority.validity.is_in_force(self.now);
         if !previous.iter().any(|it| in_force(&it)) || self.all_trust_newest() {
             return Some(Issuer::Newest);
         }
-        // The caBundle may stay as it is for long, where no process may write it: leaves go on by the old CA meanwhile.
-        let goes_on = |authority: &&Authority| {
+        // If no process may write the caBundle, it may stay the same for long: the old CA issues leaves meanwhile.
+        let can_issue = |authority: &&Authority| {
             let renews = Some(authority.id) == issuer && self.gains_by(authority);
-            authority.can_sign && (renews || (in_force(authority) && self.brings_back(authority)))
+            authority.can_sign && (renews || (in_force(authority) && self.restores_leaf(authority)))
         };
-        previous.iter().find(goes_on).map(|authority| Issuer::Previous(authority.id))
+        previous.iter().find(can_issue).map(|authority| Issuer::Previous(authority.id))
     }
 
-    /// Whether there is no leaf that callers could accept, and one of this old CA is what they would. Only after a while:
-    /// until then a leaf of the newest CA may be on its way, and a write that brings a leaf back must never go backwards.
-    fn brings_back(&self, authority: &Authority) -> bool {
+    /// Whether callers would accept a leaf of this old CA, but no present one. True only after a while: until then a leaf of the
+    /// newest CA may be on its way, and a restored leaf must never replace a newer one.
+    fn restores_leaf(&self, authority: &Authority) -> bool {
         let trusted = match self.observed.bundles.trust() {
             Trust::NoCaller => true,
             Trust::In(trusted) => trusted.contains(&authority.id),
         };
-        let useless = |leaf: Leaf| {
+        let not_accepted = |leaf: Leaf| {
             let issued = leaf.issuer.and_then(|id| self.authorities.iter().find(|it| it.id == id));
             issued.is_none_or(|issuer| !issuer.validity.is_begun(self.now))
         };
         trusted
-            && self.observed.leaf.is_none_or(useless)
+            && self.observed.leaf.is_none_or(not_accepted)
             && self.stable.issuer >= self.propagation
             && self.stable.trust >= self.propagation
     }
 
-    /// Whether the leaf is due and another of the same CA would be good for longer: none outlives its CA.
+    /// Whether the leaf is due and a new one of the same CA would be valid for longer. No leaf outlives its CA.
     fn gains_by(&self, issuer: &Authority) -> bool {
         let gains = |Leaf { validity, .. }| {
             let to_come = self.now < validity.not_before;
@@ -218,12 +218,12 @@ impl Rotation<'_> {
         self.observed.leaf.is_some_and(gains) && !issuer.validity.is_over(self.now)
     }
 
-    /// What is to happen in the CA Secret.
+    /// The next write to the CA Secret.
     fn authority(&self) -> Option<Action> {
         let Authorities { newest, previous } = self.authorities;
         if !previous.is_empty() {
-            let useless = previous.iter().all(|authority| authority.validity.is_over(self.now));
-            return (useless || self.all_serve_newest()).then_some(Action::DropPrevious);
+            let all_over = previous.iter().all(|authority| authority.validity.is_over(self.now));
+            return (all_over || self.all_serve_newest()).then_some(Action::DropPrevious);
         }
         newest.validity.is_due(self.now).then(|| {
             let still_valid = !newest.validity.is_over(self.now);
@@ -239,14 +239,14 @@ impl Rotation<'_> {
             Trust::NoCaller => true,
             Trust::In(trusted) => trusted.contains(&newest.id),
         };
-        // A process whose clock is ahead may have made it: until it is valid no caller accepts a leaf of it.
+        // A process whose clock is ahead may have made it. Until it is valid, no caller accepts its leaves.
         trusted && newest.validity.is_begun(self.now) && self.stable.trust >= self.propagation
     }
 
     fn all_serve_newest(&self) -> bool {
         let Authority { id, validity, .. } = self.authorities.newest;
         let issued = self.observed.leaf.is_some_and(|leaf| leaf.issuer == Some(id));
-        // What replicas serve by a CA of the future no caller accepts yet.
+        // Until the CA is valid, no caller accepts its leaves.
         issued && validity.is_begun(self.now) && self.stable.issuer >= self.propagation
     }
 }
@@ -254,8 +254,7 @@ impl Rotation<'_> {
 // === impl Observed ===
 
 impl Observed {
-    /// The CA of a leaf that is in use, where callers trust it but the CA Secret does not know it: someone brought back an
-    /// old copy of that Secret.
+    /// The issuer of the leaf, if callers trust it but the CA Secret does not have it: an old copy of the Secret was restored.
     fn orphaned_issuer(&self, authorities: &Authorities, now: Timestamp) -> Option<CaId> {
         let leaf = self.leaf.filter(|leaf| !leaf.validity.is_over(now))?;
         let issuer = leaf.issuer.filter(|&issuer| !authorities.has(issuer))?;
@@ -279,13 +278,13 @@ impl Authorities {
 // === impl Bundles ===
 
 impl Bundles {
-    /// Whether every caller trusts this CA, also where there is no caller.
+    /// Whether every caller trusts this CA. True without callers.
     #[must_use]
     pub fn all_trust(&self, id: CaId) -> bool {
         self.0.iter().all(|bundle| bundle.contains_key(&id))
     }
 
-    /// What all callers trust.
+    /// The CAs that all callers trust.
     #[must_use]
     pub fn trust(&self) -> Trust {
         let mut bundles = self.0.iter().map(|bundle| bundle.keys().copied().collect());
@@ -297,7 +296,7 @@ impl Bundles {
         }
     }
 
-    /// The CAs that some caller trusts and that are not over, the longest valid first and not more than fit in a Secret.
+    /// The CAs that some caller trusts and that have not expired, the longest valid first, at most [`MOST_PREVIOUS`].
     fn valid(&self, now: Timestamp) -> Vec<CaId> {
         let all: BTreeMap<_, _> = self.0.iter().flatten().collect();
         let mut valid: Vec<_> =
@@ -306,7 +305,7 @@ impl Bundles {
         valid.into_iter().map(|(&id, _)| id).take(MOST_PREVIOUS).collect()
     }
 
-    /// Whether each bundle holds the CAs of the CA Secret and no other.
+    /// Whether each bundle has the CAs of the CA Secret and no others.
     #[must_use]
     pub fn trusts_exactly(&self, authorities: &Authorities) -> bool {
         let wanted: BTreeSet<_> = authorities.iter().map(|authority| authority.id).collect();

@@ -1,5 +1,5 @@
-//! Publishes the CAs once: for a Job at install and upgrade, so that no process that runs for long may patch the webhook
-//! configuration.
+//! Publishes the CAs once, in a Job at install and upgrade: the long-running controller then needs no right to patch the
+//! webhook configuration.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{cluster::Backoff, errors::with_causes, pki::time};
 
-/// The pauses between two attempts.
+/// The first pause between two attempts, and the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(10));
 
 /// The CAs could not be published in time.
@@ -24,8 +24,8 @@ pub struct PublishError {
     reason: String,
 }
 
-/// Writes the CAs of the CA Secret into the webhook configuration, and waits for the CA Secret where it is not there yet.
-/// Succeeds when every `caBundle` of ours holds these CAs and no others. Writes no Secret.
+/// Writes the CAs of the CA Secret into the webhook configuration. Waits for the CA Secret if it does not exist yet. Succeeds
+/// when every `caBundle` of ours has these CAs and no others. Writes no Secret.
 ///
 /// # Errors
 ///
@@ -47,7 +47,7 @@ pub async fn publish(objects: &Objects, limit: Duration) -> Result<(), PublishEr
     }
 }
 
-/// One attempt; what is still to wait for.
+/// One attempt. Returns what is missing, or `None` on success.
 async fn attempt(objects: &Objects) -> Result<Option<&'static str>, WriteError> {
     let snapshot = Snapshot::take(objects).await?;
     let observed = snapshot.observed();
@@ -59,7 +59,7 @@ async fn attempt(objects: &Objects) -> Result<Option<&'static str>, WriteError> 
     let Some(ca) = snapshot.ca.usable() else {
         return Ok(Some("there is no CA Secret yet, which the controller makes"));
     };
-    // By the same plan as the controller's: it keeps a CA that replicas still serve by before anything is published.
+    // Uses the plan of the controller, which adopts a CA that replicas still serve by before it publishes.
     let actions = plan(&observed, Stable::default(), Duration::MAX, time::now());
     if actions.contains(&Action::Publish) {
         objects.patch_configuration(entries.patch(&ca.bundle())).await?;

@@ -1,4 +1,4 @@
-//! Read, decide, write, and again.
+//! The reconcile loop: read, decide, write.
 
 use std::{sync::Arc, time::Duration};
 
@@ -25,18 +25,19 @@ use super::{
 };
 use crate::{cluster::Backoff, errors::with_causes, pki::time};
 
-/// Changes that come faster than this are taken together.
+/// Changes within this time are handled together.
 const TOGETHER: Duration = Duration::from_millis(50);
-/// Nothing that cannot be read is read again sooner, whatever triggers it.
+/// The shortest pause after a failed read, whatever triggers the next one.
 const AFTER_FAILURE: Duration = Duration::from_secs(1);
-/// The longest pause while nothing can be read.
+/// The longest pause while the API server cannot be reached.
 const UNREACHABLE_MAX: Duration = Duration::from_secs(30);
-/// The longest that the API server can make us wait.
+/// The longest `Retry-After` that is respected.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(300);
-/// How far this clock may be from the API server's, in seconds: certificates are valid from an hour before they are made.
+/// The largest accepted difference to the API server's clock, in seconds. Certificates are valid from an hour before they are
+/// made.
 const CLOCK_TOLERANCE: i64 = 1800;
 
-/// Keeps the three objects in order.
+/// Reconciles the three objects.
 pub(super) struct Reconciler {
     objects: Objects,
     durations: Durations,
@@ -57,15 +58,15 @@ struct PerObject {
     configuration: Attempts,
 }
 
-/// How a reconciliation ended.
+/// The result of a reconciliation.
 enum Outcome {
-    /// Something could not be read. The API server may have asked to wait.
+    /// An object could not be read. The API server may have asked to wait.
     Unreadable { failure: String, retry_after: Option<Duration> },
-    /// Nothing is left to do.
+    /// Everything is in order.
     InOrder,
-    /// Something was written, which may call for more.
+    /// An object was written, which may require further writes.
     Wrote,
-    /// Something is to be written, but not so soon; refused writes among it.
+    /// A write is pending: a rate limit or a back-off delays it.
     Waiting { wait: Duration, failure: Option<String>, everything: bool },
 }
 
@@ -102,7 +103,7 @@ impl Reconciler {
         }
     }
 
-    /// Goes on for as long as the process lives.
+    /// Runs for the lifetime of the process.
     pub(super) async fn run(mut self, mut triggers: mpsc::Receiver<Trigger>) {
         loop {
             let began = Instant::now();
@@ -121,7 +122,7 @@ impl Reconciler {
                     if let Some(failure) = failure {
                         self.status.failed(&failure);
                     }
-                    // Reading goes on meanwhile: the cause may go away, and the other objects are not to wait.
+                    // Reading continues meanwhile: the cause may go away, and the other objects must not wait.
                     let floor = if everything { wait } else { TOGETHER };
                     (wait.min(self.durations.pace()).max(floor), floor)
                 }
@@ -130,7 +131,7 @@ impl Reconciler {
         }
     }
 
-    /// Waits until it is time or something triggers, but not less than until `floor`.
+    /// Waits for `pause` or a trigger, but at least until `floor`.
     async fn pause(
         &mut self,
         pause: Duration,
@@ -138,23 +139,23 @@ impl Reconciler {
         triggers: &mut mpsc::Receiver<Trigger>,
     ) {
         match timeout(pause, triggers.recv()).await {
-            Ok(Some(trigger)) => self.note(trigger),
+            Ok(Some(trigger)) => self.handle(trigger),
             Ok(None) => sleep(pause).await,
             Err(_elapsed) => {}
         }
         sleep_until(floor).await;
         while let Ok(trigger) = triggers.try_recv() {
-            self.note(trigger);
+            self.handle(trigger);
         }
     }
 
-    /// Takes note of how the webhook configuration was at some moment: also of what has been put right since.
-    fn note(&mut self, trigger: Trigger) {
+    /// Records a state of the webhook configuration, also one that has changed again since.
+    fn handle(&mut self, trigger: Trigger) {
         let Trigger::Configuration(configuration) = trigger else { return };
         let bundles = self.bundles(configuration.as_deref());
         self.stability.trust_was(&bundles.trust());
-        let right = self.authorities.as_ref().is_some_and(|it| bundles.trusts_exactly(it));
-        if right && !bundles.0.is_empty() && self.attempts.configuration.failure().is_none() {
+        let in_order = self.authorities.as_ref().is_some_and(|it| bundles.trusts_exactly(it));
+        if in_order && !bundles.0.is_empty() && self.attempts.configuration.failure().is_none() {
             self.attempts.configuration.succeeded(self.started.elapsed());
         }
     }
@@ -198,7 +199,7 @@ impl Reconciler {
         self.act(&snapshot, &actions, now, began).await
     }
 
-    /// Takes all actions: each is good without the others.
+    /// Takes all actions, which are independent.
     async fn act(
         &mut self,
         snapshot: &Snapshot,
@@ -248,7 +249,7 @@ impl Reconciler {
         }
     }
 
-    /// Notes that a write did not succeed. Answers what the API server asks to wait.
+    /// Records a failed write. Returns how long the API server asks to wait.
     fn refused(&mut self, object: Object, version: &str, error: &ActionError) -> Option<Duration> {
         let after = self.started.elapsed();
         let attempts = self.attempts.of(object);
@@ -291,7 +292,7 @@ impl Reconciler {
                 let content = TlsContent { leaf: &leaf, issuer: signer.certificate() };
                 self.objects.write_secret(tls_secret, &snapshot.tls, &content).await?;
                 let expires = time::date(leaf.validity().not_after);
-                info!(secret = tls_secret, ca = %content.issuer.id(), expires, "TLS Secret written: a new certificate");
+                info!(secret = tls_secret, ca = %content.issuer.id(), expires, "TLS Secret written: a new certificate was issued");
             }
             Action::Publish => {
                 let (Some(entries), Some(ca)) = (&snapshot.entries, snapshot.ca.usable()) else {
@@ -331,9 +332,9 @@ fn object_of(action: &Action) -> Object {
 
 fn purpose(action: &Action) -> &'static str {
     match action {
-        Action::AdoptPrevious(_) => "keeps a CA that is still in use",
-        Action::DropPrevious => "the old CA is no longer needed",
-        Action::MakeAuthority { .. } => "a new CA",
+        Action::AdoptPrevious(_) => "an older CA that is still in use was added",
+        Action::DropPrevious => "the old CA was removed",
+        Action::MakeAuthority { .. } => "a new CA was made",
         Action::IssueLeaf(_) | Action::Publish => "",
     }
 }

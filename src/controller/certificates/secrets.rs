@@ -1,4 +1,4 @@
-//! The two Secrets: what they hold, read from and written to the objects of the API server.
+//! The content of the two Secrets, parsed from and rendered to Kubernetes objects.
 
 use std::{collections::BTreeMap, fmt, iter};
 
@@ -13,7 +13,7 @@ use super::{
     plan::{Authorities, Authority, CaId},
 };
 
-/// Marks a Secret as the controller's. One without it is somebody else's and is never written.
+/// The label of the controller's Secrets. A Secret without it is never written.
 pub(super) const OWNER_LABEL: (&str, &str) =
     ("app.kubernetes.io/managed-by", "pullcred-controller");
 
@@ -24,25 +24,25 @@ const PREVIOUS_KEY: &str = "previous.key";
 const TLS_CERTIFICATE: &str = "tls.crt";
 const TLS_KEY: &str = "tls.key";
 
-/// A Secret as it was found.
+/// A Secret as it was read.
 #[derive(Debug)]
 pub enum Found<T> {
-    /// There is none.
+    /// The Secret does not exist.
     Absent,
-    /// There is one that is not the controller's.
+    /// The Secret lacks the label of the controller.
     Foreign,
-    /// There is one of the controller's, but its content cannot be used.
+    /// The Secret is the controller's, but its content is not usable.
     Unusable {
         /// The object's resourceVersion.
         version: Box<str>,
-        /// What is wrong.
+        /// Why the content is not usable.
         error: CertificateError,
     },
-    /// There is one.
+    /// The Secret is the controller's and usable.
     Usable {
         /// The object's resourceVersion.
         version: Box<str>,
-        /// What it holds.
+        /// The parsed content.
         value: T,
     },
 }
@@ -50,30 +50,30 @@ pub enum Found<T> {
 /// The CA Secret: type `Opaque`, with `ca.crt` and `ca.key`, and during a rotation `previous.crt` and `previous.key`.
 #[derive(Debug)]
 pub struct CaSecret {
-    /// The CA that leaves are, or soon will be, issued by.
+    /// The CA that issues leaves, or soon will.
     pub newest: CertificateAuthority,
-    /// What came before it, and is still trusted.
+    /// Older CAs that are still trusted.
     pub previous: Vec<Previous>,
 }
 
-/// A CA that is on its way out.
+/// An older CA that is still trusted.
 #[derive(Debug, Clone)]
 pub enum Previous {
-    /// Only its certificate is at hand.
+    /// The Secret has only its certificate.
     Certificate(CaCertificate),
-    /// It can still sign.
+    /// The Secret has its key as well.
     Signing(CertificateAuthority),
 }
 
-/// The content of a Secret, to be written. `None` removes a key.
+/// The data to write to a Secret. `None` removes a key.
 pub struct Data(BTreeMap<&'static str, Option<String>>);
 
-/// What a Secret is to be: its type and content.
+/// The type and content of a Secret to write.
 pub trait Content {
-    /// The `type` of the Secret, which never changes.
+    /// The `type` of the Secret, which is immutable.
     const TYPE: &'static str;
 
-    /// What to write.
+    /// The data to write.
     fn data(&self) -> Data;
 }
 
@@ -83,7 +83,7 @@ pub trait Content {
 pub struct TlsContent<'a> {
     /// The leaf.
     pub leaf: &'a ServingCertificate,
-    /// Its issuer, for people and tools: the webhook needs it not.
+    /// Its issuer: informational, the webhook does not read it.
     pub issuer: &'a CaCertificate,
 }
 
@@ -107,7 +107,7 @@ impl<T> Found<T> {
         }
     }
 
-    /// The resourceVersion; a word of its own where there is none of ours.
+    /// The resourceVersion; a fixed word if the Secret is absent or foreign.
     #[must_use]
     pub fn version(&self) -> &str {
         match self {
@@ -117,7 +117,7 @@ impl<T> Found<T> {
         }
     }
 
-    /// What it holds, where that can be used.
+    /// The parsed content, if it is usable.
     #[must_use]
     pub fn usable(&self) -> Option<&T> {
         match self {
@@ -157,7 +157,7 @@ impl CaSecret {
         let newest = CertificateAuthority::new(certificate, key)?;
         let previous = CaCertificate::all_from_pem(bytes(secret, PREVIOUS_CERTIFICATES));
         let sign = |certificate: CaCertificate| {
-            // One key at most: it is that of one of them, or of none where they were found in the webhook configuration.
+            // There is at most one key. It belongs to one of them, or to none if they were adopted from the webhook configuration.
             let key = PrivateKey::from_pem(bytes(secret, PREVIOUS_KEY));
             match key.and_then(|key| CertificateAuthority::new(certificate.clone(), key)) {
                 Ok(authority) => Previous::Signing(authority),
@@ -173,13 +173,13 @@ impl CaSecret {
         iter::once(self.newest.certificate()).chain(previous)
     }
 
-    /// What the webhook configuration is to hold: certificates, and nothing but those of CAs.
+    /// The `caBundle` to publish: the CA certificates in PEM.
     #[must_use]
     pub fn bundle(&self) -> String {
         self.certificates().map(CaCertificate::to_pem).collect()
     }
 
-    /// The previous CA of this id, where it can sign.
+    /// The previous CA of this id, if it can sign.
     #[must_use]
     pub fn previous_signer(&self, id: CaId) -> Option<&CertificateAuthority> {
         self.previous.iter().find_map(|previous| match previous {
@@ -188,7 +188,7 @@ impl CaSecret {
         })
     }
 
-    /// What the plan knows of it.
+    /// The view of the plan on it.
     #[must_use]
     pub fn authorities(&self) -> Authorities {
         let authority = |certificate: &CaCertificate, can_sign| Authority {
@@ -270,7 +270,7 @@ impl Data {
         })
     }
 
-    /// A merge patch of a Secret, which the API server refuses unless the object still has that version.
+    /// A merge patch of a Secret, which the API server accepts only if the object still has this version.
     #[must_use]
     pub fn to_patch(&self, version: &str) -> Value {
         let data: BTreeMap<_, _> = self.encoded().collect();
@@ -290,7 +290,7 @@ impl fmt::Debug for Data {
     }
 }
 
-/// The bytes under a key, and none where it is missing: both are as useless.
+/// The bytes of a key; empty if it is missing, which is equally unusable.
 fn bytes<'a>(secret: &'a Secret, key: &str) -> &'a [u8] {
     secret.data.as_ref().and_then(|data| data.get(key)).map_or(&[], |bytes| &bytes.0)
 }

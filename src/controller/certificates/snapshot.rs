@@ -1,4 +1,4 @@
-//! The three objects, read one after the other, and what the plan sees in them.
+//! The three objects, read one after the other, and their view for the plan.
 
 use super::{
     certificate::{CaCertificate, CertificateAuthority, CertificateError, ServingCertificate},
@@ -9,7 +9,7 @@ use super::{
     webhook_configuration::{Entries, Ours},
 };
 
-/// What the objects are called, and which names the certificate is for.
+/// The names of the objects and of the certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Names {
     /// The namespace of the Secrets and of the webhook's Service.
@@ -18,7 +18,7 @@ pub struct Names {
     pub service: String,
     /// The `MutatingWebhookConfiguration`.
     pub configuration: String,
-    /// The one webhook in it to write to. Without: those that call the Service.
+    /// The webhook in it to write to; `None` for all that call the Service.
     pub webhook: Option<String>,
     /// The CA Secret.
     pub ca_secret: String,
@@ -26,7 +26,7 @@ pub struct Names {
     pub tls_secret: String,
 }
 
-/// Where the objects are read: the API server, or the world of the model.
+/// A source of the objects: the API server, or the model of the tests.
 #[expect(async_fn_in_trait, reason = "no caller needs the futures to be Send")]
 pub trait Source {
     /// The webhook configuration.
@@ -46,11 +46,11 @@ pub trait Source {
     async fn ca(&self) -> Result<Self::Ca, Self::Error>;
 }
 
-/// Reads the objects in the order that the plan relies on: the CA Secret last. Model and controller both read by this.
+/// Reads the objects in the order that the plan relies on: the CA Secret last. Both the model and the controller use this.
 ///
 /// # Errors
 ///
-/// Those of the source; nothing more is read then.
+/// The first error of the source.
 pub async fn read<S: Source>(source: &S) -> Result<(S::Configuration, S::Tls, S::Ca), S::Error> {
     let configuration = source.configuration().await?;
     let tls = source.tls().await?;
@@ -117,7 +117,7 @@ impl Snapshot {
         Observed { authorities: self.ca.usable().map(CaSecret::authorities), leaf, bundles }
     }
 
-    /// The CA Secret as the action wants it; `None` where the action is about another object.
+    /// The CA Secret after the action; `None` if the action writes another object.
     pub(super) fn ca_after(
         &self,
         action: &Action,
@@ -159,7 +159,7 @@ impl Snapshot {
         }
     }
 
-    /// A CA that is to stay trusted, with its key where that is at hand.
+    /// A CA that stays trusted, with its key if the CA Secret has it.
     fn keep(&self, id: CaId) -> Option<Previous> {
         let newest = self.ca.usable().map(|ca| &ca.newest).filter(|it| it.certificate().id() == id);
         match newest {
@@ -168,7 +168,7 @@ impl Snapshot {
         }
     }
 
-    /// All CA certificates at hand.
+    /// All CA certificates of the CA Secret and the webhook configuration.
     fn known(&self) -> impl Iterator<Item = &CaCertificate> {
         let published = self.entries.iter().flat_map(Entries::certificates);
         self.ca.usable().into_iter().flat_map(CaSecret::certificates).chain(published)

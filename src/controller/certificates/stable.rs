@@ -1,11 +1,11 @@
-//! For how long values have been seen the same.
+//! For how long values have been observed without a change.
 
 use std::time::Duration;
 
 use super::plan::{CaId, Observed, Stable, Trust};
 
-/// For how long trust and issuer have been as they are, as far as this process has seen: a pause in reading counts as a
-/// change. Times are since any fixed moment, by a clock that does not jump.
+/// For how long trust and issuer have been stable, as observed by this process. A long pause between reads counts as a
+/// change. Times are durations since a fixed moment, by a monotonic clock.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Stability {
     longest_pause: Duration,
@@ -19,27 +19,27 @@ struct StableValue<T> {
     seen: Option<Seen<T>>,
 }
 
-/// A value, read twice at least, at some moment in between: reading takes time.
+/// A value and the times of its reads. A read takes time, so it shows the value at some moment between its begin and end.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Seen<T> {
     value: T,
-    /// The first read of it had ended by then.
+    /// When the first read of it ended.
     since: Duration,
-    /// The last read of it began then.
+    /// When the last read of it began.
     last: Duration,
 }
 
 // === impl Stability ===
 
 impl Stability {
-    /// Nothing seen yet. Two reads that are further apart than `longest_pause` are not one time.
+    /// Nothing observed yet. Reads that are further apart than `longest_pause` do not count as continuous.
     #[must_use]
     pub fn new(longest_pause: Duration) -> Self {
         let (trust, issuer) = (StableValue::new(longest_pause), StableValue::new(longest_pause));
         Self { longest_pause, trust, issuer }
     }
 
-    /// Takes in what was read between `began` and `ended`, and answers for how long it has been so at least.
+    /// Records what was read between `began` and `ended`. Returns the shortest time for which it has been so.
     pub fn sample(&mut self, observed: &Observed, began: Duration, ended: Duration) -> Stable {
         let issuer = observed.leaf.and_then(|leaf| leaf.issuer);
         Stable {
@@ -48,21 +48,21 @@ impl Stability {
         }
     }
 
-    /// The objects cannot be read: nobody knows what happens meanwhile.
+    /// Resets the window: the values could not be observed.
     pub fn reset(&mut self) {
         self.trust.seen = None;
         self.issuer.seen = None;
     }
 
-    /// Callers trusted this at some moment, as a watch reports it late.
+    /// Records what callers trusted at some moment, as reported by a watch.
     pub fn trust_was(&mut self, trust: &Trust) {
         if self.trust.seen.as_ref().is_some_and(|seen| seen.value != *trust) {
             self.trust.seen = None;
         }
     }
 
-    /// Whether something may still be written that was decided by what was read from `began` on: a process that was stopped
-    /// for long may be about to take a step that the others have taken long ago.
+    /// Whether a decision from a read that began at `began` may still be written. A process that was stopped for long might
+    /// otherwise repeat a step that others took long ago.
     #[must_use]
     pub fn is_current(&self, began: Duration, now: Duration) -> bool {
         now.saturating_sub(began) <= self.longest_pause
@@ -71,7 +71,7 @@ impl Stability {
 
 #[cfg(test)]
 impl Stability {
-    /// Takes no difference between values that were first seen before `horizon`.
+    /// Treats all values first seen before `horizon` as first seen then.
     pub(super) fn forget_before(&mut self, horizon: Duration) {
         if let Some(seen) = &mut self.trust.seen {
             seen.since = seen.since.max(horizon);

@@ -1,4 +1,4 @@
-//! What the certificate controller reports of itself: what is in order, and what is not.
+//! The state of the certificate controller, for readiness, metrics and the log.
 
 use std::{
     fmt,
@@ -22,10 +22,10 @@ use crate::{
 /// Whether this process writes the `caBundle` of the webhook configuration.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Publish {
-    /// Whenever it is not as it should be.
+    /// Whenever it differs from the CA Secret.
     #[default]
     Always,
-    /// `pullcred controller publish` does, at install and upgrade.
+    /// Never: `pullcred controller publish` does so at install and upgrade.
     Never,
 }
 
@@ -40,7 +40,7 @@ pub struct Status {
 #[derive(Debug)]
 struct Reported {
     checks: Vec<Check>,
-    /// Why the last reconciliation failed. It lasts until one succeeds.
+    /// Why the last reconciliation failed; kept until one succeeds.
     failure: Option<String>,
     configuration: Option<&'static str>,
 }
@@ -48,7 +48,7 @@ struct Reported {
 // === impl Status ===
 
 impl Status {
-    /// Of a process that has read nothing yet.
+    /// The status of a process that has read nothing yet.
     #[must_use]
     pub fn new(metrics: Metrics, publish: Publish) -> Self {
         let failure = Some("nothing read yet".to_owned());
@@ -57,7 +57,7 @@ impl Status {
         Self { metrics, publish, reported: Mutex::new(reported) }
     }
 
-    /// Notes what was read.
+    /// Records what was read.
     pub(super) fn read(&self, snapshot: &Snapshot, observed: &Observed, now: Timestamp) {
         self.metrics.read(&seen(observed));
         let configuration = configuration_note(snapshot.entries.as_ref());
@@ -71,19 +71,19 @@ impl Status {
         }
     }
 
-    /// Notes that an object could not be read, or that a write is refused.
+    /// Records that an object could not be read, or that a write was refused.
     pub(super) fn failed(&self, failure: &str) {
         self.metrics.failed();
         let mut reported = self.reported();
         reported.checks.retain(|check| check.name != CLUSTER);
         reported.checks.push(cluster(Some(failure.to_owned())));
         if reported.failure.as_deref() != Some(failure) {
-            warn!(error = failure, "certificates cannot be kept in order: trying again");
+            warn!(error = failure, "reconciliation failed: retrying");
             reported.failure = Some(failure.to_owned());
         }
     }
 
-    /// Notes that all was read, and that nothing is left to write.
+    /// Records that everything was read and is in order.
     pub(super) fn in_order(&self, now: Timestamp) {
         self.metrics.in_order(now);
         let mut reported = self.reported();
@@ -106,7 +106,7 @@ impl Status {
     }
 
     fn reported(&self) -> MutexGuard<'_, Reported> {
-        // Nothing panics while it is locked, and even then the texts would be whole.
+        // Nothing panics while it is locked, and even then the texts would be complete.
         self.reported.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -163,7 +163,7 @@ fn checks(
         (false, false, Publish::Always) => {
             Some("the webhook configuration does not hold the CA".to_owned())
         }
-        // No process that runs can change that, so it is no reason to be unready: a metric and its alert report it.
+        // The controller cannot change that, so it stays ready; a metric and its alert report it.
         (false, false, Publish::Never) => {
             "the webhook configuration does not hold the newest CA yet: run `pullcred controller publish`"
                 .clone_into(&mut note_of_bundle);
@@ -171,8 +171,8 @@ fn checks(
         }
     };
     vec![
-        check("ca-secret", trouble(&snapshot.ca, newest, now), note(newest, authorities)),
-        check("tls-secret", trouble(&snapshot.tls, leaf, now), note(leaf, None)),
+        check("ca-secret", failure_of(&snapshot.ca, newest, now), note(newest, authorities)),
+        check("tls-secret", failure_of(&snapshot.tls, leaf, now), note(leaf, None)),
         check("ca-bundle", untrusted, note_of_bundle),
     ]
 }
@@ -181,9 +181,9 @@ fn check(name: &'static str, failure: Option<String>, note: String) -> Check {
     Check { name, failure, note }
 }
 
-fn trouble<T>(found: &Found<T>, validity: Option<Validity>, now: Timestamp) -> Option<String> {
+fn failure_of<T>(found: &Found<T>, validity: Option<Validity>, now: Timestamp) -> Option<String> {
     match found {
-        Found::Absent => Some("there is no such Secret".to_owned()),
+        Found::Absent => Some("the Secret does not exist".to_owned()),
         Found::Foreign => Some("the Secret is not the controller's".to_owned()),
         Found::Unusable { error, .. } => Some(error.to_string()),
         Found::Usable { .. } => validity.and_then(|validity| {

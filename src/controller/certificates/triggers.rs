@@ -1,4 +1,4 @@
-//! What triggers a reconciliation: changes of the three objects, as they are watched.
+//! The triggers of a reconciliation: changes of the three objects, seen by watches.
 
 use std::{future::Future, sync::Arc};
 
@@ -8,23 +8,23 @@ use tracing::{debug, warn};
 
 use super::{metrics::Object, objects::Objects, status::Status};
 use crate::{
-    cluster::watch::{News, watch},
+    cluster::watch::{WatchEvent, watch},
     errors::with_causes,
 };
 
-/// How many triggers may wait: a watch then waits, too, and misses nothing.
+/// How many triggers may wait. When the queue is full, the watches wait as well and miss nothing.
 pub(super) const TRIGGERS_MAX: usize = 64;
 
 /// A reason to reconcile.
 #[derive(Debug)]
 pub(super) enum Trigger {
-    /// The webhook configuration was like this at some moment, or gone.
+    /// The webhook configuration had this state at some moment; `None` if it was absent.
     Configuration(Option<Box<MutatingWebhookConfiguration>>),
-    /// Something else has changed.
+    /// A Secret changed, or a watch was established.
     Change,
 }
 
-/// Watches the webhook configuration for as long as anyone listens.
+/// Watches the webhook configuration until the receiver is dropped.
 pub(super) fn configuration(
     objects: &Objects,
     triggers: mpsc::Sender<Trigger>,
@@ -33,14 +33,14 @@ pub(super) fn configuration(
 ) -> impl Future<Output = ()> + use<> {
     let mut log = Log::new(Object::WebhookConfiguration, status);
     let name = objects.names().configuration.clone();
-    watch(objects.configurations(), name, reachable, triggers, move |news| match news {
-        News::Is(it) => Some(Trigger::Configuration(Some(Box::new(it)))),
-        News::Gone(_) => Some(Trigger::Configuration(None)),
+    watch(objects.configurations(), name, reachable, triggers, move |event| match event {
+        WatchEvent::Is(it) => Some(Trigger::Configuration(Some(Box::new(it)))),
+        WatchEvent::Gone(_) => Some(Trigger::Configuration(None)),
         other => log.other(&other),
     })
 }
 
-/// Watches a Secret for as long as anyone listens. Its metadata is enough to know that it has changed.
+/// Watches a Secret until the receiver is dropped. Metadata is enough to detect a change.
 pub(super) fn secret(
     objects: &Objects,
     object: Object,
@@ -51,13 +51,13 @@ pub(super) fn secret(
     let names = objects.names();
     let name = if object == Object::Ca { &names.ca_secret } else { &names.tls_secret };
     let mut log = Log::new(object, status);
-    watch(objects.secrets(), name.clone(), reachable, triggers, move |news| match news {
-        News::Is(_) | News::Gone(_) => Some(Trigger::Change),
+    watch(objects.secrets(), name.clone(), reachable, triggers, move |event| match event {
+        WatchEvent::Is(_) | WatchEvent::Gone(_) => Some(Trigger::Change),
         other => log.other(&other),
     })
 }
 
-/// Reports the state of one watch: one line when it fails, and none for each attempt.
+/// Logs the state of one watch: one warning when it fails, not one for each attempt.
 struct Log {
     object: Object,
     status: Arc<Status>,
@@ -69,18 +69,18 @@ impl Log {
         Self { object, status, reported: false }
     }
 
-    fn other<K>(&mut self, news: &News<K>) -> Option<Trigger> {
+    fn other<K>(&mut self, event: &WatchEvent<K>) -> Option<Trigger> {
         let resource = self.object.as_str();
-        match news {
-            News::Connected => {
+        match event {
+            WatchEvent::Connected => {
                 self.status.watch_connected(self.object);
                 self.reported = false;
                 Some(Trigger::Change)
             }
-            News::Failed(error) => {
+            WatchEvent::Failed(error) => {
                 self.status.watch_failed(self.object);
                 let error = with_causes(error);
-                // Without a watch the objects are still read every few seconds, so this is worth one line.
+                // The objects are also read every few seconds, so one warning is enough.
                 if self.reported {
                     debug!(resource, error, "watch failed again");
                 } else {
@@ -89,7 +89,7 @@ impl Log {
                 }
                 None
             }
-            News::Is(_) | News::Gone(_) => None,
+            WatchEvent::Is(_) | WatchEvent::Gone(_) => None,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The webhook configuration: the `MutatingWebhookConfiguration`, of which one field is the controller's to write.
+//! The webhook configuration: the `MutatingWebhookConfiguration`, of which the controller writes only `caBundle`.
 
 use std::{collections::BTreeMap, iter};
 
@@ -18,9 +18,9 @@ use super::{
 pub enum Ours {
     /// Those that call this Service.
     Calling {
-        /// The Service's namespace.
+        /// The namespace of the Service.
         namespace: String,
-        /// Its name.
+        /// The name of the Service.
         service: String,
     },
     /// The one with this name.
@@ -60,7 +60,7 @@ impl Ours {
 // === impl Entries ===
 
 impl Entries {
-    /// Picks out the webhooks that are ours. None, where there are none.
+    /// Selects the webhooks that are ours, which may be none.
     #[must_use]
     pub fn of(configuration: &MutatingWebhookConfiguration, ours: &Ours) -> Self {
         let webhooks = configuration.webhooks.iter().flatten().enumerate();
@@ -90,7 +90,7 @@ impl Entries {
         self.entries.is_empty()
     }
 
-    /// What the plan knows of them.
+    /// The view of the plan on them.
     #[must_use]
     pub fn bundles(&self) -> Bundles {
         let bundle = |entry: &Entry| {
@@ -105,14 +105,14 @@ impl Entries {
         self.entries.iter().flat_map(|entry| &entry.bundle)
     }
 
-    /// The certificate of this CA, where some caller trusts it.
+    /// The certificate of this CA, if some caller trusts it.
     #[must_use]
     pub fn certificate(&self, id: CaId) -> Option<&CaCertificate> {
         self.certificates().find(|certificate| certificate.id() == id)
     }
 
-    /// Writes `bundle` into every webhook that is ours, and nothing else anywhere. It applies only to the configuration as
-    /// it was read: where somebody has changed it since, a webhook may have another place in the list.
+    /// A patch that writes `bundle` into every webhook that is ours, and nothing else. It applies only to the configuration as it
+    /// was read: after a change, a webhook may have another index.
     #[must_use]
     pub fn patch(&self, bundle: &str) -> Patch {
         let bundle = BASE64_STANDARD.encode(bundle);
@@ -183,8 +183,8 @@ mod tests {
             let found: Vec<_> = entries.certificates().collect();
             assert_eq!(found, [authority.certificate()]);
         }
-        for nobodys in [calling("other"), named("other")] {
-            assert!(read(&configuration, &nobodys).is_empty());
+        for foreign in [calling("other"), named("other")] {
+            assert!(read(&configuration, &foreign).is_empty());
         }
     }
 
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn the_patch_fits_no_configuration_that_has_changed() {
+    fn the_patch_does_not_apply_to_a_changed_configuration() {
         let before = configuration("");
         let patch = read(&before, &named("by.url")).patch("new");
         let mut other_version = before.clone();

@@ -1,4 +1,4 @@
-//! A world of three objects, in which processes take one step of their look at a time, in any order, and stop at any point.
+//! A world of three objects, in which processes take one step of a reconciliation at a time, in any order, and stop at any point.
 //!
 //! What a process does between two steps of others is one read or one write, as in `reconcile`. The kubelets and the API
 //! servers hear of a write up to [`DELAY`] later: every leaf and every bundle of that time may be in use, in any pairing.
@@ -99,9 +99,9 @@ impl Model {
         }
     }
 
-    /// Whether a process is between two looks.
-    pub(super) fn is_between_looks(&self, who: usize) -> bool {
-        self.processes[who].is_between_looks()
+    /// Whether a process is between two reconciliations.
+    pub(super) fn is_between_reconciles(&self, who: usize) -> bool {
+        self.processes[who].is_between_reconciles()
     }
 
     /// Kills a process: it starts again and knows nothing.
@@ -145,7 +145,7 @@ impl Model {
         self.world.bundle.as_ref().is_some_and(|bundle| bundle.matters(self.world.now))
     }
 
-    /// Whether a leaf is valid, and of a CA that callers are told to trust and that is valid too.
+    /// Whether a leaf is valid, and its CA is valid and trusted by callers.
     pub(super) fn is_in_order(&self) -> bool {
         let World { now, leaf, bundle, .. } = &self.world;
         let Some((leaf, bundle)) = leaf.as_ref().zip(bundle.as_ref()) else { return false };
@@ -153,7 +153,7 @@ impl Model {
         !leaf.validity.is_over(*now) && issuer.is_some_and(|issuer| !issuer.is_over(*now))
     }
 
-    /// Nobody can reach the API server for a while, and nothing that was written is heard of meanwhile.
+    /// No process can reach the API server for a while, and no write propagates meanwhile.
     pub(super) fn outage(&mut self, seconds: Timestamp) {
         for process in &mut self.processes {
             process.loses_contact();
@@ -189,13 +189,13 @@ impl Model {
         Ok(())
     }
 
-    /// Lets every process look until none has anything left to do.
+    /// Lets every process reconcile until none has anything left to do.
     pub(super) fn settle(&mut self) {
         for _ in 0..40 {
             let before = self.world.writes;
             for who in 0..self.processes.len() {
                 self.step(who);
-                while !self.is_between_looks(who) {
+                while !self.is_between_reconciles(who) {
                     self.step(who);
                 }
             }

@@ -23,7 +23,7 @@ enum Trouble {
 const TROUBLES: [Trouble; 5] =
     [Trouble::Crash, Trouble::Stall(0), Trouble::Stall(2), Trouble::Stall(6), Trouble::Stall(10)];
 
-/// A run in which each process looks once a second, and so many troubles may still come.
+/// A run in which each process reconciles once a second, and so many faults may still come.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Run {
     model: Model,
@@ -64,14 +64,14 @@ fn before_a_rotation(rules: Rules, processes: usize) -> Model {
 // === impl Run ===
 
 impl Run {
-    /// The process whose turn it is takes a step. After its look it is the next one's turn, and after the last a second has
+    /// The process whose turn it is takes a step. After its reconciliation it is the next one's turn, and after the last a second has
     /// passed.
     fn goes_on(mut self) -> Self {
         let stands_still = |run: &Self| run.stalled_until[run.turn] > run.model.world.now;
         if !stands_still(&self) {
             self.model.step(self.turn);
         }
-        let over = stands_still(&self) || self.model.is_between_looks(self.turn);
+        let over = stands_still(&self) || self.model.is_between_reconciles(self.turn);
         self.pass_turn(over)
     }
 
@@ -91,9 +91,9 @@ impl Run {
         run.troubles_left -= 1;
         match trouble {
             Trouble::Crash => run.model.crash(run.turn),
-            // To stand still between two looks, or alone, is only to look less often.
+            // To stand still between two reconciliations, or alone, only means fewer reconciliations.
             Trouble::Stall(_)
-                if run.model.is_between_looks(run.turn) || run.stalled_until.len() == 1 =>
+                if run.model.is_between_reconciles(run.turn) || run.stalled_until.len() == 1 =>
             {
                 return None;
             }
@@ -165,7 +165,7 @@ fn nothing_is_ever_over_and_nothing_is_written_without_need() {
             model.check().unwrap();
             model.tick();
         }
-        // A CA lives for two thirds of its life until the next: make it, publish it, write a leaf, forget the old, publish.
+        // The next CA comes after two thirds of the validity: make it, publish it, write a leaf, forget the old, publish.
         let authorities = rotations * 3 / 2;
         let leaves = 2 * authorities;
         let most = u32::try_from(4 * authorities + leaves).unwrap();
@@ -233,11 +233,11 @@ fn nothing_is_issued_by_a_ca_of_the_future() {
 #[derive(Debug, Clone)]
 enum Happening {
     Step(usize),
-    Look(usize),
+    Reconcile(usize),
     Crash(usize),
     Second,
     Outage(Timestamp),
-    /// Or its creation, where there is none.
+    /// Or its creation, if it does not exist.
     EmptyConfiguration,
     DeleteConfiguration,
     DeleteCa,
@@ -248,7 +248,7 @@ fn happening() -> impl Strategy<Value = Happening> {
     use Happening::*;
     prop_oneof![
         30 => (0..4_usize).prop_map(Step),
-        30 => (0..4_usize).prop_map(Look),
+        30 => (0..4_usize).prop_map(Reconcile),
         20 => Just(Second),
         2 => (0..4_usize).prop_map(Crash),
         1 => (1..5_i64).prop_map(Outage),
@@ -261,15 +261,15 @@ fn happening() -> impl Strategy<Value = Happening> {
 
 fn happen(model: &mut Model, happening: &Happening) {
     let processes = model.processes.len();
-    // Where the CA Secret and the webhook configuration are both emptied before anyone looks, nothing is left to go by.
+    // If the CA Secret and the webhook configuration are both emptied before any process reads them, no state is left.
     let something_is_left = model.world.ca.is_some();
-    // What is not provided for: a webhook configuration that appears, or a CA Secret that goes, within the milliseconds of a look.
-    let nobody_looks = (0..processes).all(|who| model.is_between_looks(who));
+    // What is not provided for: a webhook configuration that appears, or a CA Secret that goes, within the milliseconds of a reconciliation.
+    let all_between_reconciles = (0..processes).all(|who| model.is_between_reconciles(who));
     match *happening {
         Happening::Step(who) => model.step(who % processes),
-        Happening::Look(who) => {
+        Happening::Reconcile(who) => {
             model.step(who % processes);
-            while !model.is_between_looks(who % processes) {
+            while !model.is_between_reconciles(who % processes) {
                 model.step(who % processes);
             }
         }
@@ -277,14 +277,14 @@ fn happen(model: &mut Model, happening: &Happening) {
         Happening::Second => model.tick(),
         Happening::Outage(seconds) => model.outage(seconds),
         Happening::EmptyConfiguration
-            if something_is_left && (nobody_looks || model.world.bundle.is_some()) =>
+            if something_is_left && (all_between_reconciles || model.world.bundle.is_some()) =>
         {
             model.meddle_with_configuration(true);
         }
         Happening::DeleteConfiguration if something_is_left => {
             model.meddle_with_configuration(false);
         }
-        Happening::DeleteCa if nobody_looks && model.callers_know_a_ca() => {
+        Happening::DeleteCa if all_between_reconciles && model.callers_know_a_ca() => {
             model.delete_secret(true);
         }
         Happening::DeleteLeaf => model.delete_secret(false),

@@ -85,7 +85,7 @@ impl Process {
         }
     }
 
-    pub(super) fn is_between_looks(&self) -> bool {
+    pub(super) fn is_between_reconciles(&self) -> bool {
         self.state == State::Reading(0)
     }
 
@@ -105,7 +105,7 @@ impl Process {
     /// Forgets what makes no difference to what follows.
     pub(super) fn forget_before(&mut self, horizon: Duration) {
         self.stability.forget_before(horizon);
-        if self.is_between_looks() {
+        if self.is_between_reconciles() {
             self.seen = Seen::default();
         }
     }

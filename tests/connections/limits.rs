@@ -1,4 +1,4 @@
-//! What there is no room for: requests in hand, bodies, headers.
+//! Limits on requests in hand, bodies and headers.
 
 use std::time::{Duration, Instant};
 
@@ -30,7 +30,7 @@ async fn beyond_the_requests_in_hand_there_is_429_until_one_is_done() {
 }
 
 #[tokio::test]
-async fn large_bodies_on_their_way_leave_room_for_small_ones() {
+async fn large_bodies_on_their_way_leave_budget_for_small_ones() {
     let bodies = BodyLimits { small: 4096, memory: 100_000, ..BODIES };
     let server = Server::with_bodies(NO_LIMITS, bodies, 1000).await;
     let mut client = server.client().await;
@@ -47,18 +47,18 @@ async fn large_bodies_on_their_way_leave_room_for_small_ones() {
     let large = format!("{}{}", a_review("1"), " ".repeat(80_000));
     assert_eq!(client.review(large.clone()).await.unwrap().status, StatusCode::OK);
 
-    let mut held = server.connect().await;
+    let mut waiting = server.connect().await;
     let whole = request(&large, "connection: close\r\n");
     let (most, last) = whole.as_bytes().split_at(whole.len() - 1);
-    held.write_all(most).await.unwrap();
-    held.flush().await.unwrap();
+    waiting.write_all(most).await.unwrap();
+    waiting.flush().await.unwrap();
     let deadline = Instant::now() + PATIENCE;
     while client.review(large.clone()).await.unwrap().status != StatusCode::TOO_MANY_REQUESTS {
-        assert!(Instant::now() < deadline, "80 kB are held, and 80 kB more fit into 100 kB");
+        assert!(Instant::now() < deadline, "80 kB are reserved, and 80 kB more fit into 100 kB");
     }
     assert!(is_answered(&mut client).await, "a small one is served");
-    held.write_all(last).await.unwrap();
-    assert!(rest(&mut held).await.starts_with("HTTP/1.1 200 OK"));
+    waiting.write_all(last).await.unwrap();
+    assert!(rest(&mut waiting).await.starts_with("HTTP/1.1 200 OK"));
     assert_eq!(client.review(large).await.unwrap().status, StatusCode::OK);
 }
 
