@@ -7,18 +7,20 @@
 //! |---|---|
 //! | [`core`] | the crate `pullcred-core`: the decision and all it is made of; no I/O, no clock, no logging |
 //! | [`mapping`] | the text of a mapping file to a [`core::rules::Mapping`], with errors that help |
-//! | [`http`] | a listener's connections and their limits, the admin port, the drain; knows nothing of what is served |
-//! | [`pki`] | certificates and the wall clock; the certificate that TLS handshakes are answered with |
+//! | [`http`] | a listener's connections and their limits, the admin port, the drain; does not know what is served |
+//! | [`pki`] | the validity of certificates, the wall clock, and the served certificate |
 //! | [`webhook`] | admission over HTTPS: the router, bodies, the mapping and certificate files, its metrics |
-//! | [`controller`] | the serving certificate and the registration's `caBundle`, kept in order in a cluster |
+//! | [`controller`] | manages the serving certificate and the webhook configuration's `caBundle` in a cluster |
 //! | [`cluster`] | the one way to the API server: client, calls, pages, watches |
-//! | [`registry`] | a client to container registries: whether a login opens an image |
+//! | [`registry`] | a client of container registries: checks whether a login opens an image |
 //! | [`commands`] | what people and pipelines run: manifests in, explanations and manifests out |
-//! | `fingerprint` | whether two files are the same, in twelve digits |
+//! | `fingerprint` | a short digest that shows whether two files are the same |
 //! | [`cli`] | the command line, as types |
 //! | [`errors`] | errors as text |
-//! | [`supervise`], [`privacy`] | tasks that must not end; memory that is not dumped |
-//! | [`allocator`], [`telemetry`], [`shutdown`] | the process: its memory, what the outside sees of it, its signals |
+//! | [`supervise`], [`privacy`] | background tasks that must not end; no core dumps |
+//! | [`allocator`], [`telemetry`], [`shutdown`] | the process: its memory, its log, its signals |
+//!
+//! A module with submodules is `foo/mod.rs`. A module whose only other file is its tests is `foo.rs` with `foo/tests.rs`.
 //!
 //! # The dependency rule
 //!

@@ -129,7 +129,7 @@ fn the_notes_have_the_hash_of_the_mapping() {
 
 #[test]
 fn the_environment_has_names_that_pullcred_reads() {
-    let source = std::fs::read_to_string(repository().join("src/cli.rs")).unwrap()
+    let source = std::fs::read_to_string(repository().join("src/cli/mod.rs")).unwrap()
         + &std::fs::read_to_string(repository().join("src/cli/webhook.rs")).unwrap();
     for object in objects(&[]) {
         let Some(pod) = object.pod() else { continue };

@@ -55,7 +55,7 @@ pub(crate) fn on_a_control_plane(slot: &Slot) -> Vec<Trial> {
         controller::edits_by_others,
         controller::alerts,
         controller::unreachable_api_server,
-        controller::deleted_registration,
+        controller::deleted_webhook_configuration,
         controller::overwritten_ca_bundle,
         controller::five_at_once,
         controller::emptied_ca_bundle,

@@ -43,14 +43,14 @@ pub(super) struct Controller {
 /// How long certificates live, in seconds.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Times {
-    pub(super) ca_life: f64,
-    pub(super) leaf_life: f64,
+    pub(super) ca_duration: f64,
+    pub(super) leaf_duration: f64,
     pub(super) propagation: f64,
 }
 
 /// As users have them.
 pub(super) const USUAL: Times =
-    Times { ca_life: 31_536_000.0, leaf_life: 2_592_000.0, propagation: 120.0 };
+    Times { ca_duration: 31_536_000.0, leaf_duration: 2_592_000.0, propagation: 120.0 };
 
 // === impl Home ===
 
@@ -119,8 +119,8 @@ impl Home {
             .args(["--ca-secret", CA_SECRET])
             .args(["--tls-secret", TLS_SECRET])
             .args(["--admin-listen", &admin.to_string()])
-            .args(["--ca-duration", &format!("{}s", times.ca_life)])
-            .args(["--leaf-duration", &format!("{}s", times.leaf_life)])
+            .args(["--ca-duration", &format!("{}s", times.ca_duration)])
+            .args(["--leaf-duration", &format!("{}s", times.leaf_duration)])
             .args(["--propagation", &format!("{}s", times.propagation)])
             .env("KUBECONFIG", kubeconfig)
             // As much as it can be made to say: no key may be part of it.
@@ -218,7 +218,7 @@ impl Home {
         decoded(&secret["data"]["ca.crt"])
     }
 
-    /// Waits until callers are told to trust the newest CA and no other.
+    /// Waits until every caBundle has the newest CA and no other.
     pub(super) async fn until_published(&self) -> Result<()> {
         until("caBundle with the CA", async || Ok(self.bundle().await? == self.ca().await?)).await
     }

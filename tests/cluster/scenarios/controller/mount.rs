@@ -1,4 +1,4 @@
-//! What a kubelet does with a Secret that a Pod mounts: it looks now and then, and swaps a symbolic link.
+//! What a kubelet does with a Secret that a Pod mounts: it reads it now and then, and replaces a symbolic link.
 
 use std::{
     fs,
@@ -23,7 +23,7 @@ pub(super) struct Mount {
 }
 
 impl Mount {
-    /// Mounts the Secret at `path` of the API in `folder` and looks every `period` whether it has changed.
+    /// Mounts the Secret at `path` of the API in `folder` and checks every `period` whether it has changed.
     pub(super) async fn start(
         api: &Api,
         path: String,

@@ -12,10 +12,10 @@ use super::{
 use crate::{cluster::Cluster, report::Report, wait::until};
 
 /// A CA for half a minute. In the last third two waits must fit.
-const SHORT: Times = Times { ca_life: 30.0, leaf_life: 15.0, propagation: 3.0 };
+const SHORT: Times = Times { ca_duration: 30.0, leaf_duration: 15.0, propagation: 3.0 };
 /// For those who are killed while they wait, and then wait from the beginning.
-const LONGER: Times = Times { ca_life: 60.0, leaf_life: 30.0, propagation: 3.0 };
-/// How long to look at rotations. `PULLCRED_ROTATION_SECONDS` asks for more, as far as a scenario's limit allows.
+const LONGER: Times = Times { ca_duration: 60.0, leaf_duration: 30.0, propagation: 3.0 };
+/// How long to observe rotations. `PULLCRED_ROTATION_SECONDS` asks for more, as far as a scenario's limit allows.
 const SECONDS: u64 = 75;
 
 /// CAs of half a minute, renewed again and again, while Pods are created: no call fails.
@@ -37,7 +37,7 @@ pub(crate) async fn rotations(cluster: Arc<Cluster>) -> Result<Report> {
     // Each publishes two CAs and then one; before the first there was one.
     ensure!(seen.bundles >= 2 * rotations - 1, "only {} bundles", seen.bundles);
     let text = format!("{rotations} rotations in {seconds} s: {}", seen.text());
-    Ok(Report::new().seen("CA life 30 s, 2 replicas, 2 controllers", text))
+    Ok(Report::new().seen("CA duration 30 s, 2 replicas, 2 controllers", text))
 }
 
 /// Both controllers are killed after each step of a rotation.
@@ -77,14 +77,14 @@ pub(crate) async fn secrets_deleted(cluster: Arc<Cluster>) -> Result<Report> {
     until("new CA alone", is_new).await?;
     home.until_published().await?;
     let seen = scene.end().await?;
-    Ok(Report::new().seen("both Secrets deleted", format!("made anew: {}", seen.text())))
+    Ok(Report::new().seen("both Secrets deleted", format!("made again: {}", seen.text())))
 }
 
 /// Replicas, controllers and witnesses.
 struct Scene {
     home: Arc<Home>,
     controllers: Vec<Controller>,
-    // Ends before what it looks at.
+    // Ends before what it observes.
     witness: Witness,
     replicas: Replicas,
 }
@@ -107,7 +107,7 @@ impl Scene {
         Ok(Self { home, controllers, witness, replicas })
     }
 
-    /// Looks on for a moment, for what the last step may bring, and ends.
+    /// Observes for a moment longer, for effects of the last step, and ends.
     async fn end(self) -> Result<Seen> {
         sleep(Duration::from_secs(5)).await;
         let Self { home: _home, controllers: _controllers, witness, replicas: _replicas } = self;

@@ -29,7 +29,7 @@ use crate::{
 
 /// How late an API server may hear of a `caBundle`: one in this process hears at once.
 const BUNDLE_DELAY: Duration = Duration::from_secs(1);
-/// How often a kubelet looks at a Secret, and a webhook at its files.
+/// How often a kubelet reads a Secret, and a webhook its files.
 const MOUNT_PERIOD: Duration = Duration::from_millis(500);
 const RELOAD_INTERVAL: &str = "500ms";
 
@@ -121,7 +121,7 @@ impl Replicas {
 // === impl Witness ===
 
 impl Witness {
-    /// Begins to look, at the replicas of `home` and at the Pods of `covered`.
+    /// Begins to observe the replicas of `home` and the Pods of `covered`.
     pub(super) fn start(home: &Arc<Home>, replicas: &Replicas, covered: Namespace) -> Self {
         let stop = CancellationToken::new();
         let handshakes =

@@ -36,7 +36,7 @@ pub(crate) async fn emptied_ca_bundle(cluster: Arc<Cluster>) -> Result<Report> {
     let before = home.registered().await?.context("gone")?;
     let mut slowest = Duration::ZERO;
     for _ in 0..8 {
-        // Nobody empties it faster than one may write it.
+        // Not emptied faster than the controller may write it.
         sleep(Duration::from_millis(1200)).await;
         let begin = Instant::now();
         home.empty_bundle().await?;
@@ -112,19 +112,19 @@ pub(crate) async fn edits_by_others(cluster: Arc<Cluster>) -> Result<Report> {
     Ok(Report::new().seen("`namespaceSelector` edited by an enforcer", seen))
 }
 
-/// Somebody deletes the registration: nobody makes it again, however many controllers look or start. When it is back it
-/// gets its `caBundle`.
-pub(crate) async fn deleted_registration(cluster: Arc<Cluster>) -> Result<Report> {
+/// A deleted webhook configuration stays deleted, however many controllers run or start. When it is created again, it gets
+/// its `caBundle`.
+pub(crate) async fn deleted_webhook_configuration(cluster: Arc<Cluster>) -> Result<Report> {
     let home = Home::new(cluster, "controller-deleted").await?;
     home.register(&["nowhere"]).await?;
     let controller = home.start("0", USUAL).await?;
     home.until_published().await?;
     home.unregister("unregister").await?;
-    // That there is none is fine.
+    // It succeeds if it is already gone.
     home.unregister("unregister-again").await?;
     let _another = home.start("1", USUAL).await?;
     sleep(Duration::from_secs(10)).await;
-    ensure!(home.registered().await?.is_none(), "the registration is back");
+    ensure!(home.registered().await?.is_none(), "the webhook configuration is back");
     let report = controller.readyz().await?;
     ensure!(report.contains("there is no webhook configuration"), "{report}");
     let said = controller.log()?.matches("waiting for one").count();
@@ -135,16 +135,17 @@ pub(crate) async fn deleted_registration(cluster: Arc<Cluster>) -> Result<Report
     let back = begin.elapsed();
     ensure!(back <= BACK, "it took {back:?}");
     let seen = format!(
-        "still gone after 10 s and a start; made again by hand: `caBundle` written within {} ms",
+        "still gone after 10 s and a start; created again by hand: `caBundle` written within {} ms",
         back.as_millis()
     );
-    Ok(Report::new().seen("registration deleted by `pullcred controller unregister`", seen))
+    Ok(Report::new()
+        .seen("webhook configuration deleted by `pullcred controller unregister`", seen))
 }
 
-/// The API server cannot be reached for a while. The controller goes on trying, and puts right what has happened.
+/// The API server cannot be reached for a while. The controller retries, and then repairs the caBundle.
 pub(crate) async fn unreachable_api_server(cluster: Arc<Cluster>) -> Result<Report> {
     const AWAY: Duration = Duration::from_secs(15);
-    // One look a second where nothing calls for it.
+    // One reconciliation a second without a trigger.
     let times = Times { propagation: 8.0, ..USUAL };
     let home = Home::new(cluster, "controller-away").await?;
     home.register(&["nowhere"]).await?;
@@ -163,7 +164,7 @@ pub(crate) async fn unreachable_api_server(cluster: Arc<Cluster>) -> Result<Repo
     ensure!(report.to_string().contains("[-]cluster failed: cannot read"), "{report}");
     ensure!(home.bundle().await?.is_empty(), "the door is not shut");
     let failed = controller.metric("pullcred_reconcile_errors_total").await?;
-    ensure!((3..=15).contains(&failed), "{failed} looks failed");
+    ensure!((3..=15).contains(&failed), "{failed} reconciliations failed");
     let begin = Instant::now();
     door.unlock();
     until("caBundle with the CA", async || Ok(home.bundle().await? == home.ca().await?)).await?;
