@@ -20,7 +20,7 @@ pub enum NotValid {
     #[error("expired on {}", date(*.0))]
     Expired(i64),
     /// The first second is in the future. This is it.
-    #[error("is not valid before {}", date(*.0))]
+    #[error("is valid only from {}", date(*.0))]
     NotYet(i64),
 }
 
