@@ -10,7 +10,7 @@ use std::{
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Printable<T>(pub(super) T);
 
-/// A stream for text on which only line breaks and tabs pass as they are: see [`Printable`]. What is not UTF-8 becomes
+/// A stream for text on which only line breaks and tabs pass as they are: see `Printable`. What is not UTF-8 becomes
 /// U+FFFD.
 #[derive(Debug)]
 pub struct PrintableLines<W>(pub W);

@@ -1,6 +1,6 @@
 //! Reads bodies within limits of size, time and memory.
 //!
-//! One budget bounds the memory of all requests together. Each request has a [`Permit`]: for its body until the decision,
+//! One budget bounds the memory of all requests together. Each request has a `Permit`: for its body until the decision,
 //! then for its answer, until the connection has taken the last byte.
 
 use std::{

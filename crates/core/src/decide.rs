@@ -52,7 +52,7 @@ pub enum SecretOutcome {
 pub enum Reason {
     /// The Pod lists every Secret that its images need.
     AlreadyPresent,
-    /// The namespace is one of [`EXCLUDED_NAMESPACES`] or the webhook's own.
+    /// The namespace is one of [`EXCLUDED_NAMESPACES`](super::rules::EXCLUDED_NAMESPACES) or the webhook's own.
     ExcludedNamespace,
     /// A mirror of a static Pod: the kubelet would delete it if it were changed.
     MirrorPod,
