@@ -1,11 +1,11 @@
 #!/bin/sh
-# Runs every fuzz target for a while, and fails if one finds something.
+# Runs every fuzz target of both packages, fuzz and crates/core/fuzz, and fails at the first finding.
 #
-#     fuzz/smoke.sh [SECONDS]      seconds for each target, 10 unless given
+#     fuzz/smoke.sh [SECONDS]      seconds for each target; the default is 10
 #
-# Works with stable Rust: without a sanitizer, which this crate without `unsafe` has no use for, cargo-fuzz needs
-# nothing unstable. cargo-fuzz itself and all that is built stay in ${PULLCRED_CACHE:-~/.cache/pullcred}.
-# What a target finds is left in fuzz/artifacts; cargo-fuzz says how to look at it.
+# Uses stable Rust: the crates have no `unsafe`, so the targets are built without a sanitizer, and nothing else in cargo-fuzz
+# needs an unstable compiler. cargo-fuzz and the build are stored in ${PULLCRED_CACHE:-~/.cache/pullcred}. The input that
+# makes a target fail is stored in the package's folder `artifacts`; cargo-fuzz prints how to run it again.
 set -eu
 
 seconds=${1:-10}
@@ -22,23 +22,24 @@ esac
 
 PATH=$(tests/cargo-tool.sh cargo-fuzz 0.13.2):$PATH
 
-# A first idea of what is worth trying: for images, those of the conformance vectors, one a file.
-corpus=fuzz/corpus/image_reference
+# The seeds of image_reference: the images of the conformance vectors, one a file.
+corpus=crates/core/fuzz/corpus/image_reference
 if [ ! -d "$corpus" ]; then
 	mkdir -p "$corpus"
 	sed -n 's/.*"image":"\([^"\\]*\)".*/\1/p' crates/core/tests/vectors/images.jsonl |
 		awk -v dir="$corpus" '{ file = dir "/vector-" NR; printf "%s", $0 >file; close(file) }'
 fi
-mkdir -p fuzz/corpus/challenge fuzz/corpus/manifests fuzz/corpus/mapping fuzz/corpus/pull_secret fuzz/corpus/registry_key \
-	fuzz/corpus/review
 
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 
-# run TARGET [SEEDS…]
+# run PACKAGE TARGET [SEEDS…]
 run() {
-	name=$1
-	if ! cargo fuzz run --sanitizer none --target-dir "$target_dir" "$name" "fuzz/corpus/$@" -- \
+	package=$1 name=$2
+	shift 2
+	corpus=$package/corpus/$name
+	mkdir -p "$corpus"
+	if ! cargo fuzz run --fuzz-dir "$package" --sanitizer none --target-dir "$target_dir" "$name" "$corpus" "$@" -- \
 		-max_total_time="$seconds" -timeout=10 -rss_limit_mb=1024 -print_final_stats=1 >"$log" 2>&1; then
 		cat "$log" >&2
 		echo "$name: failed" >&2
@@ -47,16 +48,16 @@ run() {
 	executions=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
 	if [ "${executions:-0}" -eq 0 ]; then
 		cat "$log" >&2
-		echo "$name: nothing was executed" >&2
+		echo "$name: no input was executed" >&2
 		exit 1
 	fi
-	echo "$name: $executions executions in $seconds s, nothing found"
+	echo "$name: $executions executions in $seconds s, no finding"
 }
 
-run challenge
-run image_reference
-run manifests tests/testdata/inject
-run mapping tests/testdata/mapping/broken tests/testdata/mapping/good examples
-run pull_secret
-run registry_key
-run review fuzz/seeds/review
+run crates/core/fuzz image_reference
+run crates/core/fuzz pull_secret
+run crates/core/fuzz registry_key
+run fuzz challenge
+run fuzz manifests tests/testdata/inject
+run fuzz mapping tests/testdata/mapping/broken tests/testdata/mapping/good examples
+run fuzz review fuzz/seeds/review

@@ -1,9 +1,7 @@
-//! How the kubelet reads image references and matches pull Secrets, and which `imagePullSecrets` a Pod needs.
+#![doc = include_str!("../README.md")]
+//! ## Modules
 //!
-//! Pure: bytes and values in, values out. Nothing here reads a file, a clock, an environment variable or a socket, and the
-//! crate depends on no runtime.
-//!
-//! | module | what it answers |
+//! | module | contents |
 //! |---|---|
 //! | [`image`] | what an image reference names, by the grammar that the kubelet uses |
 //! | [`keyring`] | which logins of which pull Secrets the kubelet offers for an image, in its order |
@@ -14,14 +12,6 @@
 //! | [`knowledge`] | what is known of the Secrets of a namespace |
 //! | [`decide`](mod@decide) | what a Pod gets, and why |
 //! | [`patch`], [`answer`] | the decision as a JSON Patch, and as the bytes of a response |
-//!
-//! ```
-//! use pullcred_core::image::ImageRef;
-//!
-//! let image = ImageRef::parse("nginx")?;
-//! assert_eq!((image.registry(), &*image.repository()), ("docker.io", "library/nginx"));
-//! # Ok::<(), pullcred_core::image::ImageError>(())
-//! ```
 
 pub mod answer;
 pub mod credentials;
