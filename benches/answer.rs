@@ -1,4 +1,4 @@
-//! Answers one review over and over, so that the instructions of an answer can be counted: see `benches/instructions.sh`.
+//! Answers one review repeatedly, to count the instructions of an answer: see `benches/instructions.sh`.
 
 use std::{env, error::Error, fs, hint::black_box};
 

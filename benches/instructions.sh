@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # usage: instructions.sh [--record]
 #
-# Counts the instructions of an answer, from the bytes of a review to the bytes of the answer, for reviews of 2, 8 and 130 KB, and holds
-# them against the record of this kind of processor: more than 3 % up or down is a failure. Unlike time, the count is the same on a busy machine. It does depend
-# on the compiler, which rust-toolchain.toml pins. --record writes the file again; say why in the commit.
+# Counts the instructions of an answer, from the bytes of a review to the bytes of the answer, for reviews of 2, 8 and 130 KB, and compares
+# them with the record for this kind of processor: a change of more than 3 % is a failure. Unlike time, the count is the same on a busy machine. It does depend
+# on the compiler, which rust-toolchain.toml pins. --record overwrites the file; explain it in the commit.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 for program in valgrind jq awk; do

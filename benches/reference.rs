@@ -1,6 +1,6 @@
-//! What `benches/run.sh` holds pullcred against, on the same stack of axum, hyper, tokio and rustls.
+//! The servers that `benches/run.sh` compares pullcred with, on the same stack of axum, hyper, tokio and rustls.
 //!
-//! `echo` reads a body and sends it back: the ceiling of what this stack can do. `typed` does a webhook's work the usual way: kube's
+//! `echo` reads a body and sends it back: the upper limit of this stack. `typed` is a webhook in the usual form: kube's
 //! `AdmissionReview<Pod>`, a changed copy of the Pod, and the difference of the two as a JSON Patch. Neither has limits, logs or metrics.
 
 use std::{env, error::Error, net::SocketAddr, sync::Arc};
@@ -52,7 +52,7 @@ async fn serve(router: Router, address: SocketAddr) -> Result<()> {
         tokio::spawn(async move {
             let service = service_fn(|request| router.clone().oneshot(request));
             if let Ok(stream) = tls.accept(stream).await {
-                // The client's leaving is no error here.
+                // A client that disconnects is not an error here.
                 let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
             }
         });

@@ -1,10 +1,10 @@
-//! What a Pod of three images costs with 10 rules, and with 10,000.
+//! The cost of a Pod with three images, with 10 rules and with 10,000.
 //!
-//! `cargo bench --bench rules` measures the look-up alone (`matches` and `secrets`) for five shapes of a
+//! `cargo bench --bench rules` measures the lookup alone (`matches` and `secrets`) for five shapes of a
 //! mapping, and then a whole request, from the bytes of a review to the bytes of the answer.
 //!
-//! The two sizes take turns, a millisecond each, and the ratio is the median over the turns. So whatever else
-//! the machine does meets both alike, which the usual harnesses, measuring one after the other, cannot promise.
+//! The two sizes alternate every millisecond, and the ratio is the median over the turns. So other load on the
+//! machine affects both sizes equally, unlike in harnesses that measure one after the other.
 
 use std::fmt::Display;
 use std::hint::black_box;
@@ -25,7 +25,7 @@ const NAMESPACE: &str = "team-7";
 const TURN: Duration = Duration::from_millis(1);
 const TURNS: usize = 1_000;
 
-/// A way to have many rules, and Pods whose images some of them cover.
+/// A kind of mapping, and Pods with images that some of its rules cover.
 struct Shape {
     name: &'static str,
     /// The images of the Pods that come in turn.
@@ -45,7 +45,7 @@ const SHAPES: [Shape; 5] = [
         },
         rule: host,
     },
-    // Ever other hosts: the processor's caches hold ten rules, but not ten thousand.
+    // Different hosts in each turn: ten rules fit into the processor's caches, ten thousand do not.
     Shape {
         name: "hosts in turn",
         pods: |rules| {
@@ -96,7 +96,7 @@ const MIX: Shape = Shape {
 
 #[expect(clippy::print_stdout, reason = "the result of the benchmark")]
 fn main() {
-    // Cargo's tests run a benchmark without this: once, to see that it works.
+    // `cargo test` runs a benchmark without this argument: one turn checks that it works.
     let measure = std::env::args().any(|argument| argument == "--bench");
     let turns = if measure { TURNS } else { 1 };
     println!("{:22} {:>12} {:>12} {:>6}", "ns per Pod", "10 rules", "10,000", "ratio");
@@ -115,7 +115,7 @@ fn main() {
     }
 }
 
-/// Looks the images of one Pod up, and of the next when it is called again.
+/// Each call looks up the images of the next Pod.
 fn looking_up<'a>(mapping: &'a Mapping, pods: &'a [[String; 3]]) -> impl FnMut() + 'a {
     let pods: Vec<_> =
         pods.iter().map(|images| images.each_ref().map(|image| parsed(image))).collect();
@@ -130,7 +130,7 @@ fn looking_up<'a>(mapping: &'a Mapping, pods: &'a [[String; 3]]) -> impl FnMut()
     }
 }
 
-/// Answers the review of one Pod, and of the next when it is called again.
+/// Each call answers the review of the next Pod.
 fn answering<'a>(mapping: &'a Mapping, bodies: &'a [Vec<u8>]) -> impl FnMut() + 'a {
     let mut next = 0;
     move || {
@@ -192,7 +192,7 @@ impl Shape {
         for image in &(self.pods)(rules)[0] {
             mapping.matches(&parsed(image), NAMESPACE, &mut found);
         }
-        assert!(!mapping.secrets(&mut found).is_empty(), "{} finds nothing", self.name);
+        assert!(!mapping.secrets(&mut found).is_empty(), "{} has no match", self.name);
         mapping
     }
 }
@@ -223,7 +223,7 @@ fn expected<T, E: Display>(result: Result<T, E>) -> T {
     result.unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// Small reviews; real ones are larger, and the rules weigh even less in them.
+/// Small reviews. In real, larger ones the rules are an even smaller part of the cost.
 fn admission_reviews(pods: &[[String; 3]]) -> Vec<Vec<u8>> {
     pods.iter().map(|images| admission_review(images).to_string().into_bytes()).collect()
 }

@@ -2,8 +2,8 @@
 # usage: run.sh [ROUNDS] [SECONDS]
 #
 # Measures pullcred beside two servers of the same stack, on this machine and in one run, and prints tables in Markdown; see
-# docs/performance.md for what they mean. Servers take turns, round after round, and each figure is the median of its rounds, so that a machine
-# whose speed drifts slows all alike. wrk holds 16 connections over TLS.
+# docs/performance.md for what they mean. Servers take turns, round after round, and each figure is the median of its rounds, so that a
+# change in the machine's speed affects all servers equally. wrk uses 16 connections over TLS.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 rounds=${1:-5} seconds=${2:-3}

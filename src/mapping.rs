@@ -1,4 +1,4 @@
-//! The text of a mapping file to a [`Mapping`]. Reads no file.
+//! Parses the text of a mapping file into a [`Mapping`]. Reads no file.
 //!
 //! ```yaml
 //! rules:
@@ -9,7 +9,7 @@
 //! ```
 //!
 //! `registries` and `secret` are required in a rule, and a file has a rule or an entry of `always`.
-//! Unknown and repeated keys are refused, so that no slip of the pen goes unnoticed.
+//! Unknown and repeated keys are refused, so that no typing mistake goes unnoticed.
 
 mod error;
 mod yaml;
@@ -28,7 +28,7 @@ use crate::core::rules::{Mapping, NameError, PatternError, RegistryPattern, Rule
 /// The size of the largest mapping file, in bytes: 1 MiB, which is also the most that a ConfigMap holds.
 pub const SIZE_MAX: usize = 1024 * 1024;
 
-/// The most problems that one error tells.
+/// The most problems that one error lists.
 const PROBLEMS_MAX: usize = 10;
 
 const NO_MAPPING: &str = "these are values of the chart without a `mapping`: \
@@ -41,11 +41,11 @@ const NO_RULE: &str = "there is no rule: \
 ///
 /// # Errors
 ///
-/// [`MappingError`], with line and column. It tells up to ten problems with the entries at once; where the
-/// text is not YAML or has a key too many, too few or of the wrong type, only the first.
+/// [`MappingError`], with line and column. It lists up to ten problems with the entries; where the text is
+/// not YAML, or a key is unknown, missing or of the wrong type, only the first.
 pub fn parse(text: &str) -> Result<Mapping, MappingError> {
     check_size(text)?;
-    mean(text, yaml::read(text)?)
+    interpret(text, yaml::read(text)?)
 }
 
 /// Reads a mapping from the text of its file, or from the values of the Helm chart, which have it under `mapping`.
@@ -57,12 +57,12 @@ pub fn parse(text: &str) -> Result<Mapping, MappingError> {
 pub fn parse_or_values(text: &str) -> Result<Mapping, MappingError> {
     check_size(text)?;
     if !yaml::are_values(text) {
-        return mean(text, yaml::read(text)?);
+        return interpret(text, yaml::read(text)?);
     }
     let mapping = yaml::read_values(text)?;
     mapping.map_or_else(
         || Err(Problem::unshown(Place::START, NO_MAPPING.to_owned()).into()),
-        |mapping| mean(text, mapping),
+        |mapping| interpret(text, mapping),
     )
 }
 
@@ -76,13 +76,16 @@ fn check_size(text: &str) -> Result<(), Problem> {
     Err(Problem::unshown(Place::START, message))
 }
 
-/// Turns what is written in `text` into what it means.
-fn mean(text: &str, RawMapping { rules, always }: RawMapping) -> Result<Mapping, MappingError> {
+/// Converts the parsed values of `text` into a mapping.
+fn interpret(
+    text: &str,
+    RawMapping { rules, always }: RawMapping,
+) -> Result<Mapping, MappingError> {
     let mut reader = Reader { text, problems: Vec::new(), omitted: 0 };
 
     let nothing = always.as_ref().is_none_or(|names| names.value.is_empty());
     match &rules {
-        None if nothing => reader.tell(|_| Problem::unshown(Place::START, NO_RULE.to_owned())),
+        None if nothing => reader.report(|_| Problem::unshown(Place::START, NO_RULE.to_owned())),
         Some(rules) if nothing && rules.value.is_empty() => {
             reader.refuse(place(rules.referenced), NO_RULE);
         }
@@ -96,7 +99,7 @@ fn mean(text: &str, RawMapping { rules, always }: RawMapping) -> Result<Mapping,
         .map_or_else(|| Ok(Mapping::new(rules, always)), Err)
 }
 
-/// Turns what is written into what it means, and keeps a list of what has no meaning.
+/// Converts the parsed values, and collects the problems.
 struct Reader<'t> {
     text: &'t str,
     /// The first [`PROBLEMS_MAX`].
@@ -114,7 +117,7 @@ impl Reader<'_> {
         let namespaces = namespaces.as_ref().map(|namespaces| {
             if namespaces.value.is_empty() {
                 let at = place(namespaces.referenced);
-                self.refuse(at, "the rule would hold in no namespace: name some, or remove the key so that it holds in all");
+                self.refuse(at, "the rule would apply in no namespace: name some, or remove the key so that it applies in all");
             }
             self.names(namespaces)
         });
@@ -166,7 +169,7 @@ impl Reader<'_> {
         };
         let at = place(name.referenced);
         if refusal.is_confidential() {
-            self.tell(|_| Problem::unshown(at, refusal.to_string()));
+            self.report(|_| Problem::unshown(at, refusal.to_string()));
         } else {
             self.refuse(at, refusal.to_string());
         }
@@ -174,10 +177,10 @@ impl Reader<'_> {
     }
 
     fn refuse(&mut self, at: Place, message: impl Into<String>) {
-        self.tell(|text| Problem::new(text, at, message.into()));
+        self.report(|text| Problem::new(text, at, message.into()));
     }
 
-    fn tell(&mut self, problem: impl FnOnce(&str) -> Problem) {
+    fn report(&mut self, problem: impl FnOnce(&str) -> Problem) {
         if self.problems.len() < PROBLEMS_MAX {
             self.problems.push(problem(self.text));
         } else {
@@ -186,7 +189,7 @@ impl Reader<'_> {
     }
 }
 
-/// Why a single text of a mapping is refused.
+/// Why an entry of a mapping is refused.
 trait Refusal: Display {
     /// Whether the text may hold a credential, so that it must not be shown.
     fn is_confidential(&self) -> bool;

@@ -491,11 +491,7 @@ fn what_was_most_likely_not_meant_in_a_secret_is_said() {
         ("dockerconfigjson", auths("robot:pw\r\n"), "the password ends with a line break"),
         ("dockerconfigjson", auths("robot\n:pw"), "the user ends with a line break"),
         ("dockerconfigjson", auths("\u{feff}robot:pw"), "the user begins with a byte order mark"),
-        (
-            "dockerconfigjson",
-            auths("robot:\u{200b}pw"),
-            "a character in the password that cannot be seen",
-        ),
+        ("dockerconfigjson", auths("robot:\u{200b}pw"), "an invisible character in the password"),
         (
             "dockerconfigjson",
             no_login.to_owned(),

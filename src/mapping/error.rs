@@ -8,7 +8,7 @@ const SNIPPET_MAX: usize = 100;
 /// What is wrong with the text of a mapping file. At least one [`Problem`], in the order of the file.
 ///
 /// `{}` shows each on a line of its own, as `line 4, column 18: …`; `{:#}` also shows where in the text it is.
-/// The error does not know the name of the file: whoever read it puts that in front.
+/// The error does not know the name of the file: the caller adds it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MappingError {
     first: Box<Problem>,
@@ -24,12 +24,12 @@ pub struct Problem {
     snippet: Option<Snippet>,
 }
 
-/// Where in the text something stands.
+/// A position in the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Place {
     /// Characters before it in the text.
     pub(super) offset: usize,
-    /// Its length in characters; none where it is a point between two.
+    /// Its length in characters; 0 for a point between two characters.
     pub(super) length: usize,
     /// Counted from 1.
     pub(super) line: u32,
@@ -37,7 +37,7 @@ pub(super) struct Place {
     pub(super) column: u32,
 }
 
-/// The part of a line that a problem is about, with what stands before it.
+/// The part of a line that a problem is about, and the text before it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Snippet {
     text: String,
@@ -48,10 +48,10 @@ struct Snippet {
 // === impl MappingError ===
 
 impl MappingError {
-    /// These problems, in the order of the file, and as many more that are `omitted`; `None` where there are none.
+    /// These problems, in the order of the file, and the number of further ones, `omitted`; `None` without problems.
     pub(super) fn of(mut problems: Vec<Problem>, omitted: usize) -> Option<Self> {
         problems.sort_by_key(|problem| problem.place);
-        // What must not be shown may stand on the line of another problem.
+        // The line of another problem may contain text that must not be shown.
         if problems.iter().any(|problem| problem.snippet.is_none()) {
             for problem in &mut problems {
                 problem.snippet = None;
@@ -79,12 +79,12 @@ impl MappingError {
         self.first.message()
     }
 
-    /// All problems that are told, in the order of the file.
+    /// The listed problems, in the order of the file.
     pub fn problems(&self) -> impl Iterator<Item = &Problem> {
         std::iter::once(&*self.first).chain(&self.others)
     }
 
-    /// The number of further problems, which are not told.
+    /// The number of further problems, which the error does not list.
     #[must_use]
     pub fn omitted(&self) -> usize {
         self.omitted
@@ -122,7 +122,7 @@ impl Problem {
         Self { place, message, snippet: (!credential).then(|| Snippet::cut(text, place)) }
     }
 
-    /// A problem with text that is not shown: it may hold a credential, or there is none.
+    /// A problem without a snippet: the text may contain a credential, or the problem has no text.
     pub(super) fn unshown(place: Place, message: String) -> Self {
         Self { place, message, snippet: None }
     }
@@ -175,7 +175,7 @@ impl Place {
         &text[..text.find(LINE_ENDS).unwrap_or(text.len())]
     }
 
-    /// The place with the rest of its word, or at least a character: what has no length is hard to point at.
+    /// The place with the rest of its word, or at least one character, so that carets can mark it.
     pub(super) fn word(self, text: &str) -> Self {
         let rest = &text[byte_of(text, self.offset)..];
         let in_word = |c: &char| c.is_alphanumeric() || "*._-/".contains(*c);
@@ -193,8 +193,8 @@ fn byte_of(text: &str, character: usize) -> usize {
 // === impl Snippet ===
 
 impl Snippet {
-    /// Shows nothing behind the place, and nothing before an `@`: a mapping holds no credentials, but whoever writes
-    /// `password: …` or `user:…@quay.io` into one must not find them in a log.
+    /// Shows no text behind the place, and no text before an `@`: a credential that a user writes into a mapping by mistake,
+    /// as `password: …` or `user:…@quay.io`, must not appear in a log.
     fn cut(text: &str, place: Place) -> Self {
         let start = byte_of(text, place.offset);
         let line_start = text[..start].rfind(LINE_ENDS).map_or(0, |end| end + 1);

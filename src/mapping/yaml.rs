@@ -1,4 +1,4 @@
-//! The shape of a mapping file, and the YAML library's errors in the words of a mapping.
+//! The structure of a mapping file, and messages for the YAML library's errors in terms of a mapping.
 
 use serde::{Deserialize, Deserializer, de::IgnoredAny};
 use serde_saphyr::{Error, Location, Options, Spanned};
@@ -6,10 +6,10 @@ use serde_saphyr::{Error, Location, Options, Spanned};
 use super::error::{Place, Problem};
 use crate::core::rules::{RegistryPattern, SecretName};
 
-/// The most nodes that aliases may stand for. Enough to name things once, too few for a bomb.
+/// The most nodes that aliases may expand to: enough for real mappings, too few for an expansion attack.
 const ALIASED_MAX: usize = 100_000;
 
-/// A mapping file as it is written.
+/// A mapping file, before its entries are checked.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawMapping {
@@ -19,7 +19,7 @@ pub(super) struct RawMapping {
     pub(super) always: Option<Names>,
 }
 
-/// A rule as it is written.
+/// A rule, before its entries are checked.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawRule {
@@ -31,7 +31,7 @@ pub(super) struct RawRule {
 
 pub(super) type Names = Spanned<Vec<Spanned<String>>>;
 
-/// A key without a value is a mistake: nobody who writes `namespaces:` wants the same as without it.
+/// Refuses a key without a value: `namespaces:` must not mean the same as no key.
 fn not_null<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
 where
     D: Deserializer<'de>,
@@ -46,7 +46,7 @@ struct RawValues {
     mapping: Option<RawMapping>,
 }
 
-/// Keys by which values and a mapping file can be told apart.
+/// The keys that distinguish chart values from a mapping file.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Keys {
@@ -69,7 +69,7 @@ pub(super) fn are_values(text: &str) -> bool {
     })
 }
 
-/// Reads what is under `mapping` in the values of the Helm chart; none where there is nothing.
+/// Reads `mapping` from the values of the Helm chart; `None` where the key is missing.
 pub(super) fn read_values(text: &str) -> Result<Option<RawMapping>, Problem> {
     let values: Result<RawValues, _> = serde_saphyr::from_str_with_options(text, options());
     values.map(|values| values.mapping).map_err(|error| problem(text, &error))
@@ -84,11 +84,11 @@ fn options() -> Options {
     }
 }
 
-/// The place of what was read.
+/// Converts a location of the YAML library.
 pub(super) fn place(location: Location) -> Place {
     let narrow = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
     let offset = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
-    // The library knows no line 0: it stands for an unknown place.
+    // The library counts lines from 1; 0 is an unknown place.
     if location.line() == 0 {
         return Place::START;
     }
@@ -102,18 +102,18 @@ pub(super) fn place(location: Location) -> Place {
 
 fn problem(text: &str, error: &Error) -> Problem {
     let location = error.location().unwrap_or(Location::UNKNOWN);
-    let told = place(location);
-    let place = if told.length == 0 { told.word(text) } else { told };
+    let reported = place(location);
+    let place = if reported.length == 0 { reported.word(text) } else { reported };
     let message = match error {
         Error::WithSnippet { error, .. } | Error::AliasError { error, .. } => {
             return problem(text, error);
         }
         Error::DuplicateMappingKey { .. } => {
-            "this key stands here a second time: keep one of the two".to_owned()
+            "this key is here a second time: keep one of the two".to_owned()
         }
         Error::SerdeMissingField { field, .. } => missing(field),
         Error::SerdeUnknownField { field, expected, .. } => unknown(field, expected),
-        Error::Unexpected { expected: "sequence start", .. } => not_a_list(told.of(text)),
+        Error::Unexpected { expected: "sequence start", .. } => not_a_list(reported.of(text)),
         Error::Unexpected { expected: "mapping start", .. } => {
             "keys with values belong here: a file has `rules` and `always`, \
              a rule has `registries`, `secret` and `namespaces`"
@@ -156,7 +156,7 @@ fn missing(field: &str) -> String {
 
 fn unknown(field: &str, expected: &[&str]) -> String {
     let field: String = field.chars().take(80).collect();
-    // Whoever mistypes a key mostly has its beginning right.
+    // The start of a mistyped key is mostly right.
     let meant = expected.iter().find(|key| {
         let same = key.chars().zip(field.chars().map(|c| c.to_ascii_lowercase()));
         same.take_while(|(a, b)| a == b).count() >= 3

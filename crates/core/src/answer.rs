@@ -1,4 +1,4 @@
-//! The answer: an AdmissionReview v1 as bytes.
+//! The response: an AdmissionReview v1 as bytes.
 
 use std::collections::BTreeMap;
 
@@ -10,11 +10,11 @@ use super::{
     review::{API_VERSION, KIND},
 };
 
-/// The AdmissionReview that answers the request `uid`: always `allowed`, whatever the decision.
+/// The AdmissionReview that answers the request `uid`. It is always `allowed`.
 ///
 /// # Errors
 ///
-/// None that a decision of ours can cause: those of [`serde_json::to_vec`].
+/// Those of [`serde_json::to_vec`]. No decision causes one: all map keys are strings.
 pub fn respond(uid: &str, decision: &Decision<'_>) -> serde_json::Result<Vec<u8>> {
     // An answer with a `patchType` and no patch is invalid, and so is the reverse
     // (apiserver: admission/plugin/webhook/request/admissionreview.go, VerifyAdmissionResponse).
@@ -55,12 +55,12 @@ struct Response<'a> {
     warnings: &'a [String],
 }
 
-/// What the API server's audit event says about the call. It puts the webhook's name and a slash before each key.
+/// The annotations for the API server's audit event. The API server puts the webhook's name and a slash before each key.
 ///
-/// The API server writes no annotation of an event twice (apiserver: audit/context.go, `addAuditAnnotationLocked`), but may
-/// ask about one Pod more than once, as may a second release of the same webhook. So the keys of an answer end in eight
-/// digits that are made of what it says: other answers have other keys, and the same answer says the same. They are not
-/// made of the uid, for then the keys of a log store would be as many as the Pods.
+/// The API server writes each annotation key of an event once (apiserver: audit/context.go, `addAuditAnnotationLocked`), but
+/// may call the webhook more than once for a Pod, as a second release of the webhook may. So the keys end in eight digits, a
+/// hash of the content: different responses have different keys. The hash leaves the uid out, because a log store would
+/// otherwise get new keys for every Pod.
 fn audit_annotations(uid: &str, decision: &Decision<'_>) -> BTreeMap<String, String> {
     let registries = decision.matched_registries().join(",");
     let (key, value) = match decision.reason() {
@@ -71,7 +71,7 @@ fn audit_annotations(uid: &str, decision: &Decision<'_>) -> BTreeMap<String, Str
     let digits = digest([key, &value, &registries]);
     let mut annotations = BTreeMap::new();
     if decision.reason().is_none() {
-        // The log has a line under this uid for every answer that adds something.
+        // The log has a line with this uid for every response that adds Secrets.
         annotations.insert(format!("uid-{digits:08x}"), uid.to_owned());
     }
     annotations.insert(format!("{key}-{digits:08x}"), value);
@@ -81,7 +81,7 @@ fn audit_annotations(uid: &str, decision: &Decision<'_>) -> BTreeMap<String, Str
     annotations
 }
 
-/// FNV-1a, 32 bits: the same in every version and on every machine. Each text ends in a byte that no text has.
+/// FNV-1a, 32 bits: the same in every version and on every machine. Each text is followed by 0xff, which UTF-8 never has.
 fn digest(texts: [&str; 3]) -> u32 {
     let bytes = texts.into_iter().flat_map(|text| text.bytes().chain([0xff]));
     bytes.fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))

@@ -1,10 +1,10 @@
-//! The logins of a pull Secret, cut down to the registries of a rule.
+//! The logins of a pull Secret, reduced to the registries of a rule.
 //!
-//! [`Credentials::read`] takes a Secret's data to its logins, by the kubelet's own reading; [`Credentials::slice`] keeps
-//! what serves a rule, under keys that are no wider than the rule; [`Slice::render`] writes a Docker config of it.
-//! What is written depends on nothing but the logins and the patterns, so that any number of processes write the same.
+//! [`Credentials::read`] reads the logins from a Secret's data as the kubelet does; [`Credentials::slice`] keeps the logins
+//! for a rule, under keys that are no wider than the rule; [`Slice::render`] writes them as a Docker config.
+//! The result depends only on the logins and the patterns, so that all processes write the same bytes.
 //!
-//! Users and passwords pass byte for byte. They are wiped from memory when dropped, and no `Debug` shows them.
+//! User names and passwords are copied byte for byte. They are overwritten in memory when dropped, and no `Debug` shows them.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -25,16 +25,16 @@ use crate::{
     rules::RegistryPattern,
 };
 
-/// The logins of a pull Secret, by the key under which the kubelet files them: without scheme and API version.
+/// The logins of a pull Secret, by the kubelet's index key: the registry key without scheme and API version.
 #[derive(Default)]
 pub struct Credentials {
     logins: BTreeMap<RegistryKey, Credential>,
 }
 
-/// Why a Secret has no logins to copy.
+/// Why no logins can be read from a Secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CredentialsError {
-    /// The kubelet passes the Secret over.
+    /// The kubelet ignores the Secret.
     #[error("{0}")]
     Ignored(Ignored),
     /// The kubelet cannot read the Secret.
@@ -42,7 +42,7 @@ pub enum CredentialsError {
     Unreadable(#[from] SecretError),
 }
 
-/// The logins that serve some registries.
+/// The logins of a Secret for the registries of a rule.
 #[derive(Default)]
 pub struct Slice {
     logins: BTreeMap<Box<str>, Credential>,
@@ -53,11 +53,11 @@ pub struct Slice {
 
 impl Credentials {
     /// Reads the logins of a Secret from its type and its data, which `data` finds by key. Entries without user and
-    /// password are left out: the kubelet would offer them, and no registry accepts them.
+    /// password are left out: the kubelet would offer them, but no registry accepts them.
     ///
     /// # Errors
     ///
-    /// [`CredentialsError`], without anything of the data in it.
+    /// [`CredentialsError`], whose text contains no data of the Secret.
     pub fn read<'d>(
         type_: &str,
         data: impl Fn(&str) -> Option<&'d [u8]>,
@@ -67,7 +67,7 @@ impl Credentials {
         for (key, credential) in entries {
             let key = RegistryKey::from(key).index_key();
             if let Some(key) = key.filter(|_| !credential.is_empty()) {
-                // Of two keys that the kubelet files together, it tries the one that sorts first.
+                // Of two keys with the same index key, the kubelet tries the one that sorts first.
                 logins.entry(key).or_insert(credential);
             }
         }
@@ -81,11 +81,11 @@ impl Credentials {
 
     /// The logins that serve `patterns`, each under a key that is no wider than one of them.
     ///
-    /// | the login's key | what comes out |
+    /// | the login's key | result |
     /// |---|---|
-    /// | covers the pattern, such as `ghcr.io` for `ghcr.io/acme` | the login under the pattern; of several, the one that the kubelet tries first |
+    /// | covers the pattern, such as `ghcr.io` for `ghcr.io/acme` | the login under the pattern; of several logins, the one that the kubelet tries first |
     /// | is covered by the pattern | the login under its own key |
-    /// | neither | nothing |
+    /// | neither | no login |
     ///
     /// Paths are compared by whole segments, as in rules: a login for `ghcr.io/acme` does not serve `ghcr.io/acmeevil`,
     /// although the kubelet would offer it there.
@@ -143,7 +143,7 @@ fn widest_fit<'c>(
     narrowest.map(|(login, _)| *login)
 }
 
-/// Whether all below the path `narrow` is below the path `wide`, by whole segments.
+/// Whether everything below the path `narrow` is below the path `wide`, by whole segments.
 fn is_above(wide: &str, narrow: &str) -> bool {
     narrow.strip_prefix(wide).is_some_and(|rest| {
         wide.is_empty() || wide.ends_with('/') || rest.is_empty() || rest.starts_with('/')
@@ -173,7 +173,7 @@ impl Slice {
         &self.unserved
     }
 
-    /// Whether there is no login at all.
+    /// Whether the slice has no logins.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.logins.is_empty()
@@ -197,10 +197,10 @@ impl Slice {
 
     /// The Docker config of the data key `.dockerconfigjson`: `{"auths": {…}}`, sorted by key.
     ///
-    /// A user with a colon in it has its own member: in `auth`, the colon would end the name.
+    /// A user name with a colon is written as `username`: in `auth`, the colon would end it.
     #[must_use]
     pub fn render(&self) -> Zeroizing<Vec<u8>> {
-        // The longest form of a byte in JSON is six, and growing would leave copies behind.
+        // A byte takes at most six bytes in JSON. The buffer must not grow, since that would leave copies in memory.
         let length = |it: &Credential| it.username.len() + it.password.len();
         let sizes = self.logins.iter().map(|(key, login)| 6 * (key.len() + length(login)) + 64);
         let capacity = sizes.sum::<usize>() + 16;
@@ -218,11 +218,11 @@ impl Slice {
         text
     }
 
-    /// A fingerprint of [`Self::render`], in 32 hexadecimal digits. Without `key` it says nothing of the content: who
-    /// knows the fingerprint alone cannot try passwords against it.
+    /// A fingerprint of [`Self::render`], in 32 hexadecimal digits. It is an HMAC: without `key`, the
+    /// fingerprint cannot be used to guess passwords.
     #[must_use]
     pub fn fingerprint(&self, key: &[u8]) -> String {
-        // HMAC takes a key of any length.
+        // HMAC accepts a key of any length.
         let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else { return String::new() };
         mac.update(&self.render());
         let digest = mac.finalize().into_bytes();
@@ -248,7 +248,7 @@ impl Credential {
     }
 
     fn render_into(&self, text: &mut Vec<u8>) {
-        // Only members of their own can hold such a user, and those are text.
+        // Such a user comes from `username`, which is text.
         let as_text =
             || Some((str::from_utf8(&self.username).ok()?, str::from_utf8(&self.password).ok()?));
         if let Some((username, password)) = self.username.contains(&b':').then(as_text).flatten() {
@@ -269,7 +269,7 @@ impl Credential {
 
 /// Appends a JSON string.
 fn push_string(text: &mut Vec<u8>, string: &str) {
-    // Writing a string to memory does not fail.
+    // Writing a string to a Vec does not fail.
     let _ = serde_json::to_writer(text, string);
 }
 

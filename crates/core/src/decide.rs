@@ -1,4 +1,4 @@
-//! The one decision: what a request gets. No clock, no I/O, no logging.
+//! The decision: which Secrets a request's Pod gets. No clock, no I/O, no logging.
 
 use std::collections::HashSet;
 
@@ -6,18 +6,18 @@ use json_patch::Patch;
 
 use super::{
     image::ImageRef,
-    knowledge::{NamespaceKnowledge, SecretState},
     patch,
     pod::{OPTED_OUT, Pod},
     review::Request,
     rules::{Mapping, Needed},
+    secret_state::{SecretState, SecretStates},
     warnings::{self, Warnings},
 };
 
-/// The one operation that a Pod gets anything for: `imagePullSecrets` cannot be changed later.
+/// The only operation for which a Pod gets Secrets: `imagePullSecrets` cannot change later.
 pub const OPERATION: &str = "CREATE";
 
-/// What a request gets. It is always allowed.
+/// The decision on a request. The request is always allowed.
 #[derive(Debug)]
 pub struct Decision<'a> {
     reason: Option<Reason>,
@@ -27,27 +27,28 @@ pub struct Decision<'a> {
     warnings: Vec<String>,
 }
 
-/// What becomes of one Secret that a Pod needs by the mapping.
+/// The decision on one Secret that a Pod needs by the mapping.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SecretDecision<'a> {
     /// The name of the Secret.
     pub name: &'a str,
-    /// What becomes of it.
+    /// Whether the patch adds it, and otherwise why not.
     pub outcome: SecretOutcome,
 }
 
-/// What becomes of a Secret that a Pod needs by the mapping.
+/// The outcomes for a Secret that a Pod needs by the mapping.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum SecretOutcome {
     /// The patch adds it.
     Injected,
     /// The Pod lists it already.
     Present,
-    /// It is left out, although the mapping names it: no image needs it, and listed it would fail every pull of the Pod.
+    /// The patch leaves it out, although the mapping names it for every Pod: no image needs it, and in the list it would fail
+    /// every pull of the Pod.
     Withheld(SecretState),
 }
 
-/// Why a Pod stays as it is.
+/// Why a Pod stays unchanged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Reason {
     /// The Pod lists every Secret that its images need.
@@ -66,24 +67,25 @@ pub enum Reason {
     OptedOut,
     /// A subresource, such as `status` or `ephemeralcontainers`.
     Subresource,
-    /// The Pod could not be read.
+    /// The Pod cannot be parsed.
     Unreadable,
 }
 
-/// How many registries a decision names: enough for any real Pod, and a bound for a hostile one.
+/// The most registries that a decision names: enough for any real Pod, and a limit for a hostile one.
 const NAMED_REGISTRIES: usize = 16;
 /// The longest registry that a decision names, in bytes: a DNS name of 253 (RFC 1035, section 2.3.4) and a port. A glob may
 /// cover a longer one, but no kubelet can pull from it.
 const NAMED_REGISTRY: usize = 253 + ":65535".len();
 
-/// Decides what `request` gets by a mapping, and by what is `known` of the Secrets in the request's namespace.
+/// Decides which Secrets the Pod of `request` gets, from the mapping and from the states of the Secrets in the request's
+/// namespace, as far as they are known.
 #[must_use]
 pub fn decide<'a>(
     request: &'a Request<'_>,
     mapping: &'a Mapping,
-    known: Option<&NamespaceKnowledge>,
+    states: Option<&SecretStates>,
 ) -> Decision<'a> {
-    if let Some(reason) = not_ours(request, mapping) {
+    if let Some(reason) = out_of_scope(request, mapping) {
         return Decision::leave(reason);
     }
     match &request.object {
@@ -93,14 +95,14 @@ pub fn decide<'a>(
         },
         Ok(pod) if pod.is_mirror() => Decision::leave(Reason::MirrorPod),
         Ok(pod) if pod.inject_label() == Some(OPTED_OUT) => Decision::leave(Reason::OptedOut),
-        // Not even the Secrets for every Pod: without a spec there is no place to put them.
+        // This includes the Secrets for every Pod: a Pod without a spec has no list to add them to.
         Ok(pod) if pod.images().next().is_none() => Decision::leave(Reason::NothingMatches),
-        Ok(pod) => decide_for_pod(pod, &request.namespace, mapping, known),
+        Ok(pod) => decide_for_pod(pod, &request.namespace, mapping, states),
     }
 }
 
-/// Why a request is none of our business, whatever its object.
-fn not_ours(request: &Request<'_>, mapping: &Mapping) -> Option<Reason> {
+/// Why the webhook does not handle a request, independent of its object.
+fn out_of_scope(request: &Request<'_>, mapping: &Mapping) -> Option<Reason> {
     if !request.kind.group.is_empty() || &*request.kind.kind != "Pod" {
         Some(Reason::NotAPod)
     } else if !request.sub_resource.is_empty() {
@@ -118,7 +120,7 @@ fn decide_for_pod<'a>(
     pod: &'a Pod<'_>,
     namespace: &'a str,
     mapping: &'a Mapping,
-    known: Option<&NamespaceKnowledge>,
+    states: Option<&SecretStates>,
 ) -> Decision<'a> {
     let mut lookup = mapping.lookup(namespace);
     let mut registries: Vec<&str> = Vec::new();
@@ -144,7 +146,7 @@ fn decide_for_pod<'a>(
     let listed: HashSet<&str> = listed.collect();
     let mut secrets = Vec::with_capacity(needed.len());
     for (place, name) in needed.iter().map(|name| name.as_str()).enumerate() {
-        let state = known.and_then(|known| known.state(name));
+        let state = states.and_then(|states| states.state(name));
         let outcome = outcome(state, place < for_images, listed.contains(name));
         if let Some(fault) = state.and_then(SecretState::fault)
             && (place < for_images || outcome != SecretOutcome::Injected)
@@ -164,7 +166,7 @@ fn decide_for_pod<'a>(
     Decision { reason, secrets, patch, registries, warnings: warnings.into_vec() }
 }
 
-/// What becomes of a Secret, by what is known of it, whether an image needs it, and whether the Pod lists it.
+/// The outcome for a Secret, from its state, whether an image needs it, and whether the Pod lists it.
 fn outcome(state: Option<SecretState>, of_image: bool, listed: bool) -> SecretOutcome {
     match state {
         _ if listed => SecretOutcome::Present,
@@ -188,13 +190,13 @@ impl<'a> Decision<'a> {
         }
     }
 
-    /// The patch that carries the decision out; none where the Pod stays as it is.
+    /// The patch that applies the decision; `None` where the Pod stays unchanged.
     #[must_use]
     pub fn patch(&self) -> Option<&Patch> {
         self.patch.as_ref()
     }
 
-    /// What becomes of each Secret that the Pod needs by the mapping, in order.
+    /// The decision on each Secret that the Pod needs by the mapping, in the order of the list.
     #[must_use]
     pub fn secrets(&self) -> &[SecretDecision<'a>] {
         &self.secrets
@@ -216,7 +218,7 @@ impl<'a> Decision<'a> {
         self.secrets.iter().filter(|it| it.outcome == outcome).map(|it| it.name).collect()
     }
 
-    /// Why the Pod stays as it is; none where it gets something.
+    /// Why the Pod stays unchanged; `None` where the patch adds Secrets.
     #[must_use]
     pub fn reason(&self) -> Option<Reason> {
         self.reason
@@ -228,7 +230,7 @@ impl<'a> Decision<'a> {
         &self.registries
     }
 
-    /// What the person who creates the Pod should know: at most 3, of at most 120 characters each.
+    /// Warnings for the user who creates the Pod: at most 3, of at most 120 characters each.
     #[must_use]
     pub fn warnings(&self) -> &[String] {
         &self.warnings
@@ -279,11 +281,8 @@ mod tests {
         text.parse().unwrap()
     }
 
-    /// What becomes of `robot`, which an image needs, and of `tools`, which every Pod gets, in a Pod that lists `listed`.
-    fn outcomes(
-        known: Option<&NamespaceKnowledge>,
-        listed: &[&str],
-    ) -> (Vec<SecretOutcome>, usize) {
+    /// The outcomes for `robot`, which an image needs, and `tools`, which every Pod gets, in a Pod that lists `listed`.
+    fn outcomes(states: Option<&SecretStates>, listed: &[&str]) -> (Vec<SecretOutcome>, usize) {
         let rule = Rule {
             patterns: vec!["ghcr.io".parse().unwrap()],
             secret: name("robot"),
@@ -298,13 +297,13 @@ mod tests {
         .to_string();
         let pod: Pod<'_> = serde_json::from_str(&pod).unwrap();
         let request = Request::create("shop", pod);
-        let decision = decide(&request, &mapping, known);
+        let decision = decide(&request, &mapping, states);
         let outcomes = decision.secrets().iter().map(|it| it.outcome).collect();
         (outcomes, decision.warnings().len())
     }
 
     #[test]
-    fn a_name_that_an_image_needs_is_added_whatever_is_known() {
+    fn a_name_that_an_image_needs_is_added_in_any_state() {
         use SecretOutcome::{Injected, Present, Withheld};
         use SecretState::{Dead, Missing, OpensNothing, Ready, Unreadable, WrongType};
         assert_eq!(outcomes(None, &[]), (vec![Injected, Injected], 0));
@@ -316,13 +315,13 @@ mod tests {
             (Dead, (Injected, 1), (Injected, 0)),
             (Unreadable, (Injected, 1), (Withheld(Unreadable), 1)),
         ] {
-            let known = |secret: &str| [(secret, state)].into_iter().collect();
+            let states = |secret: &str| [(secret, state)].into_iter().collect();
             let (robot, warnings) = of_image;
-            assert_eq!(outcomes(Some(&known("robot")), &[]), (vec![robot, Injected], warnings));
+            assert_eq!(outcomes(Some(&states("robot")), &[]), (vec![robot, Injected], warnings));
             let (tools, warnings) = for_every_pod;
-            assert_eq!(outcomes(Some(&known("tools")), &[]), (vec![Injected, tools], warnings));
-            assert_eq!(outcomes(Some(&known("tools")), &["tools"]).0, [Injected, Present]);
-            assert_eq!(outcomes(Some(&known("other")), &[]), (vec![Injected, Injected], 0));
+            assert_eq!(outcomes(Some(&states("tools")), &[]), (vec![Injected, tools], warnings));
+            assert_eq!(outcomes(Some(&states("tools")), &["tools"]).0, [Injected, Present]);
+            assert_eq!(outcomes(Some(&states("other")), &[]), (vec![Injected, Injected], 0));
         }
     }
 }

@@ -1,15 +1,15 @@
 //! Which pull Secrets the kubelet offers for an image, and in which order.
 //!
 //! For each pull the kubelet reads the Pod's `imagePullSecrets` into a keyring and asks it for the image's
-//! name (`pkg/credentialprovider` of `k8s.io/kubernetes`). What comes out is decided by Go's JSON decoder,
-//! Go's URL parser and Go's file name globs, so their rules are followed here byte by byte.
+//! name (`pkg/credentialprovider` of `k8s.io/kubernetes`). The result depends on Go's JSON decoder,
+//! Go's URL parser and Go's file name globs, so this module follows their rules byte by byte.
 //!
-//! Two steps, of which only the first sees credentials:
+//! There are two steps, and only the first handles credentials:
 //!
-//! 1. [`secret::read`] takes the bytes of one Secret to its entries, or says why the kubelet passes it over,
-//!    or why it would fail every pull of the Pod.
+//! 1. [`secret::read`] reads the bytes of one Secret into its entries, or explains why the kubelet ignores it,
+//!    or why it fails every pull of the Pod.
 //! 2. [`Keyring`] is built from names and registry keys alone, and [`Keyring::lookup`] gives the [`Offer`]s
-//!    for an image. Where a key was expected to match and does not, [`near_miss()`] knows the reason.
+//!    for an image. [`near_miss()`] explains why a key that seems to fit does not match.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -36,24 +36,24 @@ const DOCKER_HUB_KEY: &[u8] = docker_hub::LEGACY_HOST.as_bytes();
 /// The registry keys of a Pod's pull Secrets, in the order in which the kubelet tries them.
 #[derive(Default)]
 pub struct Keyring {
-    /// The names of the Secrets, as the Pod lists them. One may stand there twice.
+    /// The names of the Secrets, as the Pod lists them. A name may occur twice.
     secrets: Vec<Box<str>>,
     /// Descending by index key.
     slots: Vec<Slot>,
-    /// Those that are no URL, and that the kubelet drops without a word.
+    /// Keys that are not URLs. The kubelet drops them without an error.
     dropped: Vec<Key>,
 }
 
-/// All keys that come to the same index key.
+/// All keys with the same index key.
 struct Slot {
     index_key: Vec<u8>,
-    /// What the index key covers; none where it is no URL, and so covers nothing.
+    /// What the index key covers; `None` where it is not a URL and covers nothing.
     location: Option<Location>,
     /// In the order of the Secrets, and sorted within each.
     keys: Vec<Key>,
 }
 
-/// A key and where its Secret stands in the list.
+/// A key and the position of its Secret in the list.
 struct Key {
     position: usize,
     key: RegistryKey,
@@ -64,25 +64,25 @@ struct Key {
 pub struct Offer<'k> {
     /// The name of the Secret.
     pub secret: &'k str,
-    /// Where the Secret stands in the list that the keyring was made of, from 0.
+    /// The position of the Secret in the list that the keyring was built from, counted from 0.
     pub position: usize,
     /// The key of the entry, as it is written in the Secret.
     pub key: &'k RegistryKey,
-    /// When the entry is tried, from 1. Entries of one Secret may share a rank: their order is open, because
-    /// the kubelet takes it from a Go map.
+    /// The turn in which the kubelet tries the entry, counted from 1. Entries of one Secret may have the same rank: their
+    /// order is undefined, because the kubelet iterates over a Go map.
     pub rank: usize,
 }
 
-/// An entry that looks as if it was meant for an image, but is not tried for it.
+/// An entry that seems to fit an image, but that the kubelet does not try for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Missed<'k> {
     /// The name of the Secret.
     pub secret: &'k str,
-    /// Where the Secret stands in the list that the keyring was made of, from 0.
+    /// The position of the Secret in the list that the keyring was built from, counted from 0.
     pub position: usize,
     /// The key of the entry, as it is written in the Secret.
     pub key: &'k RegistryKey,
-    /// Why it is not tried.
+    /// Why the kubelet does not try it.
     pub reason: NearMiss,
 }
 
@@ -91,7 +91,7 @@ pub struct Missed<'k> {
 impl Keyring {
     /// Builds the keyring of a Pod from the names of its pull Secrets and the keys of their entries.
     ///
-    /// The Secrets stand in the order of `imagePullSecrets`. Those that the kubelet passes over may be left
+    /// The Secrets are in the order of `imagePullSecrets`. Secrets that the kubelet ignores may be left
     /// out or have no keys. If [`secret::read`] fails for one of them, the kubelet has no keyring at all.
     pub fn new<'s, K>(secrets: impl IntoIterator<Item = (&'s str, K)>) -> Self
     where
@@ -130,7 +130,7 @@ impl Keyring {
         self.offers(matching)
     }
 
-    /// The entries that look as if they were meant for an image, but are not tried for it.
+    /// The entries that seem to fit an image, but that the kubelet does not try for it.
     #[must_use]
     pub fn near_misses(&self, image: &ImageRef<'_>) -> Vec<Missed<'_>> {
         let name = image.name();
@@ -157,7 +157,7 @@ impl Keyring {
         self.slots.iter().filter(covers).collect()
     }
 
-    /// The slot of Docker Hub's own key, which is tried where nothing matches.
+    /// The slot of Docker Hub's own key, which the kubelet tries where no other key matches.
     fn docker_hub(&self) -> Option<&Slot> {
         self.slots.iter().find(|slot| slot.index_key == DOCKER_HUB_KEY)
     }
@@ -178,8 +178,8 @@ impl Keyring {
     }
 }
 
-/// Shows the keys as [`RegistryKey`] does, and not what was read from them: a mistyped key may have
-/// credentials in its path.
+/// Shows the keys as [`RegistryKey`] does, without their locations: a mistyped key may have credentials in
+/// its path.
 impl fmt::Debug for Keyring {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let keys = self.slots.iter().flat_map(|slot| &slot.keys).chain(&self.dropped);
@@ -188,10 +188,10 @@ impl fmt::Debug for Keyring {
     }
 }
 
-/// Whether the kubelet takes an image for one of Docker Hub.
+/// Whether the kubelet treats an image as one on Docker Hub.
 ///
-/// It looks at the name alone and takes any host without a dot or colon for a user's name, so that
-/// `localhost/app` gets Docker Hub's credentials too.
+/// The kubelet checks the name only and reads any host without a dot or colon as a user name, so
+/// `localhost/app` gets Docker Hub's credentials as well.
 fn is_on_docker_hub(name: &str) -> bool {
     let first = name.split('/').next().unwrap_or(name);
     docker_hub::is_named_by(first) || !first.contains(['.', ':'])

@@ -5,12 +5,12 @@
 //! |---|---|
 //! | [`image`] | what an image reference names, by the grammar that the kubelet uses |
 //! | [`keyring`] | which logins of which pull Secrets the kubelet offers for an image, in its order |
-//! | [`credentials`] | the logins of a pull Secret, cut down to the registries of a rule |
+//! | [`credentials`] | the logins of a pull Secret, reduced to the registries of a rule |
 //! | [`docker_hub`] | the hosts and keys of Docker Hub, which images leave out |
-//! | [`rules`] | which Secrets a mapping of registries gives an image |
+//! | [`rules`] | which Secrets an image needs, by a mapping of registries |
 //! | [`review`], [`pod`] | the parts of an admission review that a decision needs, borrowed from its bytes |
-//! | [`knowledge`] | what is known of the Secrets of a namespace |
-//! | [`decide`](mod@decide) | what a Pod gets, and why |
+//! | [`secret_state`] | the state of the Secrets in a namespace, as far as it is known |
+//! | [`decide`](mod@decide) | which Secrets a Pod gets, and why |
 //! | [`patch`], [`answer`] | the decision as a JSON Patch, and as the bytes of a response |
 
 pub mod answer;
@@ -20,11 +20,11 @@ pub mod docker_hub;
 pub mod image;
 mod json;
 pub mod keyring;
-pub mod knowledge;
 pub mod patch;
 pub mod pod;
 pub mod review;
 pub mod rules;
+pub mod secret_state;
 mod warnings;
 
 pub use json::{COPY_MAX, LIST_MAX, Text, describe, shorten};

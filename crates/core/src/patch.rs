@@ -1,8 +1,8 @@
 //! The JSON Patch (RFC 6902) that adds pull Secrets to a Pod.
 //!
-//! A patch that does not apply is the one mistake that `failurePolicy: Ignore` does not cover: the API server then
-//! refuses the Pod (apiserver: admission/plugin/webhook/mutating/dispatcher.go). Hence only `add`, never `test`, and
-//! `/-` only where there is a list to append to.
+//! `failurePolicy: Ignore` does not cover a patch that fails to apply: the API server then refuses the Pod
+//! (apiserver: admission/plugin/webhook/mutating/dispatcher.go). So a patch has only `add`,
+//! never `test`, and `/-` only where a list exists.
 
 use json_patch::{AddOperation, Patch, PatchOperation, jsonptr::Pointer};
 use serde_json::{Value, json};
@@ -14,7 +14,7 @@ const END_OF_LIST: &str = "/spec/imagePullSecrets/-";
 /// Adds `names`, in order, to a Pod whose list has `existing` entries; no names give no patch.
 ///
 /// `add` at the list itself would replace a list that has entries (RFC 6902, section 4.1), so those are appended to. An
-/// absent, `null` or empty list looks the same to us and is set whole, which is right for all three.
+/// absent, `null` or empty list is the same in the borrowed view; `add` sets the whole list, which is right for all three.
 #[must_use]
 pub fn plan(existing: usize, names: &[&str]) -> Option<Patch> {
     if names.is_empty() {

@@ -1,4 +1,4 @@
-//! The question: an AdmissionReview v1, borrowed from the bytes of its body.
+//! The request: an AdmissionReview v1, borrowed from the bytes of its body.
 
 use serde::{Deserialize, de::IgnoredAny};
 
@@ -7,35 +7,35 @@ use super::{
     pod::Pod,
 };
 
-/// The only `apiVersion` we speak: `admissionReviewVersions: ["v1"]` in the registration asks for it.
+/// The only `apiVersion` that is supported: `admissionReviewVersions: ["v1"]` in the webhook configuration asks for it.
 pub const API_VERSION: &str = "admission.k8s.io/v1";
-/// Where reviews are posted to.
+/// The URL path to which the API server posts reviews.
 pub const PATH: &str = "/mutate";
 /// The longest uid, in bytes, because the answer repeats it. The API server's have 36 (apiserver:
 /// admission/plugin/webhook/request/admissionreview.go).
 pub const UID_MAX: usize = 128;
-/// The longest namespace, in bytes: an RFC 1123 label. The API server has checked that it exists before it asks. A Pod's
-/// own names have no such limit, since the API server checks them after it has asked.
+/// The longest namespace, in bytes: an RFC 1123 label. The API server checks that it exists before it calls the webhook. A
+/// Pod's own names have no such limit, since the API server checks them after the call.
 pub const NAMESPACE_MAX: usize = 63;
-/// The `kind` of a review, asked and answered.
+/// The `kind` of a review, in requests and responses.
 pub(super) const KIND: &str = "AdmissionReview";
 
-/// What the API server asks: the `request` of an AdmissionReview.
+/// The `request` of an AdmissionReview.
 #[derive(Debug, Clone)]
 pub struct Request<'a> {
-    /// Names this request, and the answer must repeat it. Empty only where no API server asks.
+    /// The id of this request, which the response must repeat. Empty only in offline requests.
     pub uid: Text<'a>,
-    /// What `object` was converted to before it was sent.
+    /// Group and kind to which the API server converted `object`.
     pub kind: GroupKind<'a>,
     /// Such as `status`; empty for the Pod itself.
     pub sub_resource: Text<'a>,
-    /// The namespace that counts: `object.metadata.namespace` may be empty on creation.
+    /// The namespace of the Pod. `object.metadata.namespace` may be empty on creation.
     pub namespace: Text<'a>,
     /// Such as `CREATE`.
     pub operation: Text<'a>,
-    /// Whether nothing will be stored.
+    /// Whether the API server stores nothing (`dryRun`).
     pub dry_run: bool,
-    /// The Pod as it would be stored, or why it could not be read.
+    /// The Pod as the API server would store it, or why it cannot be read.
     pub object: Result<Pod<'a>, UnreadablePod>,
 }
 
@@ -50,11 +50,11 @@ pub struct GroupKind<'a> {
     pub kind: Text<'a>,
 }
 
-/// Why a body cannot be answered: there is no uid that an answer could repeat.
+/// Why a body gets no response: it has no uid that a response could repeat.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReviewError {
-    /// The bytes are no JSON, or a field around the Pod has the wrong type.
+    /// The bytes are not JSON, or a field around the Pod has the wrong type.
     #[error("the body is not an AdmissionReview: {}", describe(.0))]
     Json(serde_json::Error),
     /// JSON of another kind or version.
@@ -62,13 +62,13 @@ pub enum ReviewError {
         "the body must have apiVersion {API_VERSION} and kind {KIND}, as `admissionReviewVersions: [\"v1\"]` asks for"
     )]
     Kind,
-    /// A review without `request`, such as an answer.
+    /// A review without `request`, such as a response.
     #[error("the AdmissionReview has no request")]
     NoRequest,
     /// `request.uid` is absent or empty.
     #[error("the AdmissionReview's request has no uid")]
     NoUid,
-    /// `request.uid` or `request.namespace` is longer than the API server's ever are.
+    /// `request.uid` or `request.namespace` is longer than any that an API server sends.
     #[error("request.{field} has more than {max} bytes: no API server sends that")]
     TooLong {
         /// The field.
@@ -81,7 +81,7 @@ pub enum ReviewError {
     Utf8(#[from] std::str::Utf8Error),
 }
 
-/// Why `request.object` could not be read, though the request around it could.
+/// Why `request.object` cannot be read, although the rest of the request can.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct UnreadablePod(String);
@@ -90,15 +90,15 @@ pub struct UnreadablePod(String);
 ///
 /// # Errors
 ///
-/// [`ReviewError`] where no answer is possible. A Pod that cannot be read under a valid uid is not such a case: it must
-/// be answered, so it is an `Err` in [`Request::object`].
+/// [`ReviewError`] where no response is possible. A Pod that cannot be read is an `Err` in [`Request::object`] instead: with
+/// a valid uid, the request must get a response.
 pub fn parse(body: &[u8]) -> Result<Request<'_>, ReviewError> {
     let text = std::str::from_utf8(body)?;
     match serde_json::from_str::<Object<RawReview<'_, Pod<'_>>>>(text) {
         Ok(Object(review)) => review.into_request(|pod| {
             pod.ok_or_else(|| UnreadablePod("request.object is absent".to_owned()))
         }),
-        // JSON, but not the types we expect. Perhaps only in the Pod: read all around it, so that the uid survives.
+        // JSON, but with an unexpected type. It may be within the Pod: read the rest, to keep the uid.
         Err(error) if error.is_data() => {
             serde_json::from_str::<Object<RawReview<'_, IgnoredAny>>>(text)
                 .map_err(ReviewError::Json)?
@@ -174,7 +174,7 @@ impl<'a, P> RawReview<'a, P> {
 // === impl Request ===
 
 impl<'a> Request<'a> {
-    /// A request to create `pod` in `namespace`, for those who ask offline.
+    /// A request to create `pod` in `namespace`, for offline use.
     #[must_use]
     pub fn create(namespace: &'a str, pod: Pod<'a>) -> Self {
         Self {

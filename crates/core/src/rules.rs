@@ -1,13 +1,13 @@
-//! The mapping of registries to Secret names, and how an image finds its rules.
+//! The mapping of registries to Secret names, and the lookup of an image's rules.
 //!
 //! Every rule that covers an image counts. Where a Pod gets several Secrets, they come in the order of *rank*,
-//! which is fixed when the mapping is built, so that the answer depends neither on the order of a Pod's
-//! containers nor on chance. Of two patterns, the first of these that tells them apart decides:
+//! which is fixed when the mapping is built, so that the order does not depend on the order of a Pod's
+//! containers. The first of these criteria that distinguishes two patterns decides:
 //!
 //! 1. a host comes before a glob of hosts;
 //! 2. of two globs, the one with more characters other than `*` in host and port;
 //! 3. the one with more path segments;
-//! 4. the one that stands first in the file.
+//! 4. the one that is first in the file.
 
 mod glob;
 mod index;
@@ -25,28 +25,28 @@ pub use self::pattern::RegistryPattern;
 pub use self::pattern_error::{PatternError, PatternProblem};
 use super::image::ImageRef;
 
-/// Namespaces that never get anything, whatever their labels: a broken control plane must be able to start again.
+/// Namespaces whose Pods never get Secrets, whatever their labels: a broken control plane must be able to start again.
 pub const EXCLUDED_NAMESPACES: [&str; 3] = ["kube-system", "kube-public", "kube-node-lease"];
 
-/// Every rule of a mapping, indexed so that an image costs the same whether there are ten or ten thousand.
+/// The rules of a mapping, indexed so that a lookup costs the same with ten rules and with ten thousand.
 #[derive(Debug, Default)]
 pub struct Mapping {
     rules: Vec<Rule>,
     always: Vec<SecretName>,
     own_namespace: Option<Box<str>>,
-    /// Where each pattern stands, by rank: its rule, and its place within the rule.
+    /// The position of each pattern, by rank: its rule, and its index within the rule.
     ranking: Vec<(usize, usize)>,
     index: Index,
 }
 
-/// A Secret, and the registries and namespaces for which it is.
+/// A Secret, and the registries and namespaces that it is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rule {
     /// The registries. One that covers an image is enough.
     pub patterns: Vec<RegistryPattern>,
-    /// The Secret that holds their credentials, in the Pod's own namespace.
+    /// The Secret with their credentials, in the Pod's own namespace.
     pub secret: SecretName,
-    /// The namespaces in which the rule holds; none are named where it holds in all.
+    /// The namespaces in which the rule applies; empty where it applies in all.
     pub namespaces: Vec<NamespacePattern>,
     /// Where the rule begins in the file: its line, counted from 1.
     pub line: u32,
@@ -67,13 +67,13 @@ pub struct Match<'m> {
 
 /// The rules that cover the images of one Pod, image by image.
 ///
-/// However many images there are, it holds each pattern of the mapping once at most, and asks once for each host and path
-/// of the mapping which rules hold in the namespace.
+/// For any number of images it stores each pattern of the mapping at most once, and evaluates the namespaces of each host
+/// and path of the mapping once.
 #[derive(Debug)]
 pub struct Lookup<'m> {
     mapping: &'m Mapping,
     namespace: &'m str,
-    /// The places of the index that were asked, by their address, and whether one of their rules holds.
+    /// The evaluated places of the index, by their address, and whether one of their rules applies.
     asked: HashMap<*const ByNamespace, bool>,
     found: Vec<Rank>,
 }
@@ -81,16 +81,16 @@ pub struct Lookup<'m> {
 /// The Secrets that a Pod needs, each once: those for its images, by rank, and then those for [every Pod](Mapping::always).
 #[derive(Debug)]
 pub struct Needed<'m> {
-    /// The Secrets.
+    /// The names of the Secrets, in the order of the list.
     pub secrets: Vec<&'m SecretName>,
-    /// How many of them an image needs; they come first.
+    /// The number of Secrets that an image needs; they come first.
     pub for_images: usize,
 }
 
 // === impl Rule ===
 
 impl Rule {
-    /// Whether the rule holds in this namespace: where it names none, it holds in all.
+    /// Whether the rule applies in this namespace. A rule without namespaces applies in all.
     #[must_use]
     pub fn holds_in(&self, namespace: &str) -> bool {
         self.namespaces.is_empty() || NamespacePattern::any_covers(&self.namespaces, namespace)
@@ -108,7 +108,7 @@ impl Mapping {
             .enumerate()
             .flat_map(|(rule, Rule { patterns, .. })| (0..patterns.len()).map(move |at| (rule, at)))
             .collect();
-        // Stable, so what stands first in the file stays first.
+        // Stable: what is first in the file stays first.
         ranking.sort_by_cached_key(|&(rule, at)| {
             let pattern = &rules[rule].patterns[at];
             let literals = if pattern.is_glob() { pattern.literals() } else { 0 };
@@ -122,13 +122,13 @@ impl Mapping {
         Self { rules, always, own_namespace: None, ranking, index }
     }
 
-    /// The same mapping for a webhook in this namespace, which gets nothing: the webhook must not depend on itself.
+    /// The same mapping for a webhook in this namespace, whose Pods get no Secrets: the webhook must not depend on itself.
     #[must_use]
     pub fn with_own_namespace(self, own_namespace: Option<Box<str>>) -> Self {
         Self { own_namespace, ..self }
     }
 
-    /// Whether no Pod of this namespace ever gets anything: it is one of [`EXCLUDED_NAMESPACES`], or the webhook's own.
+    /// Whether no Pod of this namespace ever gets Secrets: it is one of [`EXCLUDED_NAMESPACES`], or the webhook's own.
     #[must_use]
     pub fn excludes(&self, namespace: &str) -> bool {
         EXCLUDED_NAMESPACES.contains(&namespace) || self.own_namespace.as_deref() == Some(namespace)
@@ -142,7 +142,7 @@ impl Mapping {
 
     /// Appends to `found` every pattern that covers `image` in `namespace`, in no particular order.
     ///
-    /// An image without a registry, such as `my_host.io/app`, has none: no pattern can name its host.
+    /// No pattern covers an image without a registry, such as `my_host.io/app`: no pattern can name its host.
     pub fn matches<'m>(
         &'m self,
         image: &ImageRef<'_>,
@@ -158,14 +158,14 @@ impl Mapping {
         });
     }
 
-    /// Begins to look up the images of a Pod in `namespace`.
+    /// Starts a lookup for the images of a Pod in `namespace`.
     #[must_use]
     pub fn lookup<'m>(&'m self, namespace: &'m str) -> Lookup<'m> {
         Lookup { mapping: self, namespace, asked: HashMap::new(), found: Vec::new() }
     }
 
-    /// The Secrets of a Pod, each once: those of what was `found` for its images, by rank, and then
-    /// those for [every Pod](Self::always). Sorts `found` by rank and drops what is in it twice.
+    /// The Secrets of a Pod, each once: those of the matches `found` for its images, by rank, and then
+    /// those for [every Pod](Self::always). Sorts `found` by rank and removes duplicates.
     #[must_use]
     pub fn secrets<'m>(&'m self, found: &mut Vec<Match<'m>>) -> Vec<&'m SecretName> {
         found.sort_unstable_by_key(|found| found.rank);
@@ -200,7 +200,7 @@ impl Mapping {
 // === impl Lookup ===
 
 impl<'m> Lookup<'m> {
-    /// Looks up `image`, and says whether a rule covers it.
+    /// Looks up `image`. Returns whether a rule covers it.
     pub fn add(&mut self, image: &ImageRef<'_>) -> bool {
         let Self { mapping, namespace, asked, found } = self;
         let mut covered = false;

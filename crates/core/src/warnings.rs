@@ -1,4 +1,4 @@
-//! The warnings that an answer carries to the person who creates the Pod.
+//! The warnings in a response, for the user who creates the Pod.
 //!
 //! `kubectl` prints them. The API server cuts them once they are long in sum, and drops one that holds control
 //! characters (apiserver: endpoints/filters/warning.go; apimachinery: util/net/http.go, `NewWarningHeader`).
@@ -7,14 +7,14 @@ use std::fmt::Display;
 
 use super::{image::ImageError, json::shorten, pod::PodImage, review::UnreadablePod};
 
-/// At most so many warnings an answer.
+/// The most warnings in a response.
 const WARNINGS: usize = 3;
-/// At most so many characters a warning.
+/// The most characters in a warning.
 const CHARACTERS: usize = 120;
-/// At most so many characters of a name or an image within a warning, so that the reason stays readable.
+/// The most characters of a name or an image within a warning, so that the reason stays readable.
 const QUOTED: usize = 30;
 
-/// The warnings of one decision: the first few about images and how many more there would be, and then those about Secrets.
+/// The warnings of one decision: the first few about images with the number of further ones, and then those about Secrets.
 #[derive(Debug, Default)]
 pub(super) struct Warnings {
     first: Vec<String>,
@@ -35,7 +35,7 @@ impl Warnings {
         }
     }
 
-    /// That something is wrong with a Secret that the Pod needs.
+    /// Adds a warning about the fault of a Secret that the Pod needs.
     pub(super) fn secret(&mut self, name: &str, fault: &str) {
         if self.secrets.len() < WARNINGS {
             self.secrets.push(clean(&format!("pull secret {} {fault}", shorten(name, QUOTED))));
@@ -47,11 +47,11 @@ impl Warnings {
             let more = self.total - (WARNINGS - 1);
             self.first.truncate(WARNINGS - 1);
             self.first.push(format!(
-                "{more} more images are skipped: they are no valid image references"
+                "{more} more images are skipped: they are not valid image references"
             ));
         }
-        let room = WARNINGS.saturating_sub(self.first.len());
-        self.first.extend(self.secrets.into_iter().take(room));
+        let free = WARNINGS.saturating_sub(self.first.len());
+        self.first.extend(self.secrets.into_iter().take(free));
         self.first
     }
 }

@@ -16,8 +16,8 @@ static ALLOCATOR: PeakAlloc = PeakAlloc;
 
 const MIB: usize = 1 << 20;
 
-/// The most that is held at once besides the body, in bodies: copies of texts with escapes and the buffer in which they are
-/// unescaped are one body together, and a buffer that grows is there twice and has twice the room that it needs.
+/// The largest allocation at any time beside the body, in bodies: copies of texts with escapes and the buffer in which they
+/// are unescaped are one body together; a growing buffer exists twice and has twice the capacity that it needs.
 const BODIES: usize = 3;
 /// Lists of the longest length, and the answer.
 const CONSTANT: usize = 3 * MIB;
@@ -100,8 +100,12 @@ fn check(body: &str, mapping: &Mapping, about: &str) {
         }
         Err(error) => assert!(error.to_string().len() < 1024, "{about}: a long error"),
     }
-    let held = ALLOCATOR.peak_usage() - at_rest;
-    assert!(held <= BODIES * body.len() + CONSTANT, "{about}: {held} bytes for {}", body.len());
+    let allocated = ALLOCATOR.peak_usage() - at_rest;
+    assert!(
+        allocated <= BODIES * body.len() + CONSTANT,
+        "{about}: {allocated} bytes for {}",
+        body.len()
+    );
 }
 
 /// A mapping with two thousand rules for any image of a short host, so that what is found for each image would add up.

@@ -1,4 +1,4 @@
-//! One Secret's bytes to the entries that the kubelet finds in it.
+//! Reads the data of one Secret into the entries that the kubelet finds in it.
 
 use std::{borrow::Cow, collections::BTreeMap, fmt};
 
@@ -22,16 +22,16 @@ mod tests;
 pub use flaw::{Flaw, Oddity, Part, flaws};
 pub use form::Form;
 
-/// What the kubelet finds in a Secret.
+/// The content of a Secret, as the kubelet reads it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Contents {
-    /// The entries, sorted by key. There may be none.
+    /// The entries, sorted by key. The list may be empty.
     Entries(Vec<Entry>),
-    /// Nothing: the kubelet passes the Secret over, and its other Secrets still count.
+    /// The kubelet ignores the Secret. The Pod's other Secrets still count.
     Ignored(Ignored),
 }
 
-/// Why the kubelet passes a Secret over.
+/// Why the kubelet ignores a Secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ignored {
     /// The data under the key of its type is empty.
@@ -46,7 +46,7 @@ pub enum Ignored {
         /// Whether there is data under the key of the other type.
         other: Option<&'static str>,
     },
-    /// It is of this type, which is none of the two for pulling.
+    /// The Secret has this type, which is not one of the two pull Secret types.
     Type(Box<str>),
 }
 
@@ -55,11 +55,11 @@ pub enum Ignored {
 pub struct Entry {
     /// The key, as it is written in the Secret.
     pub key: RegistryKey,
-    /// Who logs in.
+    /// The user, and whether there is a password.
     pub login: Login,
 }
 
-/// Who logs in with an entry. The password itself is not kept.
+/// The login of an entry, without the password itself.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Login {
     username: Vec<u8>,
@@ -73,7 +73,7 @@ pub struct Login {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SecretError {
-    /// `auth` of an entry is not base64, or not as Go reads it.
+    /// `auth` of an entry is not base64 that Go decodes.
     #[error("`auth` of the entry `{key}` is not base64: write the base64 of `user:password`")]
     AuthBase64 {
         /// The key of the entry.
@@ -85,39 +85,39 @@ pub enum SecretError {
         /// The key of the entry.
         key: RegistryKey,
     },
-    /// The document is no object.
+    /// The document is not an object.
     #[error("`{data_key}` must hold an object, not {found}")]
     Document {
         /// The data key that was read.
         data_key: &'static str,
-        /// What stands there.
+        /// The JSON type in its place.
         found: Kind,
     },
-    /// An entry is no object.
+    /// An entry is not an object.
     #[error("the entry `{key}` must be an object such as {{\"auth\": …}}, not {found}")]
     Entry {
         /// The key of the entry.
         key: RegistryKey,
-        /// What stands there.
+        /// The JSON type in its place.
         found: Kind,
     },
-    /// A member of an entry is no string.
+    /// A member of an entry is not a string.
     #[error("`{member}` of the entry `{key}` must be a string in quotes, not {found}")]
     EntryMember {
         /// The key of the entry.
         key: RegistryKey,
-        /// The member.
+        /// The member's name.
         member: &'static str,
-        /// What stands there.
+        /// The JSON type in its place.
         found: Kind,
     },
-    /// A value of `HttpHeaders` is no string.
+    /// A value of `HttpHeaders` is not a string.
     #[error("every value of `HttpHeaders` must be a string in quotes, not {found}")]
     Header {
-        /// What stands there.
+        /// The JSON type in its place.
         found: Kind,
     },
-    /// The document is not plain UTF-8: it begins with a mark, of which Go's decoder knows none.
+    /// The document starts with a byte order mark, which Go's decoder does not accept.
     #[error(
         "`{data_key}` begins with a byte order mark, which the kubelet does not read: save the file as UTF-8 without it"
     )]
@@ -125,12 +125,12 @@ pub enum SecretError {
         /// The data key that was read.
         data_key: &'static str,
     },
-    /// `auths` or `HttpHeaders` is no object.
+    /// `auths` or `HttpHeaders` is not an object.
     #[error("`{member}` must be an object, not {found}")]
     Member {
-        /// The member.
+        /// The member's name.
         member: &'static str,
-        /// What stands there.
+        /// The JSON type in its place.
         found: Kind,
     },
     /// The data is not one JSON document.
@@ -138,7 +138,7 @@ pub enum SecretError {
     Syntax {
         /// The data key that was read.
         data_key: &'static str,
-        /// What is wrong.
+        /// The syntax error, with its offset in bytes.
         fault: SyntaxError,
     },
 }
@@ -146,7 +146,7 @@ pub enum SecretError {
 /// The byte order marks of UTF-8 and UTF-16.
 const MARKS: [&[u8]; 3] = [b"\xef\xbb\xbf", b"\xfe\xff", b"\xff\xfe"];
 
-/// User and password of an entry, byte for byte as the kubelet would send them. Wiped from memory when dropped.
+/// User and password of an entry, byte for byte as the kubelet sends them. Overwritten in memory when dropped.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub(crate) struct Credential {
     pub(crate) username: Zeroizing<Vec<u8>>,
@@ -160,7 +160,7 @@ pub(crate) type Entries = BTreeMap<String, Credential>;
 ///
 /// # Errors
 ///
-/// [`SecretError`] where the kubelet cannot read the Secret and so pulls nothing at all.
+/// [`SecretError`] where the kubelet cannot read the Secret: it then pulls no image of the Pod.
 pub fn read<'d>(
     type_: &str,
     data: impl Fn(&str) -> Option<&'d [u8]>,
@@ -215,7 +215,7 @@ fn read_config(members: Members<'_>, entries: &mut Entries) -> Result<(), Secret
         if go_json::is_named(&name, "auths") {
             match object("auths", value)? {
                 Some(members) => read_entries(members, entries)?,
-                // Go empties a map where `null` is put into it.
+                // Go clears a map when it decodes `null` into it.
                 None => entries.clear(),
             }
         } else if go_json::is_named(&name, "HttpHeaders") {
@@ -257,7 +257,7 @@ fn read_login(key: &str, entry: Value<'_>) -> Result<Credential, SecretError> {
         let text = value.text();
         let text =
             text.map_err(|found| SecretError::EntryMember { key: key.into(), member, found });
-        // A `null` leaves what an earlier member of the same name has put there.
+        // A `null` keeps the value of an earlier member of the same name.
         if let Some(text) = text? {
             *field = Zeroizing::new(text);
         }
@@ -277,7 +277,7 @@ fn read_login(key: &str, entry: Value<'_>) -> Result<Credential, SecretError> {
     Ok(Credential { username: bytes(username), password: bytes(password) })
 }
 
-/// Decodes base64 as Go does: line breaks are skipped, padding is whole or missing, unused bits are free.
+/// Decodes base64 as Go does: skips line breaks, accepts complete or no padding, ignores unused bits.
 fn decode_auth(auth: &str) -> Option<Vec<u8>> {
     const PADDED: GeneralPurpose = engine(DecodePaddingMode::RequireCanonical);
     const UNPADDED: GeneralPurpose = engine(DecodePaddingMode::RequireNone);
@@ -302,13 +302,13 @@ impl Login {
         Self { username: username.to_vec(), has_password: !password.is_empty(), oddities }
     }
 
-    /// Whether there is neither user nor password, so that the registry is asked without a login.
+    /// Whether both user and password are empty: the kubelet then sends no login.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.username.is_empty() && !self.has_password
     }
 
-    /// What in user and password was most likely not meant.
+    /// Probable mistakes in user and password.
     #[must_use]
     pub fn oddities(&self) -> &[Oddity] {
         &self.oddities
@@ -320,14 +320,14 @@ impl Login {
         String::from_utf8_lossy(&self.username)
     }
 
-    /// Whether there is a password with it.
+    /// Whether the password is not empty.
     #[must_use]
     pub fn has_password(&self) -> bool {
         self.has_password
     }
 }
 
-/// Says only what is there: some registries take a token for the user's name.
+/// Shows no values: some registries accept a token as the user name.
 impl fmt::Debug for Login {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Login")

@@ -1,6 +1,6 @@
-//! How an image finds its rules without looking at all of them.
+//! Finds the rules for an image without reading all of them.
 //!
-//! Host, then path, then namespace, each by hash; only globs are scanned. So an image costs as many look-ups
+//! Host, then path, then namespace, each by hash; only globs are scanned. So an image costs as many lookups
 //! as its path has segments (and no more than the longest path of any rule for its host), plus one
 //! comparison for each different glob of hosts, plus what it finds. What is found at one place of the index is the same
 //! for every image of a Pod, so a Pod pays for it once: see [`super::Lookup`].
@@ -30,7 +30,7 @@ struct HostGlob {
     port: Option<Box<str>>,
 }
 
-// The table of hosts has room to spare, so what few hosts have lies apart: ten thousand hosts take 2 MB less.
+// The table of hosts has spare capacity, so data that few hosts have is boxed: ten thousand hosts take 2 MB less.
 
 /// The rules of one host, or one glob of hosts: those for all of it, and those for a path.
 #[derive(Debug, Default)]

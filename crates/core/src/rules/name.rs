@@ -24,8 +24,8 @@ pub struct NamespacePattern(Box<str>);
 
 /// Why a text is not the name of a Secret or a namespace.
 ///
-/// Whoever confuses the name of a Secret with its content writes a credential where a name belongs. So the
-/// text is repeated only where it is short enough for a name and made of characters that are common in one.
+/// A user may paste the content of a Secret in place of its name, and so a credential. The message repeats the
+/// text only where it is short enough for a name and has only characters that are common in names.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NameError {
@@ -68,9 +68,9 @@ pub enum NameError {
         /// The name without the namespace.
         name: Box<str>,
     },
-    /// Text that looks like the content of a Secret.
+    /// Text with the form of a Secret's content.
     #[error(
-        "a Secret is named here, and this text looks like the content of one: write the Secret's name"
+        "the name of a Secret belongs here, and this text seems to be the content of one: write the Secret's name"
     )]
     Content,
 }
@@ -196,7 +196,7 @@ fn is_label(label: &str, also: impl Fn(u8) -> bool) -> bool {
     ends_fit && label.bytes().all(|byte| fits(byte) || byte == b'-')
 }
 
-/// Text of somebody else's inside a message: in quotes, control characters escaped, cut after 80 characters.
+/// Untrusted text inside a message: in quotes, control characters escaped, cut after 80 characters.
 pub(super) struct Quoted<'a>(pub(super) &'a str);
 
 impl fmt::Display for Quoted<'_> {

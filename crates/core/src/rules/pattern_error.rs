@@ -250,7 +250,7 @@ impl fmt::Display for PatternProblem {
             Self::EveryHost => "names no registry",
             Self::HostCharacter(c) => return write!(f, "has {c:?} in its host"),
             Self::Ipv6 => "has brackets that do not hold just an IPv6 address",
-            Self::NoHost => "has no host, which an image tells by a dot or a port",
+            Self::NoHost => "has no host (a host has a dot or a port)",
             Self::PathSegment(segment) => {
                 return write!(f, "has {} in its path, which no image can have", Quoted(segment));
             }
@@ -334,7 +334,7 @@ mod tests {
         );
         assert_eq!(
             refused("acme/app"),
-            "\"acme/app\" has no host, which an image tells by a dot or a port: \
+            "\"acme/app\" has no host (a host has a dot or a port): \
              write docker.io/acme/app for what is on Docker Hub, \
              or else the host in full, such as registry.example.com or registry:5000"
         );

@@ -1,19 +1,19 @@
-//! What the kubelet reads without a word, and what was most likely not meant.
+//! Probable mistakes in a Secret that the kubelet accepts without an error.
 
 use std::fmt;
 
 use super::{Contents, Entry, Form, Value};
 use crate::keyring::RegistryKey;
 
-/// A fault of a Secret that the kubelet can read.
+/// A probable mistake in a Secret that the kubelet can read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Flaw {
-    /// Entries at the top, which only the older form has, in the newer form. They are not read.
+    /// Entries at the top level, as in the older form, in a Secret of the newer form. The kubelet ignores them.
     OlderForm,
-    /// `auths` in the older form, where it is read as the name of a registry.
+    /// `auths` in a Secret of the older form, where the kubelet reads it as a registry key.
     NewerForm,
-    /// A whole Secret where its config belongs.
+    /// The manifest of a Secret in place of the Docker config.
     Manifest {
         /// The data key that was read.
         data_key: &'static str,
@@ -23,18 +23,18 @@ pub enum Flaw {
         /// The key of the entry.
         key: RegistryKey,
     },
-    /// An entry with half a login.
+    /// An entry with a user or a password only.
     HalfLogin {
         /// The key of the entry.
         key: RegistryKey,
         /// The part that is empty.
         missing: Part,
     },
-    /// An entry whose user or password looks mistaken.
+    /// An entry whose user or password has a probable mistake.
     Odd {
         /// The key of the entry.
         key: RegistryKey,
-        /// What is wrong with it.
+        /// The mistake, and in which part of the login.
         oddity: Oddity,
     },
 }
@@ -48,7 +48,7 @@ pub enum Part {
     Password,
 }
 
-/// What in a user or password was most likely not meant. A registry compares each of its bytes.
+/// A probable mistake in a user or password. A registry compares every byte, so the login fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Oddity {
     part: Part,
@@ -61,9 +61,9 @@ enum What {
     LineBreakAtEnd,
     /// A line break somewhere else.
     LineBreak,
-    /// A mark at the start, as some editors write it.
+    /// A byte order mark at the start, as some editors write it.
     Mark,
-    /// A character without width, which is copied from web pages unseen.
+    /// A character without width, often copied from a web page.
     Invisible,
     /// White space at either end.
     WhiteSpace,
@@ -73,7 +73,7 @@ enum What {
     NotUtf8,
 }
 
-/// The faults of a Secret of this type and data, which the kubelet reads as `contents`.
+/// The probable mistakes in a Secret of this type and data, which the kubelet reads as `contents`.
 #[must_use]
 pub fn flaws<'d>(
     type_: &str,
@@ -86,7 +86,7 @@ pub fn flaws<'d>(
     let members = data(form.data_key()).and_then(|text| Value::parse(text).ok()?.members().ok()?);
     let names: Vec<(String, Value<'_>)> = members.into_iter().flatten().collect();
     let has = |name: &str| names.iter().any(|(it, _)| super::go_json::is_named(it, name));
-    // A member that looks like an entry: a host, with an object of a login.
+    // A member with the form of an entry: a host as the name, and an object with a login.
     let is_entry = |(name, value): &(String, Value<'_>)| {
         let members = value.members().ok().flatten();
         name.contains(['.', ':'])
@@ -130,7 +130,7 @@ fn of_entry(Entry { key, login }: &Entry) -> Vec<Flaw> {
 // === impl Oddity ===
 
 impl Oddity {
-    /// What is odd about a user and a password: the first thing of each.
+    /// The first probable mistake in the user, and the first in the password.
     #[must_use]
     pub fn of(username: &[u8], password: &[u8]) -> Vec<Self> {
         let parts = [(Part::User, username), (Part::Password, password)];
@@ -183,14 +183,14 @@ impl fmt::Display for Oddity {
         match self.what {
             What::LineBreakAtEnd => write!(
                 f,
-                "the {part} ends with a line break, which the registry compares, too: write it with `printf %s`, not `echo`"
+                "the {part} ends with a line break, which the registry compares as well: write it with `printf %s`, not `echo`"
             ),
             What::LineBreak => write!(f, "there is a line break in the {part}"),
             What::Mark => write!(
                 f,
                 "the {part} begins with a byte order mark: save its file as UTF-8 without a mark"
             ),
-            What::Invisible => write!(f, "there is a character in the {part} that cannot be seen"),
+            What::Invisible => write!(f, "there is an invisible character in the {part}"),
             What::WhiteSpace => write!(f, "the {part} begins or ends with white space"),
             What::Control => write!(f, "there is a control character in the {part}"),
             What::NotUtf8 => write!(f, "the {part} is not UTF-8 text"),
@@ -204,7 +204,7 @@ impl fmt::Display for Flaw {
         match self {
             Self::OlderForm => write!(
                 f,
-                "`{}` has its entries at the top, as in the older form, and the kubelet reads none of them: put them under \
+                "`{}` has its entries at the top, as in the older form, and the kubelet ignores them: put them under \
                  `auths`, or use the type `{}` with `{}`",
                 json.data_key(),
                 cfg.type_(),
@@ -212,7 +212,7 @@ impl fmt::Display for Flaw {
             ),
             Self::NewerForm => write!(
                 f,
-                "`{}` has `auths` in it, as in the newer form, and the kubelet takes that for a registry: use the type `{}` \
+                "`{}` has `auths` in it, as in the newer form, and the kubelet reads that as a registry: use the type `{}` \
                  with `{}`",
                 cfg.data_key(),
                 json.type_(),
@@ -275,12 +275,12 @@ mod tests {
     fn the_form_of_the_other_type_is_named() {
         let entries = r#"{"registry.example.com": {"auth": "cm9ib3Q6cHc="}}"#;
         let auths = format!(r#"{{"auths": {entries}}}"#);
-        let told = shown(Form::DockerConfigJson, entries);
-        assert!(told.len() == 1 && told[0].contains("as in the older form"), "{told:?}");
-        let told = shown(Form::DockerCfg, &auths);
-        assert!(told.len() == 1 && told[0].contains("as in the newer form"), "{told:?}");
-        let told = shown(Form::DockerConfigJson, r#"{"apiVersion": "v1", "kind": "Secret"}"#);
-        assert!(told.len() == 1 && told[0].contains("a whole manifest"), "{told:?}");
+        let texts = shown(Form::DockerConfigJson, entries);
+        assert!(texts.len() == 1 && texts[0].contains("as in the older form"), "{texts:?}");
+        let texts = shown(Form::DockerCfg, &auths);
+        assert!(texts.len() == 1 && texts[0].contains("as in the newer form"), "{texts:?}");
+        let texts = shown(Form::DockerConfigJson, r#"{"apiVersion": "v1", "kind": "Secret"}"#);
+        assert!(texts.len() == 1 && texts[0].contains("a whole manifest"), "{texts:?}");
         assert!(shown(Form::DockerConfigJson, &auths).is_empty());
         assert!(shown(Form::DockerCfg, entries).is_empty());
         assert!(shown(Form::DockerConfigJson, "{}").is_empty());
@@ -289,13 +289,13 @@ mod tests {
 
     #[test]
     fn an_entry_without_a_login_is_named() {
-        let told =
+        let texts =
             shown(Form::DockerConfigJson, r#"{"auths": {"a.io": {}, "b.io": {"email": "x"}}}"#);
         assert!(
-            told.len() == 2 && told.iter().all(|it| it.contains("there is no login")),
-            "{told:?}"
+            texts.len() == 2 && texts.iter().all(|it| it.contains("there is no login")),
+            "{texts:?}"
         );
-        let told = shown(Form::DockerConfigJson, r#"{"auths": {"a.io": {"username": "x"}}}"#);
-        assert_eq!(told, ["a.io: the password is empty"]);
+        let texts = shown(Form::DockerConfigJson, r#"{"auths": {"a.io": {"username": "x"}}}"#);
+        assert_eq!(texts, ["a.io: the password is empty"]);
     }
 }

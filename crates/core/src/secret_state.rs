@@ -1,27 +1,27 @@
-//! What is known of the Secrets of a namespace, beside the mapping.
+//! The state of the Secrets in a namespace, as far as it is known.
 
 use std::collections::BTreeMap;
 
-/// What is known of the Secrets of one namespace. A name that is not in it is unknown, and unknown means what it means
-/// without any knowledge: the name is added.
+/// The states of the Secrets in one namespace, by name. A Secret without a state is treated as if its state were fine: the
+/// decision adds its name.
 ///
-/// The list of a stored Pod cannot change. So a name that an image needs is added whatever is known: a name too early costs
-/// a pause of the kubelet, a name left out costs the Pod.
+/// The list of a stored Pod cannot change. So the decision adds a name that an image needs in any state: a name without a
+/// Secret delays the Pod until the Secret exists, but a Pod without the name never starts.
 #[derive(Debug, Clone, Default)]
-pub struct NamespaceKnowledge {
+pub struct SecretStates {
     secrets: BTreeMap<Box<str>, SecretState>,
 }
 
-/// What is known of all namespaces, by name.
-pub type Knowledge = BTreeMap<Box<str>, NamespaceKnowledge>;
+/// The states of the Secrets in all namespaces, by the namespace's name.
+pub type StatesByNamespace = BTreeMap<Box<str>, SecretStates>;
 
-/// What is known of a Secret.
+/// The state of a Secret, from the kubelet's point of view.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SecretState {
     /// The registry has refused its login, or the login has expired.
     Dead,
-    /// There is none.
+    /// The namespace has no Secret of this name.
     Missing,
     /// It holds no login for the registries that the mapping names it for.
     OpensNothing,
@@ -33,17 +33,17 @@ pub enum SecretState {
     WrongType,
 }
 
-// === impl NamespaceKnowledge ===
+// === impl SecretStates ===
 
-impl NamespaceKnowledge {
-    /// What is known of the Secret of this name; `None` where nothing is.
+impl SecretStates {
+    /// The state of the Secret of this name; `None` where it is unknown.
     #[must_use]
     pub fn state(&self, secret: &str) -> Option<SecretState> {
         self.secrets.get(secret).copied()
     }
 }
 
-impl<N: Into<Box<str>>> FromIterator<(N, SecretState)> for NamespaceKnowledge {
+impl<N: Into<Box<str>>> FromIterator<(N, SecretState)> for SecretStates {
     fn from_iter<I: IntoIterator<Item = (N, SecretState)>>(secrets: I) -> Self {
         Self { secrets: secrets.into_iter().map(|(name, state)| (name.into(), state)).collect() }
     }
@@ -52,7 +52,7 @@ impl<N: Into<Box<str>>> FromIterator<(N, SecretState)> for NamespaceKnowledge {
 // === impl SecretState ===
 
 impl SecretState {
-    /// What is wrong with the Secret, as it goes on after its name; `None` where nothing is.
+    /// The fault of the Secret, as a sentence that starts with its name continues; `None` for a Secret without fault.
     pub(crate) fn fault(self) -> Option<&'static str> {
         match self {
             Self::Dead => Some("holds a login that the registry no longer accepts"),
