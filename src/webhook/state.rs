@@ -7,13 +7,13 @@ use std::sync::Arc;
 
 use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 
-use crate::core::{rules::Mapping, secret_state::StatesByNamespace};
+use crate::core::{knowledge::Knowledge, rules::Mapping};
 
 /// The mapping and the known Secrets that decisions use.
 #[derive(Debug)]
 pub struct State {
     mapping: ArcSwapOption<Mapping>,
-    known: ArcSwap<StatesByNamespace>,
+    known: ArcSwap<Knowledge>,
 }
 
 // === impl State ===
@@ -32,7 +32,7 @@ impl State {
     }
 
     /// From now on, this is known of namespaces.
-    pub fn set_known(&self, known: StatesByNamespace) {
+    pub fn set_known(&self, known: Knowledge) {
         self.known.store(Arc::new(known));
     }
 
@@ -44,7 +44,7 @@ impl State {
 
     /// What is known of namespaces.
     #[must_use]
-    pub fn known(&self) -> Guard<Arc<StatesByNamespace>> {
+    pub fn known(&self) -> Guard<Arc<Knowledge>> {
         self.known.load()
     }
 }
@@ -52,14 +52,14 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{core::secret_state::SecretState, mapping};
+    use crate::{core::knowledge::SecretState, mapping};
 
     #[test]
     fn a_reload_and_a_watch_do_not_overwrite_each_other() {
         let state = State::new(None);
         let known = || {
             let shop = [("robot", SecretState::Ready)].into_iter().collect();
-            StatesByNamespace::from([("shop".into(), shop)])
+            Knowledge::from([("shop".into(), shop)])
         };
         let mapping = || mapping::parse("always: [robot]").unwrap();
         state.set_known(known());

@@ -6,11 +6,11 @@ use json_patch::Patch;
 
 use super::{
     image::ImageRef,
+    knowledge::{NamespaceKnowledge, SecretState},
     patch,
     pod::{OPTED_OUT, Pod},
     review::Request,
     rules::{Mapping, Needed},
-    secret_state::{SecretState, SecretStates},
     warnings::{self, Warnings},
 };
 
@@ -83,7 +83,7 @@ const NAMED_REGISTRY: usize = 253 + ":65535".len();
 pub fn decide<'a>(
     request: &'a Request<'_>,
     mapping: &'a Mapping,
-    states: Option<&SecretStates>,
+    states: Option<&NamespaceKnowledge>,
 ) -> Decision<'a> {
     if let Some(reason) = out_of_scope(request, mapping) {
         return Decision::leave(reason);
@@ -120,7 +120,7 @@ fn decide_for_pod<'a>(
     pod: &'a Pod<'_>,
     namespace: &'a str,
     mapping: &'a Mapping,
-    states: Option<&SecretStates>,
+    states: Option<&NamespaceKnowledge>,
 ) -> Decision<'a> {
     let mut lookup = mapping.lookup(namespace);
     let mut registries: Vec<&str> = Vec::new();
@@ -282,7 +282,10 @@ mod tests {
     }
 
     /// The outcomes for `robot`, which an image needs, and `tools`, which every Pod gets, in a Pod that lists `listed`.
-    fn outcomes(states: Option<&SecretStates>, listed: &[&str]) -> (Vec<SecretOutcome>, usize) {
+    fn outcomes(
+        states: Option<&NamespaceKnowledge>,
+        listed: &[&str],
+    ) -> (Vec<SecretOutcome>, usize) {
         let rule = Rule {
             patterns: vec!["ghcr.io".parse().unwrap()],
             secret: name("robot"),

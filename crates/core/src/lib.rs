@@ -9,7 +9,7 @@
 //! | [`docker_hub`] | the hosts and keys of Docker Hub, which images leave out |
 //! | [`rules`] | which Secrets an image needs, by a mapping of registries |
 //! | [`review`], [`pod`] | the parts of an admission review that a decision needs, borrowed from its bytes |
-//! | [`secret_state`] | the state of the Secrets in a namespace, as far as it is known |
+//! | [`knowledge`] | the state of the Secrets in a namespace, as far as it is known |
 //! | [`decide`](mod@decide) | which Secrets a Pod gets, and why |
 //! | [`patch`], [`answer`] | the decision as a JSON Patch, and as the bytes of a response |
 
@@ -20,11 +20,11 @@ pub mod docker_hub;
 pub mod image;
 mod json;
 pub mod keyring;
+pub mod knowledge;
 pub mod patch;
 pub mod pod;
 pub mod review;
 pub mod rules;
-pub mod secret_state;
 mod warnings;
 
 pub use json::{COPY_MAX, LIST_MAX, Text, describe, shorten};

@@ -8,12 +8,12 @@ use std::collections::BTreeMap;
 /// The list of a stored Pod cannot change. So the decision adds a name that an image needs in any state: a name without a
 /// Secret delays the Pod until the Secret exists, but a Pod without the name never starts.
 #[derive(Debug, Clone, Default)]
-pub struct SecretStates {
+pub struct NamespaceKnowledge {
     secrets: BTreeMap<Box<str>, SecretState>,
 }
 
 /// The states of the Secrets in all namespaces, by the namespace's name.
-pub type StatesByNamespace = BTreeMap<Box<str>, SecretStates>;
+pub type Knowledge = BTreeMap<Box<str>, NamespaceKnowledge>;
 
 /// The state of a Secret, from the kubelet's point of view.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -33,9 +33,9 @@ pub enum SecretState {
     WrongType,
 }
 
-// === impl SecretStates ===
+// === impl NamespaceKnowledge ===
 
-impl SecretStates {
+impl NamespaceKnowledge {
     /// The state of the Secret of this name; `None` where it is unknown.
     #[must_use]
     pub fn state(&self, secret: &str) -> Option<SecretState> {
@@ -43,7 +43,7 @@ impl SecretStates {
     }
 }
 
-impl<N: Into<Box<str>>> FromIterator<(N, SecretState)> for SecretStates {
+impl<N: Into<Box<str>>> FromIterator<(N, SecretState)> for NamespaceKnowledge {
     fn from_iter<I: IntoIterator<Item = (N, SecretState)>>(secrets: I) -> Self {
         Self { secrets: secrets.into_iter().map(|(name, state)| (name.into(), state)).collect() }
     }
