@@ -4,12 +4,13 @@
 
 use tokio::{
     sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
-    task::JoinHandle,
+    task::{AbortHandle, JoinHandle},
 };
 
-/// Receives a report when a supervised task or thread ends.
+/// Receives a report when a supervised task or thread ends. Dropping it aborts the tasks that it started.
 #[derive(Debug)]
 pub struct Supervisor {
+    tasks: Vec<AbortHandle>,
     sender: UnboundedSender<TaskEnded>,
     ended: UnboundedReceiver<TaskEnded>,
 }
@@ -31,15 +32,17 @@ pub struct TaskEnded(&'static str);
 impl Supervisor {
     /// Starts a supervised task on the current runtime.
     pub fn spawn(
-        &self,
+        &mut self,
         name: &'static str,
         task: impl Future<Output = ()> + Send + 'static,
     ) -> JoinHandle<()> {
         let guard = self.guard(name);
-        tokio::spawn(async move {
+        let task = tokio::spawn(async move {
             let _guard = guard;
             task.await;
-        })
+        });
+        self.tasks.push(task.abort_handle());
+        task
     }
 
     /// A guard for a thread, or for any other owner whose end is the end of `task`.
@@ -58,7 +61,15 @@ impl Supervisor {
 impl Default for Supervisor {
     fn default() -> Self {
         let (sender, ended) = unbounded_channel();
-        Self { sender, ended }
+        Self { tasks: Vec::new(), sender, ended }
+    }
+}
+
+impl Drop for Supervisor {
+    fn drop(&mut self) {
+        for task in &self.tasks {
+            task.abort();
+        }
     }
 }
 
@@ -105,5 +116,13 @@ mod tests {
         let second = supervisor.spawn("second", async { panic!("as the test wants it") });
         assert_eq!(supervisor.task_ended().await, TaskEnded("second"));
         assert!(second.await.is_err_and(|error| error.is_panic()));
+    }
+
+    #[tokio::test]
+    async fn dropped_it_aborts_its_tasks() {
+        let mut supervisor = Supervisor::default();
+        let task = supervisor.spawn("task", pending());
+        drop(supervisor);
+        assert!(task.await.is_err_and(|error| error.is_cancelled()));
     }
 }

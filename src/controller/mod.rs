@@ -147,7 +147,7 @@ impl Controller {
             observer: Arc::new(Unobserved),
         };
         supervisor.spawn("admin port", connections.serve(listener));
-        certificates::start(objects, durations, publish, &status, &supervisor);
+        certificates::start(objects, durations, publish, &status, &mut supervisor);
         tokio::select! {
             ended = supervisor.task_ended() => return Err(ended.into()),
             _ = signals.next() => {}

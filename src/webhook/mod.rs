@@ -195,11 +195,12 @@ impl Webhook {
             "serving",
         );
         let open = Arc::new(OpenConnections::default());
-        let serve = |listener, limits, router: Router, tls, observer: Arc<dyn Observer>, open| {
-            let connections =
-                Connections { limits, tls, router, phase: phase_seen.clone(), open, observer };
-            supervisor.spawn("listener", connections.serve(listener))
-        };
+        let mut serve =
+            |listener, limits, router: Router, tls, observer: Arc<dyn Observer>, open| {
+                let connections =
+                    Connections { limits, tls, router, phase: phase_seen.clone(), open, observer };
+                supervisor.spawn("listener", connections.serve(listener))
+            };
         let limits = ConnectionLimits::ADMIN;
         serve(
             admin_listener,

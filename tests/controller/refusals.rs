@@ -31,6 +31,7 @@ struct Running {
     server: Scripted,
     status: Arc<Status>,
     objects: Objects,
+    _supervisor: Supervisor,
 }
 
 impl Running {
@@ -49,8 +50,9 @@ impl Running {
         let objects = Objects::new(cluster, names, "test");
         let hours = |hours: u64| Duration::from_secs(hours * 3600);
         let durations = Durations::new(hours(8760), hours(720), Duration::from_secs(120)).unwrap();
-        certificates::start(objects.clone(), durations, mode, &status, &Supervisor::default());
-        Self { server, status, objects }
+        let mut supervisor = Supervisor::default();
+        certificates::start(objects.clone(), durations, mode, &status, &mut supervisor);
+        Self { server, status, objects, _supervisor: supervisor }
     }
 
     fn metric(&self, name: &str) -> i64 {

@@ -42,7 +42,7 @@ pub fn start(
     durations: Durations,
     publish: Publish,
     status: &Arc<Status>,
-    supervisor: &Supervisor,
+    supervisor: &mut Supervisor,
 ) {
     let (triggers, receiver) = mpsc::channel(triggers::TRIGGERS_MAX);
     let (reachable, became_reachable) = watch::channel(());
