@@ -73,6 +73,7 @@ const CHANGES: usize = 5;
 /// A mapping that has just changed is not in force yet, which `check --live` says and `--wait` waits for. One that the
 /// webhook refuses is never in force, and nothing waits for it.
 pub(crate) async fn mapping_in_force(cluster: Arc<NodeCluster>) -> Result<Report> {
+    cluster.pullcred().await?;
     let home = cluster.existing(HOME);
     let path = "configmaps/pullcred-mapping";
     let before = home.object("/api/v1", path).await?["data"]["pullcred.yaml"].clone();
@@ -114,7 +115,7 @@ pub(crate) async fn mapping_in_force(cluster: Arc<NodeCluster>) -> Result<Report
     let refused =
         examine(cluster.control_plane(), User::ADMIN, &[&args[..], &["--wait=3m"]].concat())
             .await?;
-    let part = "line 1, column 22: ";
+    let part = "line 1, column 23: ";
     refused.is("error", "mapping", &place, part)?;
     refused.has("error", "mapping", &place, ", and 2 more")?;
     change(text).await?;
