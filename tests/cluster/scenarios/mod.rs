@@ -141,10 +141,11 @@ pub(crate) fn on_a_node(slot: &Slot) -> Vec<Trial> {
     ];
     let alone = scenarios![
         check::mapping_in_force,
-        chart_gitops::two_managers,
         chart_life::refused_mapping,
         chart_life::upgrade_and_rollback,
         chart_life::webhooks_killed,
+        // The other manager keeps what it applied, so no upgrade to another image may follow.
+        chart_gitops::two_managers,
         chart_life::uninstall,
         chart_modes::every_change,
         chart_certificates::rotations,
