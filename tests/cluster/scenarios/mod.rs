@@ -4,7 +4,6 @@
 mod api_server;
 mod availability;
 mod chart_certificates;
-mod chart_gitops;
 mod chart_install;
 mod chart_life;
 mod chart_modes;
@@ -144,8 +143,6 @@ pub(crate) fn on_a_node(slot: &Slot) -> Vec<Trial> {
         chart_life::refused_mapping,
         chart_life::upgrade_and_rollback,
         chart_life::webhooks_killed,
-        // The other manager keeps what it applied, so no upgrade to another image may follow.
-        chart_gitops::two_managers,
         chart_life::uninstall,
         chart_modes::every_change,
         chart_certificates::rotations,
