@@ -17,8 +17,8 @@ use serde::{
     de::{self, value::MapAccessDeserializer},
 };
 
-/// The most entries that a list of a Pod may have. A container that the API server has given its defaults takes more than
-/// 150 bytes, and etcd stores 1.5 MiB, so no kubelet has ever had to run a Pod with a list as long as this.
+/// The most entries that a list of a Pod may have. Kubernetes has no such limit, and etcd could store a Pod with more (a
+/// container with its defaults takes some 150 bytes, of 1.5 MiB), but no node is known to run one.
 pub const LIST_MAX: usize = 4096;
 
 /// The longest text with escapes, in bytes: it is unescaped in a buffer and then copied, which would be the body three times
