@@ -80,7 +80,7 @@ fn number(summary: &Value, name: &str) -> i64 {
 /// The most that the webhook may ever hold, in MiB: what docs/operations.md says.
 const MEMORY_MIB: i64 = 128;
 
-/// Every way that we know to make a body more than its bytes, answers and a log that nobody reads, twelve at once.
+/// Twelve clients at once send every known kind of body that takes more memory than its size, with answers and log unread.
 /// `PULLCRED_HOSTILE_SECONDS=600` makes it ten minutes.
 #[test]
 fn hostile_clients_stay_within_the_memory_and_fail_no_call_of_others() {

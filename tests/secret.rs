@@ -214,22 +214,18 @@ fn a_login_that_is_missing_or_does_not_work_on_a_node() {
     snapshot("no-login", &run.stderr);
 }
 
+/// The arguments for a Secret of these registries, with the password on standard input.
+fn with_password<'a>(registries: &[&'a str]) -> Vec<&'a str> {
+    let head = ["secret", "--username", "robot", "--password-stdin", "--registry"];
+    [&head[..], registries, &["--name", "pull", "-o", "json"]].concat()
+}
+
 #[test]
 fn a_password_comes_by_standard_input_only() {
-    let args = [
-        "secret",
-        "--username",
-        "robot",
-        "--password-stdin",
-        "--registry",
-        "quay.io/acme",
-        "registry:5000",
-        "--name",
-        "pull",
-        "-o",
-        "json",
-    ];
-    let run = run(&args, "canary: with \"all\" kinds\u{e9}\n");
+    let run = run(
+        &with_password(&["quay.io/acme", "registry:5000"]),
+        "canary: with \"all\" kinds\u{e9}\n",
+    );
     let login = "robot:canary: with \"all\" kinds\u{e9}".to_owned();
     assert_eq!(
         logins(&run),
@@ -335,18 +331,7 @@ fn a_login_with_what_was_not_meant_is_named() {
         );
     }
     // One line break is taken off, as by `docker login --password-stdin`; a second one stays, and so does a mark.
-    let args = [
-        "secret",
-        "--username",
-        "robot",
-        "--password-stdin",
-        "--registry",
-        "quay.io",
-        "--name",
-        "pull",
-        "-o",
-        "json",
-    ];
+    let args = with_password(&["quay.io"]);
     for (stdin, says) in [
         ("canary\n", ""),
         ("canary\n\n", "the password ends with a line break"),

@@ -7,6 +7,8 @@ use kube::{
     config::{InferConfigError, KubeConfigOptions, Kubeconfig, KubeconfigError},
 };
 
+use tokio::runtime::{Builder, Runtime};
+
 use super::calls::Cluster;
 
 /// For a connection to the API server, without its TLS handshake.
@@ -51,8 +53,16 @@ pub enum ClusterError {
 pub fn block_on<T, E: From<ClusterError>>(
     task: impl Future<Output = Result<T, E>>,
 ) -> Result<T, E> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.map_err(ClusterError::Runtime)?.block_on(task)
+    runtime()?.block_on(task)
+}
+
+/// A runtime for calls to a cluster from code that is not asynchronous.
+///
+/// # Errors
+///
+/// [`ClusterError::Runtime`]
+pub fn runtime() -> Result<Runtime, ClusterError> {
+    Builder::new_current_thread().enable_all().build().map_err(ClusterError::Runtime)
 }
 
 // === impl ClusterOptions ===

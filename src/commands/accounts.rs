@@ -12,7 +12,9 @@ use super::{
         Admitted, Documents, Input, ManifestError, Problem, ServiceAccounts, Source, objects,
     },
 };
-use crate::cluster::{CallError, Cluster, ClusterError, ClusterOptions, Collection};
+use crate::cluster::{
+    CallError, Cluster, ClusterError, ClusterOptions, Collection, client::runtime,
+};
 
 /// The name that stands for the cluster, where a file could be named.
 const LIVE: &str = "live";
@@ -127,8 +129,7 @@ impl Accounts {
 
 impl LiveAccounts {
     fn new(options: &ClusterOptions) -> Result<Self, ClusterError> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.map_err(ClusterError::Runtime)?;
+        let runtime = runtime()?;
         let cluster = runtime.block_on(options.connect())?.patient();
         Ok(Self { runtime, cluster, asked: HashSet::new() })
     }

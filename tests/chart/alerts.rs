@@ -66,7 +66,7 @@ fn alerts_take_values() {
     );
 }
 
-/// An alert about a controller where there is none would fire for ever.
+/// Without a controller, an alert about it would never stop firing.
 #[test]
 fn alerts_about_the_controller_are_for_releases_that_have_one() {
     let alerts = alerts(&["--set=certificates.mode=certManager"]);

@@ -27,7 +27,7 @@ use crate::{
 /// The mapping of the common webhook.
 pub(crate) const MAPPING: &str = include_str!("mapping.yaml");
 
-/// Holds whoever has the controller's rights to the `caBundle`.
+/// The example policy that restricts clients with the controller's rights to changes of the `caBundle`.
 const GUARD: &str = include_str!("../../examples/webhook-configuration-guard.yaml");
 
 const AUDIT_LOG: &str = "audit.log";

@@ -200,7 +200,7 @@ impl Prometheus {
 // === impl Alert ===
 
 impl Alert {
-    /// The value of a label, empty where there is none.
+    /// The value of a label; empty if the series does not have it.
     pub(crate) fn label(&self, name: &str) -> &str {
         self.0["labels"][name].as_str().unwrap_or_default()
     }

@@ -143,6 +143,25 @@ impl Report {
     }
 }
 
+#[cfg(test)]
+impl Report {
+    /// What [`Self::write_json`] writes.
+    pub(super) fn json(&self) -> String {
+        let mut out = Vec::new();
+        self.write_json(&mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+}
+
+/// The first `most` of some names, and how many more there are.
+pub(super) fn first_of(names: &[impl AsRef<str>], most: usize) -> String {
+    let first = names.iter().take(most).map(AsRef::as_ref).collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(most) {
+        0 => first,
+        more => format!("{first} and {more} more"),
+    }
+}
+
 // === impl Severity ===
 
 impl Severity {

@@ -4,12 +4,12 @@ use std::path::Path;
 
 use k8s_openapi::api::{
     admissionregistration::v1::{MutatingWebhook, MutatingWebhookConfiguration, ServiceReference},
-    core::v1::{Pod, Service},
+    core::v1::Service,
 };
 
 use crate::{
-    cluster::{CallError, Cluster, Collection},
-    commands::check::{GivenText, NotGiven, WEBHOOK},
+    cluster::{Cluster, Collection},
+    commands::check::{GivenText, NotGiven, WEBHOOK, selected},
     core::rules::{Mapping, Rule},
     mapping,
 };
@@ -41,7 +41,9 @@ impl InForce {
         let all = Collection::of::<MutatingWebhookConfiguration>(None);
         let found: Vec<MutatingWebhookConfiguration> = match cluster.list(all, None).all().await {
             Ok(found) => found,
-            Err(error) => return Self { webhook: None, namespace: None, given: Err(why(&error)) },
+            Err(error) => {
+                return Self { webhook: None, namespace: None, given: Err(error.reason()) };
+            }
         };
         let webhooks: Vec<MutatingWebhook> =
             found.into_iter().flat_map(|it| it.webhooks.unwrap_or_default()).collect();
@@ -62,15 +64,14 @@ impl Given {
     async fn behind(cluster: &Cluster, service: &ServiceReference) -> Result<Self, String> {
         let ServiceReference { namespace, name, .. } = service;
         let services = Collection::of::<Service>(Some(namespace));
-        let found = cluster.get::<Service>(&services, name).await.map_err(|error| why(&error))?;
+        let found =
+            cluster.get::<Service>(&services, name).await.map_err(|error| error.reason())?;
         let spec = found.and_then(|it| it.spec);
         let selector = spec.and_then(|it| it.selector).filter(|it| !it.is_empty());
         let selector =
             selector.ok_or_else(|| format!("Service {namespace}/{name} selects no Pods"))?;
-        let selector: Vec<String> =
-            selector.iter().map(|(key, value)| format!("{key}={value}")).collect();
-        let pods = cluster.list(Collection::of::<Pod>(Some(namespace)), Some(&selector.join(",")));
-        let pods: Vec<Pod> = pods.all().await.map_err(|error| why(&error))?;
+        let pods = selected(cluster, namespace, &selector).await;
+        let pods = pods.map_err(|error| error.reason())?;
         let given = GivenText::read(cluster, &pods).await.map_err(|why| match why {
             NotGiven::NoPod => "no Pod of the webhook has a mapping mounted".to_owned(),
             NotGiven::Unread(place, why) => format!("{place}: {why}"),
@@ -106,8 +107,4 @@ impl Given {
             )
         })
     }
-}
-
-fn why(error: &CallError) -> String {
-    error.reason()
 }

@@ -29,7 +29,7 @@ const HOST: &str = "pullcred-webhook.pullcred-system.svc";
 /// The Secret of the mode `existingSecret`.
 const OWN_SECRET: &str = "own-certificate";
 
-/// A mode, what else `helm upgrade` is told, and the Secret that webhook Pods then mount.
+/// A certificate mode, the other arguments of `helm upgrade`, and the Secret that webhook Pods mount in that mode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Mode {
     Itself,
@@ -121,7 +121,7 @@ async fn gone(cluster: &NodeCluster, component: &str) -> Result<()> {
     .await
 }
 
-/// Does once what cert-manager does: a Secret for each Certificate, if there is none, and then the `caBundle`.
+/// Stands in for cert-manager once: creates the missing Secret of each Certificate, then writes the `caBundle`.
 async fn cert_manager(cluster: &NodeCluster, issuer: &Authority) -> Result<()> {
     let home = cluster.existing(HOME);
     for name in ["pullcred-cm-ca", "pullcred-cm-tls"] {

@@ -14,8 +14,8 @@ use tokio::{
 
 use crate::cluster::CallError;
 
-/// How long one exchange over a forwarded port may take, from the request to forward it to its end.
-const EXCHANGE: Duration = Duration::from_secs(10);
+/// How long one exchange with a webhook may take, from the request to connect or to forward a port to its end.
+pub(super) const EXCHANGE: Duration = Duration::from_secs(10);
 /// How long to wait for the reason of a stream that has ended.
 const REFUSAL: Duration = Duration::from_secs(1);
 /// The longest answer that is read, in bytes.

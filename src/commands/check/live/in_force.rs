@@ -280,9 +280,7 @@ mod tests {
             assert_eq!(state.everywhere(), everywhere, "{state:?}");
             let mut report = Report::default();
             state.judge("configmap home/mapping", &mut report);
-            let mut out = Vec::new();
-            report.write_json(&mut out).unwrap();
-            let out = String::from_utf8(out).unwrap();
+            let out = report.json();
             assert_eq!(out.is_empty(), severity.is_empty(), "{out}");
             assert!(out.contains(severity), "{out}");
         }

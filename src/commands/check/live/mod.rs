@@ -60,6 +60,7 @@ use crate::{
 pub(in crate::commands) use self::{
     in_force::{Given as GivenText, NotGiven},
     registration::WEBHOOK,
+    serving::selected,
 };
 
 /// Which part of which cluster.

@@ -185,9 +185,7 @@ mod tests {
             let webhooks = [webhook.clone()];
             let found = judge(name, &labels.collect(), &webhooks, &mapping, &mut report);
             assert_eq!(found, state, "{name}");
-            let mut out = Vec::new();
-            report.write_json(&mut out).unwrap();
-            let out = String::from_utf8(out).unwrap();
+            let out = report.json();
             assert_eq!(out.is_empty(), reported.is_empty(), "{name}: {out}");
             assert!(out.contains(reported), "{name}: {out}");
         }

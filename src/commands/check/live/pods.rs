@@ -220,9 +220,7 @@ mod tests {
         }
         let mut report = Report::default();
         usage.report(|namespace| namespace == "shop", &mut report);
-        let mut out = Vec::new();
-        report.write_json(&mut out).unwrap();
-        String::from_utf8(out).unwrap()
+        report.json()
     }
 
     fn pod(name: &str, owner: Option<(&str, &str)>, extra: &Value) -> Value {

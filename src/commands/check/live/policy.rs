@@ -7,7 +7,10 @@ use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
 use serde_json::Value;
 
 use super::{
-    super::{Check, finding::Report},
+    super::{
+        Check,
+        finding::{Report, first_of},
+    },
     namespaces::Labelled,
 };
 use crate::{
@@ -138,12 +141,9 @@ fn from_before(
     if names.is_empty() {
         return;
     }
-    let more = names.len().saturating_sub(NAMED);
-    let more = if more == 0 { String::new() } else { format!(" and {more} more") };
-    let first = names.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
+    let first = first_of(&names, NAMED);
     let message = format!(
-        "labelled before the policy was there, which asked nobody whether they may: {first}{more}. See whether each is \
-         to stay"
+        "labelled before the policy was there, which asked nobody whether they may: {first}. See whether each is to stay"
     );
     report.note(Check::LabelledBefore, format!("policy {policy}"), message);
 }
@@ -153,12 +153,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-
-    fn reported(report: &Report) -> String {
-        let mut out = Vec::new();
-        report.write_json(&mut out).unwrap();
-        String::from_utf8(out).unwrap()
-    }
 
     fn object(name: &str, spec: &Value) -> DynamicObject {
         let object = json!({
@@ -185,13 +179,13 @@ mod tests {
         ] {
             let mut report = Report::default();
             assert_eq!(judge(&policies, bindings, has_mapping, &mut report), holds);
-            let reported = reported(&report);
+            let reported = report.json();
             assert_eq!(reported.lines().count(), 1, "{reported}");
             assert!(reported.contains(part) && reported.contains("policy pullcred"), "{reported}");
         }
         let mut report = Report::default();
         assert!(!judge(&policies[..1], &bound, true, &mut report));
-        assert_eq!(reported(&report), "");
+        assert_eq!(report.json(), "");
     }
 
     #[test]
@@ -209,7 +203,7 @@ mod tests {
         ]);
         let mut report = Report::default();
         from_before("opt-in", at("2026-02-01T00:00:00Z"), &namespaces, &mut report);
-        let found = reported(&report);
+        let found = report.json();
         assert!(found.contains("\"note\"") && found.contains("they may: early. See"), "{found}");
     }
 }

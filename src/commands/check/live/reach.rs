@@ -1,6 +1,9 @@
 //! Whether there is anything to judge: a pipeline that is green because nothing was looked at proves nothing.
 
-use super::super::{Check, finding::Report};
+use super::super::{
+    Check,
+    finding::{Report, first_of},
+};
 use crate::core::rules::{Mapping, NamespacePattern, Rule};
 
 /// How many rules are named.
@@ -42,14 +45,10 @@ fn nowhere(covered: &[&str], mapping: &Mapping, report: &mut Report) {
         let names: Vec<_> = rule.namespaces.iter().map(NamespacePattern::as_str).collect();
         format!("line {} ({})", rule.line, names.join(", "))
     };
-    let named: Vec<String> = rules.iter().take(NAMED).map(named).collect();
-    let more = match rules.len().saturating_sub(NAMED) {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
+    let named: Vec<String> = rules.iter().map(named).collect();
     let message = format!(
-        "rules that hold only in namespaces which do not exist or have not opted in: {}{more}",
-        named.join(", ")
+        "rules that hold only in namespaces which do not exist or have not opted in: {}",
+        first_of(&named, NAMED)
     );
     report.note(Check::RuleNowhere, "mapping", message);
 }
@@ -63,9 +62,7 @@ mod tests {
         let mapping = mapping::parse(text).unwrap();
         let mut report = Report::default();
         judge(covered, only, &mapping, &mut report);
-        let mut out = Vec::new();
-        report.write_json(&mut out).unwrap();
-        String::from_utf8(out).unwrap()
+        report.json()
     }
 
     #[test]

@@ -118,9 +118,7 @@ mod tests {
         let pods: Vec<Pod> = statuses.iter().enumerate().map(pod).collect();
         let mut report = Report::default();
         judge("webhook", &pods, &mut report);
-        let mut out = Vec::new();
-        report.write_json(&mut out).unwrap();
-        String::from_utf8(out).unwrap()
+        report.json()
     }
 
     fn container(state: &Value, last: &Value) -> Value {

@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::{Check, finding::Report};
+use super::super::{
+    Check,
+    finding::{Report, first_of},
+};
 use crate::{
     commands::{
         manifests::SecretManifest,
@@ -103,7 +106,8 @@ impl<'m> NamespaceSecrets<'m> {
         }
         let place = || format!("namespace {}", self.namespace);
         if let Some(why) = why_unknown {
-            report.not_seen(place(), &format!("Secret {}: {why}", some(&unknown)));
+            report
+                .not_seen(place(), &format!("Secret {}: {why}", first_of(&unknown, MAX_REPORTED)));
         }
         if self.left_out > 0 {
             let why =
@@ -214,7 +218,13 @@ impl Spare {
         }
         let reported: Vec<String> = together
             .iter()
-            .map(|(namespaces, secrets)| format!("{} in {}", some(secrets), some(namespaces)))
+            .map(|(namespaces, secrets)| {
+                format!(
+                    "{} in {}",
+                    first_of(secrets, MAX_REPORTED),
+                    first_of(namespaces, MAX_REPORTED)
+                )
+            })
             .collect();
         let message = format!(
             "these Secrets of the mapping are not there, and no image of a Pod needs them yet: {}",
@@ -249,7 +259,7 @@ fn images_open(
     }
     if !closed.is_empty() {
         let only = reason.unwrap_or_else(|| format!("it has one for {}", keys(entries)));
-        let message = format!("it has no login for {}: {only}", some(&closed));
+        let message = format!("it has no login for {}: {only}", first_of(&closed, MAX_REPORTED));
         report.error(Check::NoLogin, place, message);
     }
     for entry in entries.iter().filter(|entry| tried.contains(&entry.key)) {
@@ -276,16 +286,7 @@ fn keys(entries: &[Entry]) -> String {
         return "nothing".to_owned();
     }
     let keys: Vec<String> = entries.iter().map(|entry| entry.key.to_string()).collect();
-    some(&keys.iter().map(String::as_str).collect::<Vec<_>>())
-}
-
-/// The first of some names, and how many more there are.
-fn some(names: &[&str]) -> String {
-    let reported = names.iter().take(MAX_REPORTED).copied().collect::<Vec<_>>().join(", ");
-    match names.len().saturating_sub(MAX_REPORTED) {
-        0 => reported,
-        more => format!("{reported} and {more} more"),
-    }
+    first_of(&keys, MAX_REPORTED)
 }
 
 #[cfg(test)]

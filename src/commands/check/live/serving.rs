@@ -1,6 +1,6 @@
 //! What the webhook configuration points to: the Service, what is behind it, and what certificate that serves.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 use hyper::Uri;
 use k8s_openapi::api::{
@@ -14,7 +14,7 @@ use tokio::{net::TcpStream, time::timeout};
 use super::{
     super::{Check, finding::Report},
     certificates::{Bundle, Timestamp, chain, judge_served},
-    forward::{forwarded, too_slow},
+    forward::{EXCHANGE, forwarded, too_slow},
     handshake,
     mounted::{Source, file_of},
     registration::FailurePolicy,
@@ -25,8 +25,6 @@ use crate::{
     commands::paste,
 };
 
-/// How long a handshake may take, with all that is on the way.
-const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How many Pods of the webhook shake hands: more have the same Secret.
 const POD_MAX: usize = 8;
 /// The port of a Service where a webhook configuration names none (admissionregistration.k8s.io/v1).
@@ -234,7 +232,7 @@ pub(super) async fn pods_behind(
 }
 
 /// The Pods that a Service selects. Without a selector it has no Pods of its own.
-async fn selected(
+pub(in crate::commands) async fn selected(
     cluster: &Cluster,
     namespace: &str,
     selector: &BTreeMap<String, String>,
@@ -279,7 +277,7 @@ async fn at_url(url: &str) -> Result<(ServerName<'static>, Chain), String> {
         let stream = TcpStream::connect((host.as_str(), port)).await?;
         handshake::chain(stream, name.clone()).await
     };
-    match timeout(HANDSHAKE, shake).await {
+    match timeout(EXCHANGE, shake).await {
         Ok(Ok(chain)) => Ok((name, chain)),
         Ok(Err(error)) => Err(error.to_string()),
         Err(_) => Err(too_slow()),

@@ -32,16 +32,10 @@ fn leaf(authority: &Authority, name: &str, from: Timestamp, to: Timestamp) -> Ch
 
 type Chain = Vec<CertificateDer<'static>>;
 
-fn reported(report: &Report) -> String {
-    let mut out = Vec::new();
-    report.write_json(&mut out).unwrap();
-    String::from_utf8(out).unwrap()
-}
-
 fn bundle(text: &str) -> String {
     let mut report = Report::default();
     Bundle::judge("registration x", text.as_bytes(), NOW, &mut report);
-    reported(&report)
+    report.json()
 }
 
 fn judged(chain: &Chain, authorities: &[&Authority]) -> String {
@@ -49,7 +43,7 @@ fn judged(chain: &Chain, authorities: &[&Authority]) -> String {
     let mut report = Report::default();
     let name = ServerName::try_from(NAME).unwrap();
     judge_served("pod x", chain, &Bundle(bundle), &name, NOW, &mut report);
-    reported(&report)
+    report.json()
 }
 
 #[test]

@@ -40,14 +40,12 @@ fn found(change: &Value) -> Vec<String> {
     let webhook: MutatingWebhook = serde_json::from_value(webhook).unwrap();
     let mut report = Report::default();
     judge("pullcred", &webhook, &mut report);
-    let mut out = Vec::new();
-    report.write_json(&mut out).unwrap();
     let line = |line: &str| {
         let finding: Value = serde_json::from_str(line).unwrap();
         assert_eq!(finding["where"], "registration pullcred");
         format!("{} {}", finding["severity"].as_str().unwrap(), finding["check"].as_str().unwrap())
     };
-    String::from_utf8(out).unwrap().lines().map(line).collect()
+    report.json().lines().map(line).collect()
 }
 
 fn rule(field: &str, value: &Value) -> Value {
@@ -151,9 +149,7 @@ fn a_configuration_that_somebody_else_changed_is_an_error() {
         });
         let mut report = Report::default();
         judge_whole(&serde_json::from_value(configuration).unwrap(), named, &mut report);
-        let mut out = Vec::new();
-        report.write_json(&mut out).unwrap();
-        String::from_utf8(out).unwrap()
+        report.json()
     };
     let changed = |change: Value| {
         let mut webhook = sound();

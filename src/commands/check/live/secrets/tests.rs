@@ -44,9 +44,7 @@ fn judged(name: &str, found: Option<(&str, &str)>, images: &[&str]) -> String {
     let mut spare = Spare::default();
     secrets.judge(vec![asked], &mut spare, &mut report);
     spare.report(&mut report);
-    let mut out = Vec::new();
-    report.write_json(&mut out).unwrap();
-    let reported = String::from_utf8(out).unwrap();
+    let reported = report.json();
     assert!(!reported.contains(PASSWORD), "{reported}");
     reported
 }
@@ -130,9 +128,7 @@ fn logins_in_an_annotation_are_a_note_with_a_command() {
         for (is_in_annotation, lines) in [(true, 1), (false, 0)] {
             let (mut spare, mut report) = (Spare::default(), Report::default());
             secrets.judge(vec![asked(is_in_annotation)], &mut spare, &mut report);
-            let mut out = Vec::new();
-            report.write_json(&mut out).unwrap();
-            let out = String::from_utf8(out).unwrap();
+            let out = report.json();
             let found: Vec<_> = out.lines().filter(|it| it.contains("applied-login")).collect();
             assert_eq!(found.len(), lines, "{out}");
             assert!(found.iter().all(|it| it.contains(command)), "{out}");
@@ -150,8 +146,6 @@ fn secrets_that_no_pod_needs_yet_are_one_note() {
     }
     let mut report = Report::default();
     spare.report(&mut report);
-    let mut out = Vec::new();
-    report.write_json(&mut out).unwrap();
-    let out = String::from_utf8(out).unwrap();
+    let out = report.json();
     assert!(out.contains("yet: acme, hub in a, b; x in b\""), "{out}");
 }
