@@ -9,7 +9,8 @@ file=${1:-target/pullcred.cdx.json}
 target=$(rustc -vV | sed -n 's/^host: //p')
 PATH=$(tests/cargo-tool.sh cargo-cyclonedx 0.5.9):$PATH
 name=.sbom.$$
-trap 'rm -f "$name.json"' EXIT
+# One is written beside each manifest of the workspace; that of the binary has all crates.
+trap 'rm -f "$name.json" crates/*/"$name.json"' EXIT
 SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)} \
   cargo cyclonedx --quiet --format json --spec-version 1.5 --target "$target" --override-filename "$name"
 
