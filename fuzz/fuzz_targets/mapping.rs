@@ -57,7 +57,8 @@ fn covers_its_own_images(mapping: &Mapping, rule: &Rule) {
         .map_or_else(|| "any".to_owned(), |name| name.as_str().replace('*', "a"));
     for pattern in rule.patterns.iter().take(PATTERNS) {
         let host = pattern.host().replace('*', "a");
-        let image = [&host, pattern.path(), "app"]
+        // A path may end in the slash that parts it from what follows.
+        let image = [&host, pattern.path().trim_end_matches('/'), "app"]
             .into_iter()
             .filter(|part| !part.is_empty())
             .collect::<Vec<_>>()
