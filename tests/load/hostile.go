@@ -66,7 +66,7 @@ func hostile(o options) (map[string]any, error) {
 	}
 	defer group.remove()
 	o.group, o.deaf = group, true
-	w, err := start(o)
+	w, err := start(o, strings.Fields(o.more)...)
 	if err != nil {
 		return nil, err
 	}
@@ -104,11 +104,15 @@ func hostile(o options) (map[string]any, error) {
 			}
 		})
 	}
+	for range o.crowd {
+		attackers.Go(func() { crowd(w.address, done) })
+	}
 	stop := c.load(o.callers)
-	most := 0
+	most, connections := 0, 0
 	alive := true
 	for end := time.Now().Add(o.seconds); time.Now().Before(end) && alive; time.Sleep(100 * time.Millisecond) {
 		most = max(most, w.rss())
+		connections = max(connections, w.metric("pullcred_connections"))
 		select {
 		case <-w.ended:
 			alive = false
@@ -121,6 +125,7 @@ func hostile(o options) (map[string]any, error) {
 	summary := c.summary()
 	ofAttacks := map[string]int64{}
 	statuses.Range(func(status, count any) bool { ofAttacks[status.(string)] = count.(*atomic.Int64).Load(); return true })
+	summary["connections_most"] = connections
 	summary["alive"], summary["attacks"], summary["statuses"] = alive, attacks.Load(), ofAttacks
 	summary["rss_kib_before"], summary["rss_kib_most"], summary["rss_kib_peak"] = before, most, peak
 	summary["group_kib_most"], summary["group_tcp_kib_most"], summary["in_group"] = group.most(), group.tcp(), group.path != ""
@@ -169,6 +174,24 @@ func attack(address string, body []byte, announced, read bool, done chan struct{
 		return "no answer"
 	}
 	return string(status[len("HTTP/1.1 "):])
+}
+
+// crowd holds all but the end of a small body, which is not in the budget for large ones, one connection after another.
+func crowd(address string, done chan struct{}) {
+	for {
+		connection, err := dial(address)
+		if err == nil {
+			_, _ = io.WriteString(connection, "POST /mutate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 16384\r\n\r\n"+strings.Repeat(" ", 16000))
+			go func() { <-done; connection.Close() }()
+			_, _ = connection.Read(make([]byte, 1)) // until it is told that it took too long
+			connection.Close()
+		}
+		select {
+		case <-done:
+			return
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
 }
 
 // unread sends reviews one after the other and reads no answer, until the webhook takes no more of them.

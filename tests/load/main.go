@@ -20,6 +20,8 @@ type options struct {
 	calls   int64         // go on until so many calls are made
 	slow    int           // slow clients
 	pauses  string        // pauses between bursts, in seconds
+	crowd   int           // connections that each hold most of a small body
+	more    string        // more flags for the webhook
 	memory  int           // memory for the webhook, in MiB
 	group   *memoryGroup  // where the webhook runs
 	deaf    bool          // whether nobody reads the log, which has a line for each call
@@ -49,6 +51,8 @@ func main() {
 	flags.Int64Var(&o.calls, "calls", 0, "go on until so many calls are made")
 	flags.IntVar(&o.slow, "slow", 300, "slow clients")
 	flags.StringVar(&o.pauses, "pauses", "1,2", "pauses between bursts, in seconds")
+	flags.StringVar(&o.more, "webhook-flags", "", "more flags for the webhook, separated by spaces")
+	flags.IntVar(&o.crowd, "crowd", 0, "connections that each hold most of a small body")
 	flags.IntVar(&o.memory, "memory", 128, "memory for the webhook, in MiB")
 	_ = flags.Parse(os.Args[2:])
 
