@@ -210,6 +210,7 @@ fn rule(pattern: &str, number: usize, namespace: Option<&str>) -> Rule {
         patterns: vec![expected(pattern.parse())],
         secret: expected(format!("secret-{number}").parse()),
         namespaces: namespace.map(|name| expected(name.parse())).into_iter().collect(),
+        fill: None,
         line: 1,
     }
 }

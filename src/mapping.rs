@@ -5,13 +5,19 @@
 //!   - registries: [ghcr.io/acme, "*.dkr.ecr.*.amazonaws.com"] # see `core::rules::RegistryPattern`
 //!     secret: acme-robot                                      # the name of a Secret in the Pod's namespace
 //!     namespaces: [team-a, "batch-*"]                         # only there; without the key, everywhere
+//!     login: acme                                             # what fills the Secret; without it, people make it
+//!     namespaceLabels: {tier: prod}                           # it is filled only in namespaces with these labels
 //! always: [debug-tools]                                       # Secrets for every Pod
+//! logins:
+//!   - name: acme
+//!     secret: acme-robot                                      # a pull Secret in pullcred's own namespace
 //! ```
 //!
 //! `registries` and `secret` are required in a rule, and a file has a rule or an entry of `always`.
 //! Unknown and repeated keys are refused, so that no typing mistake goes unnoticed.
 
 mod error;
+mod logins;
 mod yaml;
 
 use std::collections::{HashMap, hash_map::Entry};
@@ -79,9 +85,9 @@ fn check_size(text: &str) -> Result<(), Problem> {
 /// Converts the parsed values of `text` into a mapping.
 fn interpret(
     text: &str,
-    RawMapping { rules, always }: RawMapping,
+    RawMapping { rules, always, logins }: RawMapping,
 ) -> Result<Mapping, MappingError> {
-    let mut reader = Reader { text, problems: Vec::new(), omitted: 0 };
+    let mut reader = Reader { text, problems: Vec::new(), omitted: 0, login_places: Vec::new() };
 
     let nothing = always.as_ref().is_none_or(|names| names.value.is_empty());
     match &rules {
@@ -91,12 +97,16 @@ fn interpret(
         }
         _ => {}
     }
-    let rules =
+    let rules: Vec<Rule> =
         rules.iter().flat_map(|rules| &rules.value).filter_map(|rule| reader.rule(rule)).collect();
     let always = always.as_ref().map(|names| reader.names(names)).unwrap_or_default();
+    let logins = logins.as_ref().map(|logins| reader.logins(logins)).unwrap_or_default();
+    if reader.problems.is_empty() {
+        reader.check_logins(&rules, &logins);
+    }
 
     MappingError::of(reader.problems, reader.omitted)
-        .map_or_else(|| Ok(Mapping::new(rules, always)), Err)
+        .map_or_else(|| Ok(Mapping::new(rules, always).with_logins(logins.values)), Err)
 }
 
 /// Converts the parsed values, and collects the problems.
@@ -105,6 +115,8 @@ struct Reader<'t> {
     /// The first [`PROBLEMS_MAX`].
     problems: Vec<Problem>,
     omitted: usize,
+    /// Where each `login` of a rule stands, in the order of the rules.
+    login_places: Vec<Place>,
 }
 
 // === impl Reader ===
@@ -112,7 +124,7 @@ struct Reader<'t> {
 impl Reader<'_> {
     fn rule(&mut self, written: &Spanned<RawRule>) -> Option<Rule> {
         let line = place(written.referenced).line;
-        let RawRule { registries, secret, namespaces } = &written.value;
+        let RawRule { registries, secret, namespaces, .. } = &written.value;
         let patterns = self.patterns(registries);
         let namespaces = namespaces.as_ref().map(|namespaces| {
             if namespaces.value.is_empty() {
@@ -122,7 +134,8 @@ impl Reader<'_> {
             self.names(namespaces)
         });
         let secret = self.name(secret)?;
-        Some(Rule { patterns, secret, namespaces: namespaces.unwrap_or_default(), line })
+        let fill = self.fill(written, namespaces.as_deref());
+        Some(Rule { patterns, secret, namespaces: namespaces.unwrap_or_default(), fill, line })
     }
 
     fn patterns(&mut self, registries: &Names) -> Vec<RegistryPattern> {

@@ -1,5 +1,7 @@
 //! The structure of a mapping file, and messages for the YAML library's errors in terms of a mapping.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Deserializer, de::IgnoredAny};
 use serde_saphyr::{Error, Location, Options, Spanned};
 
@@ -17,16 +19,30 @@ pub(super) struct RawMapping {
     pub(super) rules: Option<Spanned<Vec<Spanned<RawRule>>>>,
     #[serde(default, deserialize_with = "not_null")]
     pub(super) always: Option<Names>,
+    #[serde(default, deserialize_with = "not_null")]
+    pub(super) logins: Option<Spanned<Vec<Spanned<RawLogin>>>>,
+}
+
+/// A login as it is written.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawLogin {
+    pub(super) name: Spanned<String>,
+    pub(super) secret: Spanned<String>,
 }
 
 /// A rule, before its entries are checked.
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(super) struct RawRule {
     pub(super) registries: Names,
     pub(super) secret: Spanned<String>,
     #[serde(default, deserialize_with = "not_null")]
     pub(super) namespaces: Option<Names>,
+    #[serde(default, deserialize_with = "not_null")]
+    pub(super) login: Option<Spanned<String>>,
+    #[serde(default, deserialize_with = "not_null")]
+    pub(super) namespace_labels: Option<Spanned<BTreeMap<String, Spanned<String>>>>,
 }
 
 pub(super) type Names = Spanned<Vec<Spanned<String>>>;
@@ -115,8 +131,8 @@ fn problem(text: &str, error: &Error) -> Problem {
         Error::SerdeUnknownField { field, expected, .. } => unknown(field, expected),
         Error::Unexpected { expected: "sequence start", .. } => not_a_list(reported.of(text)),
         Error::Unexpected { expected: "mapping start", .. } => {
-            "keys with values belong here: a file has `rules` and `always`, \
-             a rule has `registries`, `secret` and `namespaces`"
+            "keys with values belong here: a file has `rules`, `always` and `logins`, \
+             a rule has `registries`, `secret`, `namespaces` and `login`"
                 .to_owned()
         }
         Error::Unexpected { expected: "string scalar", .. } => {
@@ -148,6 +164,7 @@ fn problem(text: &str, error: &Error) -> Problem {
 
 fn missing(field: &str) -> String {
     let write = match field {
+        "name" => return "the login has no `name`: write one by which rules refer to it, as in `name: acme`".to_owned(),
         "registries" => "name one or more, as in `registries: [quay.io]`",
         _ => "name the Secret with the credentials, as in `secret: quay-robot`",
     };

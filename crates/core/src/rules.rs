@@ -9,6 +9,7 @@
 //! 3. the one with more path segments;
 //! 4. the one that is first in the file.
 
+mod fill;
 mod glob;
 mod index;
 mod name;
@@ -19,8 +20,9 @@ use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 use std::ptr;
 
+pub use self::fill::{Fill, LabelError, Login, NamespaceLabel};
 use self::index::{ByNamespace, Index, Rank};
-pub use self::name::{NameError, NamespacePattern, SecretName};
+pub use self::name::{LoginName, NameError, NamespacePattern, SecretName};
 pub use self::pattern::RegistryPattern;
 pub use self::pattern_error::{PatternError, PatternProblem};
 use super::image::ImageRef;
@@ -34,6 +36,7 @@ pub struct Mapping {
     rules: Vec<Rule>,
     always: Vec<SecretName>,
     own_namespace: Option<Box<str>>,
+    logins: Vec<Login>,
     /// The position of each pattern, by rank: its rule, and its index within the rule.
     ranking: Vec<(usize, usize)>,
     index: Index,
@@ -48,6 +51,8 @@ pub struct Rule {
     pub secret: SecretName,
     /// The namespaces in which the rule applies; empty where it applies in all.
     pub namespaces: Vec<NamespacePattern>,
+    /// What fills the Secret; without it, people make the Secret themselves.
+    pub fill: Option<Fill>,
     /// Where the rule begins in the file: its line, counted from 1.
     pub line: u32,
 }
@@ -95,6 +100,14 @@ impl Rule {
     pub fn holds_in(&self, namespace: &str) -> bool {
         self.namespaces.is_empty() || NamespacePattern::any_covers(&self.namespaces, namespace)
     }
+
+    /// Whether some namespace has a name for which both rules hold.
+    #[must_use]
+    pub fn meets(&self, other: &Self) -> bool {
+        self.namespaces.is_empty()
+            || other.namespaces.is_empty()
+            || self.namespaces.iter().any(|one| other.namespaces.iter().any(|it| one.meets(it)))
+    }
 }
 
 // === impl Mapping ===
@@ -119,7 +132,7 @@ impl Mapping {
             (rank, &rule.patterns[at], rule)
         });
         let index = Index::new(ranked);
-        Self { rules, always, own_namespace: None, ranking, index }
+        Self { rules, always, own_namespace: None, logins: Vec::new(), ranking, index }
     }
 
     /// The same mapping for a webhook in this namespace, whose Pods get no Secrets: the webhook must not depend on itself.
@@ -138,6 +151,19 @@ impl Mapping {
     #[must_use]
     pub fn own_namespace(&self) -> Option<&str> {
         self.own_namespace.as_deref()
+    }
+
+    /// The same mapping with these logins, in the order of the file.
+    #[must_use]
+    pub fn with_logins(mut self, logins: Vec<Login>) -> Self {
+        self.logins = logins;
+        self
+    }
+
+    /// The logins that fill Secrets, in the order of the file.
+    #[must_use]
+    pub fn logins(&self) -> &[Login] {
+        &self.logins
     }
 
     /// Appends to `found` every pattern that covers `image` in `namespace`, in no particular order.

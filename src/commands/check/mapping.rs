@@ -180,7 +180,7 @@ fn rivals(mapping: &Mapping, report: &mut Report) {
         let Place { rule, pattern, .. } = place;
         let first = *firsts.entry((pattern.host(), pattern.path())).or_insert(place);
         let secret = &first.rule.secret;
-        if *secret != rule.secret && meet(first.rule, rule) {
+        if *secret != rule.secret && first.rule.meets(rule) {
             let message = format!(
                 "{pattern} has Secret {secret}, too, in line {}: Pods get both, and {secret} is tried first",
                 first.rule.line
@@ -234,15 +234,4 @@ fn is_in(narrow: &Rule, wider: &Rule) -> bool {
     let some_namespaces = !narrow.namespaces.is_empty();
     wider.namespaces.is_empty()
         || (some_namespaces && narrow.namespaces.iter().all(|name| wider.holds_in(name.as_str())))
-}
-
-/// Whether two rules hold in a common namespace, as far as one names what the other covers.
-fn meet(one: &Rule, other: &Rule) -> bool {
-    let names_one_of = |rule: &Rule, other: &Rule| {
-        rule.namespaces.iter().any(|name| other.holds_in(name.as_str()))
-    };
-    one.namespaces.is_empty()
-        || other.namespaces.is_empty()
-        || names_one_of(one, other)
-        || names_one_of(other, one)
 }

@@ -26,11 +26,33 @@ pub(super) fn covers(glob: &str, text: &str) -> bool {
     glob[g..].iter().all(|&byte| byte == b'*')
 }
 
+/// Whether some text fits both globs.
+pub(super) fn meet(one: &[u8], other: &[u8]) -> bool {
+    // What is left of `one` against each rest of `other`, from the end: row by row, so that globs of many stars cost
+    // no more than the product of their lengths.
+    let width = other.len() + 1;
+    let mut below = vec![false; width];
+    for i in (0..=one.len()).rev() {
+        let mut row = vec![false; width];
+        for j in (0..width).rev() {
+            row[j] = match (one.get(i), other.get(j)) {
+                (None, None) => true,
+                (Some(b'*'), _) => below[j] || (j + 1 < width && row[j + 1]),
+                (_, Some(b'*')) => row[j + 1] || (i < one.len() && below[j]),
+                (Some(a), Some(b)) => a == b && below[j + 1],
+                _ => false,
+            };
+        }
+        below = row;
+    }
+    below[0]
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
-    use super::covers;
+    use super::{covers, meet};
 
     #[test]
     fn stars_stand_for_any_text() {
@@ -67,6 +89,26 @@ mod tests {
         #[test]
         fn agrees_with_the_definition(glob in "[ab*]{0,8}", text in "[ab]{0,10}") {
             prop_assert_eq!(covers(&glob, &text), defined(&glob, &text));
+        }
+    }
+
+    #[test]
+    fn globs_meet_where_a_text_fits_both() {
+        for (one, other, expected) in [
+            ("a", "a", true),
+            ("a", "b", false),
+            ("team-*", "team-a", true),
+            ("team-*", "*-prod", true),
+            ("team-*", "batch-*", false),
+            ("a*b", "a*c", false),
+            ("a*b*c", "*x*", true),
+            ("*", "", true),
+            ("a*", "*a", true),
+            ("ab*", "*a", true),
+            ("a", "a*a", false),
+        ] {
+            assert_eq!(meet(one.as_bytes(), other.as_bytes()), expected, "{one} {other}");
+            assert_eq!(meet(other.as_bytes(), one.as_bytes()), expected, "{other} {one}");
         }
     }
 }

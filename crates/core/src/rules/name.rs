@@ -18,6 +18,10 @@ const SUBDOMAIN_MAX: usize = 253;
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SecretName(Box<str>);
 
+/// The name of a login: a DNS-1123 label, so that it can stand in labels and metrics.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LoginName(Box<str>);
+
 /// The namespaces of a rule: one by its name, or several by a glob such as `batch-*`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct NamespacePattern(Box<str>);
@@ -81,7 +85,10 @@ impl NameError {
     /// Whether the text may hold a credential, so that it must not be shown.
     #[must_use]
     pub fn is_confidential(&self) -> bool {
-        matches!(self, Self::Content | Self::TooLong { kind: SecretName::KIND, .. })
+        matches!(
+            self,
+            Self::Content | Self::TooLong { kind: SecretName::KIND | LoginName::KIND, .. }
+        )
     }
 }
 
@@ -127,6 +134,39 @@ impl fmt::Display for SecretName {
     }
 }
 
+// === impl LoginName ===
+
+impl LoginName {
+    const KIND: &str = "login";
+
+    /// The name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for LoginName {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        const RULE: &str =
+            "write lower-case letters, digits and `-`, with a letter or digit at each end";
+        check_length(text, Self::KIND, LABEL_MAX)?;
+        if is_label(text, |_| false) {
+            Ok(Self(text.into()))
+        } else {
+            Err(NameError::Malformed { kind: Self::KIND, text: text.into(), rule: RULE })
+        }
+    }
+}
+
+impl fmt::Display for LoginName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 // === impl NamespacePattern ===
 
 impl NamespacePattern {
@@ -148,6 +188,12 @@ impl NamespacePattern {
     #[must_use]
     pub fn covers(&self, namespace: &str) -> bool {
         glob::covers(&self.0, namespace)
+    }
+
+    /// Whether some name fits both patterns.
+    #[must_use]
+    pub fn meets(&self, other: &Self) -> bool {
+        glob::meet(self.0.as_bytes(), other.0.as_bytes())
     }
 
     /// Whether one of the patterns covers the namespace of this name.

@@ -7,6 +7,7 @@ fn rule<S: AsRef<str>>(patterns: &[S], secret: &str, namespaces: &[S]) -> Rule {
         patterns: patterns.iter().map(|text| text.as_ref().parse().unwrap()).collect(),
         secret: secret.parse().unwrap(),
         namespaces: namespaces.iter().map(|text| text.as_ref().parse().unwrap()).collect(),
+        fill: None,
         line: 1,
     }
 }
@@ -245,6 +246,7 @@ fn a_rule_holds_in_the_namespaces_that_it_names_or_in_all() {
         patterns: Vec::new(),
         secret: "a".parse().unwrap(),
         namespaces: namespaces.iter().map(|it| it.parse().unwrap()).collect(),
+        fill: None,
         line: 1,
     };
     for (namespaces, namespace, holds) in [
