@@ -3,6 +3,7 @@
 //! [`certificates`] is its only task so far.
 
 pub mod certificates;
+pub mod credentials;
 mod probe;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};

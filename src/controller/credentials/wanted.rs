@@ -1,0 +1,154 @@
+//! Which copies a mapping wants in a namespace, and what each is made of.
+
+use crate::core::{
+    credentials::{Credentials, Slice},
+    decide::EXCLUDED_NAMESPACES,
+    rules::{Fill, LoginName, Mapping, NamespacePattern, RegistryPattern, SecretName},
+};
+
+/// The copies of a mapping, by the name of their Secret.
+#[derive(Debug, Default)]
+pub struct Copies {
+    copies: Vec<Copy>,
+    own_namespace: Box<str>,
+}
+
+/// All rules that fill one Secret name.
+#[derive(Debug)]
+struct Copy {
+    secret: SecretName,
+    rules: Vec<FilledRule>,
+}
+
+/// What a copy needs to know of a rule.
+#[derive(Debug)]
+struct FilledRule {
+    patterns: Vec<RegistryPattern>,
+    namespaces: Vec<NamespacePattern>,
+    fill: Fill,
+}
+
+/// What one copy is made of: the login of some rules, cut down to their registries.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Recipe {
+    /// The place of its Secret's name in [`Copies::secrets`].
+    pub copy: usize,
+    /// The rules that hold, by their place among those of the copy. There is at least one.
+    rules: Box<[u32]>,
+}
+
+// === impl Copies ===
+
+impl Copies {
+    /// The copies that `mapping` asks for. None is ever wanted in `own_namespace`, where the logins are, or in a
+    /// namespace of the system.
+    #[must_use]
+    pub fn of(mapping: &Mapping, own_namespace: &str) -> Self {
+        let mut copies: Vec<Copy> = Vec::new();
+        for rule in mapping.rules() {
+            let Some(fill) = &rule.fill else { continue };
+            let filled = FilledRule {
+                patterns: rule.patterns.clone(),
+                namespaces: rule.namespaces.clone(),
+                fill: fill.clone(),
+            };
+            match copies.iter_mut().find(|copy| copy.secret == rule.secret) {
+                Some(copy) => copy.rules.push(filled),
+                None => copies.push(Copy { secret: rule.secret.clone(), rules: vec![filled] }),
+            }
+        }
+        Self { copies, own_namespace: own_namespace.into() }
+    }
+
+    /// The names of the Secrets, in the order of the file.
+    pub fn secrets(&self) -> impl ExactSizeIterator<Item = &SecretName> {
+        self.copies.iter().map(|copy| &copy.secret)
+    }
+
+    /// The keys of all labels of namespaces that count.
+    pub fn label_keys(&self) -> impl Iterator<Item = &str> {
+        let rules = self.copies.iter().flat_map(|copy| &copy.rules);
+        rules.flat_map(|rule| &rule.fill.labels).map(crate::core::rules::NamespaceLabel::key)
+    }
+
+    /// What an opted-in namespace is to have; `label` finds the value of a label by its key.
+    pub fn wanted<'l>(
+        &self,
+        namespace: &str,
+        label: impl Fn(&str) -> Option<&'l str>,
+    ) -> Vec<Recipe> {
+        if namespace == &*self.own_namespace || EXCLUDED_NAMESPACES.contains(&namespace) {
+            return Vec::new();
+        }
+        let holds = |rule: &FilledRule| {
+            let named = rule.namespaces.is_empty()
+                || rule.namespaces.iter().any(|pattern| pattern.covers(namespace));
+            named && rule.fill.includes(&label)
+        };
+        let recipe = |(place, copy): (usize, &Copy)| {
+            let rules = (0..).zip(&copy.rules).filter(|(_, rule)| holds(rule));
+            let rules: Box<[u32]> = rules.map(|(place, _)| place).collect();
+            (!rules.is_empty()).then_some(Recipe { copy: place, rules })
+        };
+        self.copies.iter().enumerate().filter_map(recipe).collect()
+    }
+
+    /// The login that fills a copy. Its rules have but one: the mapping's reader refuses two.
+    #[must_use]
+    pub fn login(&self, recipe: &Recipe) -> Option<&LoginName> {
+        self.rules(recipe).next().map(|rule| &rule.fill.login)
+    }
+
+    /// The logins of a copy's rules: what their registries need of `credentials`.
+    #[must_use]
+    pub fn slice(&self, recipe: &Recipe, credentials: &Credentials) -> Slice {
+        let patterns: Vec<RegistryPattern> =
+            self.rules(recipe).flat_map(|rule| rule.patterns.iter().cloned()).collect();
+        credentials.slice(&patterns)
+    }
+
+    fn rules(&self, recipe: &Recipe) -> impl Iterator<Item = &FilledRule> {
+        let copy = self.copies.get(recipe.copy);
+        recipe.rules.iter().filter_map(move |&place| copy?.rules.get(place as usize))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mapping;
+
+    fn wanted(copies: &Copies, namespace: &str, labels: &[(&str, &'static str)]) -> Vec<String> {
+        let label = |key: &str| labels.iter().find(|(it, _)| *it == key).map(|(_, value)| *value);
+        let names: Vec<_> = copies.secrets().collect();
+        let recipes = copies.wanted(namespace, label);
+        recipes.iter().map(|it| format!("{} by rules {:?}", names[it.copy], it.rules)).collect()
+    }
+
+    #[test]
+    fn a_namespace_gets_the_copies_of_the_rules_that_hold_there() {
+        let mapping = mapping::parse(
+            "logins:\n\
+             - {name: acme, secret: acme}\n\
+             - {name: base, secret: base}\n\
+             rules:\n\
+             - {registries: [ghcr.io/acme], secret: robot, login: acme, namespaces: ['team-*', pullcred]}\n\
+             - {registries: [ghcr.io/tools], secret: robot, login: acme, namespaces: [team-a]}\n\
+             - {registries: [quay.io], secret: base, login: base, namespaces: ['*'], namespaceLabels: {tier: prod}}\n\
+             - {registries: [own.io], secret: own}\n",
+        )
+        .unwrap();
+        let copies = Copies::of(&mapping, "pullcred");
+        assert_eq!(copies.label_keys().collect::<Vec<_>>(), ["tier"]);
+        for (namespace, labels, expected) in [
+            ("team-a", &[][..], &["robot by rules [0, 1]"][..]),
+            ("team-b", &[("tier", "prod")], &["robot by rules [0]", "base by rules [0]"]),
+            ("shop", &[("tier", "test")], &[]),
+            ("shop", &[("tier", "prod")], &["base by rules [0]"]),
+            ("pullcred", &[("tier", "prod")], &[]),
+            ("kube-system", &[("tier", "prod")], &[]),
+        ] {
+            assert_eq!(wanted(&copies, namespace, labels), expected, "{namespace}");
+        }
+    }
+}
