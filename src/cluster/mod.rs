@@ -8,12 +8,16 @@
 //! | [`pages`] | a list in pages, which continues when its snapshot expires |
 //! | [`watch`] | a watch that restarts after failures, with back-off |
 //! | [`backoff`] | exponential back-off with jitter |
+//! | [`schedule`] | a queue by key, with urgency and a back-off for each key (pure) |
+//! | [`pace`] | a rate limit for writes, and one pause for all of them after an outage (pure) |
 
 pub mod backoff;
 pub mod calls;
 pub mod client;
 pub mod error;
+pub mod pace;
 pub mod pages;
+pub mod schedule;
 pub mod watch;
 
 pub use self::{
