@@ -25,7 +25,7 @@ use crate::{
     cluster::{CallError, Cluster, Collection, Outcome},
     core::{
         credentials::{Credentials, CredentialsError},
-        keyring::secret::{DATA_KEY_OF_CONFIG, TYPE_OF_CONFIG},
+        keyring::secret::Form,
     },
 };
 
@@ -114,7 +114,7 @@ impl Objects {
                 uid: seen.map(|seen| &*seen.uid),
                 resource_version: seen.map(|seen| &*seen.version),
             },
-            type_: TYPE_OF_CONFIG,
+            type_: Form::DockerConfigJson.type_(),
             data: Data(&content.config.0),
         };
         let parameters = PatchParams::apply(MANAGER);

@@ -26,7 +26,7 @@ const COLLECT_SHARE: usize = 5;
 /// What is known.
 #[derive(Debug, Default)]
 pub struct State {
-    copies: Copies,
+    copies: Arc<Copies>,
     logins: BTreeMap<LoginName, Login>,
     namespaces: BTreeMap<Arc<str>, Place>,
     /// Since when copies are unwanted, by namespace and Secret.
@@ -169,7 +169,7 @@ impl State {
 
     /// From now on, this mapping holds. What is known of logins and Secrets that it still names stays.
     pub fn set_mapping(&mut self, mapping: &Mapping, own_namespace: &str) {
-        self.copies = Copies::of(mapping, own_namespace);
+        self.copies = Arc::new(Copies::of(mapping, own_namespace));
         let mut before = std::mem::take(&mut self.logins);
         for login in mapping.logins() {
             let known = before.remove(&login.name).filter(|it| it.secret == login.secret);
@@ -190,7 +190,7 @@ impl State {
 
     /// The copies that are wanted somewhere.
     #[must_use]
-    pub fn copies(&self) -> &Copies {
+    pub fn copies(&self) -> &Arc<Copies> {
         &self.copies
     }
 

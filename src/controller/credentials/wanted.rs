@@ -93,6 +93,18 @@ impl Copies {
         self.copies.iter().enumerate().filter_map(recipe).collect()
     }
 
+    /// Whether an opted-in namespace is to have the copy of this name.
+    pub fn wants<'l>(
+        &self,
+        namespace: &str,
+        secret: &str,
+        label: impl Fn(&str) -> Option<&'l str>,
+    ) -> bool {
+        let recipes = self.wanted(namespace, label);
+        let mut names = recipes.iter().filter_map(|recipe| self.copies.get(recipe.copy));
+        names.any(|copy| copy.secret.as_str() == secret)
+    }
+
     /// The login that fills a copy. Its rules have but one: the mapping's reader refuses two.
     #[must_use]
     pub fn login(&self, recipe: &Recipe) -> Option<&LoginName> {

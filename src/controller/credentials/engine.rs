@@ -1,0 +1,466 @@
+//! The loop: what watches bring goes into the state, what the state calls for is done at the API server's pace.
+//!
+//! One task owns the state. Content is taken when it is written, not when it is queued: a namespace in the queue is but its
+//! name.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    future::{Future, pending},
+    pin::Pin,
+    sync::Arc,
+    time::Duration,
+};
+
+use futures_util::{StreamExt, stream::FuturesUnordered};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use tokio::{
+    sync::{mpsc::Receiver, watch::Sender},
+    time::{Instant, sleep_until},
+};
+
+use super::{
+    metrics::{Operation, Written},
+    objects::Objects,
+    plan::Step,
+    seen::Seen,
+    sources::{Event, Resource, Sources},
+    state::{Content, Namespace, State, Task},
+    status::Status,
+    wanted::Copies,
+    writes::{Done, Place, collect, create, update},
+};
+use crate::{
+    cluster::{Backoff, CallError, Outcome, Pace, Schedule, Urgency, Worked},
+    core::{
+        credentials::{Credentials, CredentialsError},
+        pod::{INJECT_LABEL, OPTED_IN},
+        rules::{LoginName, Mapping},
+    },
+    mapping,
+};
+
+/// Writes a second, and how many at once after a quiet time. At this rate the API server spends less on a rotation than at a
+/// slower one, and a new namespace still does not wait.
+const RATE: (f64, f64) = (200.0, 100.0);
+/// Requests in flight.
+const IN_FLIGHT: usize = 16;
+/// Pauses of a namespace whose writes fail.
+const NAMESPACE_PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
+/// Pauses of all writes while the API server does not answer.
+const OUTAGE_PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+/// After a creation that a quota refuses: each attempt may charge it until it is counted again.
+const QUOTA_PAUSE: Duration = Duration::from_secs(300);
+/// After a write that met a change which the watch has not brought yet.
+const STALE_PAUSE: Duration = Duration::from_millis(100);
+/// How long contents stay in memory when nothing is being written.
+const WIPE_AFTER: Duration = Duration::from_secs(10);
+/// How many events are taken in before work goes on.
+const EVENTS_AT_ONCE: usize = 256;
+
+/// Keeps copies as they should be.
+pub(super) struct Engine {
+    objects: Arc<Objects>,
+    own_namespace: Arc<str>,
+    state: State,
+    schedule: Schedule<Arc<str>>,
+    pace: Pace,
+    sources: Sources,
+    status: Arc<Status>,
+    reachable: Sender<()>,
+    /// Namespaces that wait for a login to be read.
+    blocked: BTreeMap<LoginName, BTreeSet<Arc<str>>>,
+    /// Logins that are being read, and whether they have changed since.
+    reading: BTreeMap<LoginName, bool>,
+    /// Logins that could not be read, and when to try again.
+    retries: BTreeMap<LoginName, (Instant, Backoff)>,
+    work: FuturesUnordered<Pin<Box<dyn Future<Output = Work> + Send>>>,
+    /// The fingerprint of the mapping in force.
+    mapping: Option<Box<str>>,
+    wipe_at: Option<Instant>,
+}
+
+/// Work at the API server that has ended.
+enum Work {
+    Login { name: LoginName, read: Result<LoginRead, CallError> },
+    Namespace { name: Arc<str>, tasks: Vec<(Task, Result<Done, CallError>)> },
+}
+
+type LoginRead = Option<(Box<str>, Result<Credentials, CredentialsError>)>;
+
+// === impl Engine ===
+
+impl Engine {
+    pub(super) fn new(
+        objects: Objects,
+        own_namespace: &str,
+        grace: Duration,
+        sources: Sources,
+        status: Arc<Status>,
+        reachable: Sender<()>,
+    ) -> Self {
+        let now = Instant::now();
+        let outage = Backoff::new(OUTAGE_PAUSES.0, OUTAGE_PAUSES.1);
+        Self {
+            objects: Arc::new(objects),
+            own_namespace: own_namespace.into(),
+            state: State::new(grace),
+            schedule: Schedule::new(Backoff::new(NAMESPACE_PAUSES.0, NAMESPACE_PAUSES.1)),
+            pace: Pace::new(RATE.0, RATE.1, IN_FLIGHT, outage, now),
+            sources,
+            status,
+            reachable,
+            blocked: BTreeMap::new(),
+            reading: BTreeMap::new(),
+            retries: BTreeMap::new(),
+            work: FuturesUnordered::new(),
+            mapping: None,
+            wipe_at: None,
+        }
+    }
+
+    /// Goes on for as long as the process lives.
+    pub(super) async fn run(mut self, mut events: Receiver<Event>) {
+        loop {
+            let now = Instant::now();
+            let wake = self.start_work(now);
+            self.status.show(&self.state, &self.schedule, &self.sources, now);
+            let retry = self.retries.values().map(|(at, _)| *at).min();
+            let timers = [wake, retry, self.wipe_at, self.status.next_count()];
+            let wake = timers.into_iter().flatten().min();
+            let sleep = async {
+                match wake {
+                    Some(at) => sleep_until(at).await,
+                    None => pending().await,
+                }
+            };
+            tokio::select! {
+                event = events.recv() => {
+                    let Some(event) = event else { return };
+                    self.take_in(event);
+                    for _ in 0..EVENTS_AT_ONCE {
+                        let Ok(event) = events.try_recv() else { break };
+                        self.take_in(event);
+                    }
+                }
+                Some(work) = self.work.next(), if !self.work.is_empty() => self.finish(work),
+                () = self.sources.ended() => return,
+                () = sleep => self.time_passed(),
+            }
+        }
+    }
+
+    // === events ===
+
+    fn take_in(&mut self, event: Event) {
+        let now = Instant::now();
+        match event {
+            Event::Listing(resource) => self.sources.listing(&resource),
+            Event::Listed(resource) => {
+                self.pace.resume(now);
+                self.listed(&resource, now);
+            }
+            Event::Failed(resource, error) => self.sources.failed(&resource, &error),
+            Event::Mapping { text, collect } => self.take_mapping(text.as_deref(), collect.as_deref(), now),
+            Event::Namespace { name, found } => {
+                let namespace = found.map(|(labels, terminating)| Namespace {
+                    labels: self.labels(labels),
+                    terminating,
+                    since: now,
+                });
+                self.sources.saw(&Resource::Namespaces, &name);
+                if self.state.set_namespace(&name, namespace) {
+                    let urgency = if self.sources.all_listed() { Urgency::New } else { Urgency::Bulk };
+                    self.schedule.want(Arc::from(&*name), urgency, now);
+                }
+            }
+            Event::Copy { secret, namespace, seen } => {
+                self.sources.saw(&Resource::Copies(Arc::clone(&secret)), &namespace);
+                self.state.set_seen(&namespace, &secret, seen);
+                self.schedule.want(Arc::from(&*namespace), Urgency::Changed, now);
+            }
+            Event::Login { secret } => {
+                let names: Vec<_> = self.state.logins_in(&secret).cloned().collect();
+                for name in names {
+                    self.state.forget_login(&name);
+                    self.read_login(name);
+                }
+            }
+        }
+    }
+
+    /// A list is complete: what was known and is not in it has gone.
+    fn listed(&mut self, resource: &Resource, now: Instant) {
+        let before = self.sources.all_listed();
+        let listed = self.sources.listed(resource);
+        match resource {
+            Resource::Namespaces => {
+                let known: Vec<_> = self.state.opted_in().map(Arc::clone).collect();
+                for name in known.into_iter().filter(|name| !listed.contains(&**name)) {
+                    self.state.set_namespace(&name, None);
+                    self.schedule.want(name, Urgency::Changed, now);
+                }
+            }
+            Resource::Copies(secret) => {
+                let known: Vec<_> = self.state.namespaces_with(secret).map(Arc::clone).collect();
+                for name in known.into_iter().filter(|name| !listed.contains(&**name)) {
+                    self.state.set_seen(&name, secret, None);
+                    self.schedule.want(name, Urgency::Changed, now);
+                }
+            }
+            Resource::Login(secret) => {
+                let names: Vec<_> = self.state.logins_in(secret).cloned().collect();
+                // Had it been in the list, it would be read by now, or under way.
+                for name in names {
+                    if !self.state.is_read(&name) && !self.reading.contains_key(&name) {
+                        self.state.set_login(&name, None);
+                    }
+                }
+            }
+            Resource::Mapping => {}
+        }
+        if !before && self.sources.all_listed() {
+            self.want_all(Urgency::Bulk, now);
+        }
+    }
+
+    fn take_mapping(&mut self, text: Option<&str>, collect: Option<&str>, now: Instant) {
+        let Some(text) = text else {
+            self.status.mapping_failed("the ConfigMap has no key pullcred.yaml, or is not there");
+            return;
+        };
+        let mapping: Mapping = match mapping::parse(text) {
+            Ok(mapping) => mapping,
+            Err(error) => return self.status.mapping_failed(&error.to_string()),
+        };
+        let fingerprint = crate::fingerprint::of(text.as_bytes());
+        self.status.mapping_in_force(&fingerprint, mapping.logins().len());
+        if self.mapping.as_deref() != Some(&*fingerprint) {
+            self.state.set_mapping(&mapping, &self.own_namespace);
+            self.mapping = Some(fingerprint.as_str().into());
+            let secrets = self.state.copies().secrets().map(|it| Arc::from(it.as_str())).collect();
+            let logins = self.state.logins().map(|(_, it)| Arc::from(it.as_str())).collect();
+            let labels = self.state.copies().label_keys().map(Into::into).collect();
+            self.sources.follow(secrets, logins, labels);
+        }
+        self.state.release_collection(collect == self.mapping.as_deref());
+        self.want_all(Urgency::Bulk, now);
+    }
+
+    /// Of a namespace's labels, those that rules ask for.
+    fn labels(&self, labels: BTreeMap<String, String>) -> Vec<(Box<str>, Box<str>)> {
+        let keys: BTreeSet<&str> = self.state.copies().label_keys().collect();
+        let asked = labels.into_iter().filter(|(key, _)| keys.contains(key.as_str()));
+        asked.map(|(key, value)| (key.into(), value.into())).collect()
+    }
+
+    fn want_all(&mut self, urgency: Urgency, now: Instant) {
+        let names: Vec<_> = self.state.namespaces().map(Arc::clone).collect();
+        for name in names {
+            self.schedule.want(name, urgency, now);
+        }
+    }
+
+    // === work ===
+
+    /// Starts what is ready, as far as the pace allows. Answers when there may be more.
+    fn start_work(&mut self, now: Instant) -> Option<Instant> {
+        if self.mapping.is_none() || !self.sources.all_listed() {
+            return None;
+        }
+        loop {
+            match self.pace.ready(now) {
+                Ok(()) => {}
+                Err(at) if self.schedule.has_ready() => return at,
+                Err(_) => return self.schedule.next_at(),
+            }
+            let Some(name) = self.schedule.next(now) else { return self.schedule.next_at() };
+            self.start_namespace(name, now);
+        }
+    }
+
+    fn start_namespace(&mut self, name: Arc<str>, now: Instant) {
+        let tasks = self.state.tasks(&name, now);
+        for login in tasks.read {
+            self.blocked.entry(login.clone()).or_default().insert(Arc::clone(&name));
+            self.read_login(login);
+        }
+        if tasks.now.is_empty() {
+            self.schedule.worked(&name, Worked::Done, now);
+            if let Some(later) = tasks.later {
+                self.schedule.want_at(name, Urgency::Bulk, later, now);
+            }
+            return;
+        }
+        self.wipe_at = None;
+        self.pace.start(tasks.now.len());
+        let objects = Arc::clone(&self.objects);
+        let wanted = Arc::clone(self.state.copies());
+        self.work.push(Box::pin(async move {
+            let mut done = Vec::with_capacity(tasks.now.len());
+            for task in tasks.now {
+                let result = perform(&objects, &name, &task, &wanted).await;
+                done.push((task, result));
+            }
+            Work::Namespace { name, tasks: done }
+        }));
+    }
+
+    fn read_login(&mut self, name: LoginName) {
+        if let Some(again) = self.reading.get_mut(&name) {
+            *again = true;
+            return;
+        }
+        let Some((_, secret)) = self.state.logins().find(|(it, _)| **it == name) else { return };
+        let secret = secret.as_str().to_owned();
+        let (objects, namespace) = (Arc::clone(&self.objects), Arc::clone(&self.own_namespace));
+        self.reading.insert(name.clone(), false);
+        self.work.push(Box::pin(async move {
+            let read = objects.login(&namespace, &secret).await;
+            Work::Login { name, read }
+        }));
+    }
+
+    fn finish(&mut self, work: Work) {
+        let now = Instant::now();
+        match work {
+            Work::Login { name, read } => self.login_read(name, read, now),
+            Work::Namespace { name, tasks } => self.namespace_done(&name, tasks, now),
+        }
+        if self.work.is_empty() && self.schedule.is_empty() {
+            self.wipe_at = Some(now + WIPE_AFTER);
+        }
+    }
+
+    fn login_read(&mut self, name: LoginName, read: Result<LoginRead, CallError>, now: Instant) {
+        let again = self.reading.remove(&name).unwrap_or_default();
+        match read {
+            Ok(read) => {
+                self.reachable.send_replace(());
+                self.retries.remove(&name);
+                self.status.login_read(&name);
+                self.state.set_login(&name, read);
+            }
+            Err(error) => {
+                self.status.login_failed(&name, &error);
+                if error.outcome() == Outcome::Unreachable {
+                    self.pace.pause(error.retry_after().unwrap_or_default(), now);
+                }
+                let first = Backoff::new(OUTAGE_PAUSES.0, OUTAGE_PAUSES.1);
+                let (at, backoff) = self.retries.entry(name).or_insert((now, first));
+                *at = now + backoff.fail();
+                return;
+            }
+        }
+        if again {
+            return self.read_login(name);
+        }
+        for namespace in self.blocked.remove(&name).into_iter().flatten() {
+            self.schedule.want(namespace, Urgency::New, now);
+        }
+        let names: Vec<_> = self.state.opted_in().map(Arc::clone).collect();
+        for namespace in names {
+            self.schedule.want(namespace, Urgency::Bulk, now);
+        }
+    }
+
+    fn namespace_done(
+        &mut self,
+        name: &Arc<str>,
+        tasks: Vec<(Task, Result<Done, CallError>)>,
+        now: Instant,
+    ) {
+        let mut worked = Worked::Done;
+        let mut answered = false;
+        for (task, result) in tasks {
+            let operation = Operation::of(&task.step);
+            match result {
+                Ok(done) => {
+                    answered = true;
+                    self.status.allowed(name, &task.secret);
+                    match done {
+                        Done::Is(seen) => {
+                            let since = self.state.known_since(name);
+                            if let (Step::Create, Some(since)) = (&task.step, since) {
+                                self.status.created_after(now - since);
+                            }
+                            self.status.wrote(operation, Written::Success);
+                            self.state.set_seen(name, &task.secret, seen);
+                        }
+                        Done::Conflict => {
+                            self.status.wrote(operation, Written::Conflict);
+                            self.state.set_seen(name, &task.secret, Some(Seen::Foreign));
+                        }
+                        Done::Stale => {
+                            self.status.wrote(operation, Written::Conflict);
+                            worked = Worked::Later(STALE_PAUSE);
+                        }
+                    }
+                }
+                Err(error) => {
+                    self.status.wrote(operation, Written::Failure);
+                    let mut pause = Duration::ZERO;
+                    if error.outcome() == Outcome::Unreachable {
+                        self.pace.pause(error.retry_after().unwrap_or_default(), now);
+                    } else {
+                        answered = true;
+                        self.status.refused(name, &task.secret, &error);
+                        if error.reason().contains("exceeded quota") {
+                            pause = QUOTA_PAUSE;
+                        }
+                    }
+                    worked = Worked::Failed(pause);
+                }
+            }
+        }
+        self.pace.end(answered);
+        if answered {
+            self.reachable.send_replace(());
+        }
+        self.schedule.worked(name, worked, now);
+        if worked == Worked::Done
+            && let Some(later) = self.state.tasks(name, now).later
+        {
+            self.schedule.want_at(Arc::clone(name), Urgency::Bulk, later, now);
+        }
+    }
+
+    fn time_passed(&mut self) {
+        let now = Instant::now();
+        if self.wipe_at.is_some_and(|at| at <= now) {
+            self.wipe_at = None;
+            self.state.wipe();
+        }
+        let due = self.retries.iter().filter(|(_, (at, _))| *at <= now);
+        let due: Vec<_> = due.map(|(name, _)| name.clone()).collect();
+        for name in due {
+            if let Some((at, _)) = self.retries.get_mut(&name) {
+                *at = now + OUTAGE_PAUSES.1;
+            }
+            self.read_login(name);
+        }
+    }
+}
+
+async fn perform(
+    objects: &Objects,
+    namespace: &str,
+    task: &Task,
+    wanted: &Copies,
+) -> Result<Done, CallError> {
+    let at = Place { namespace, secret: &task.secret };
+    let content: Option<&Content> = task.content.as_deref();
+    match (&task.step, content) {
+        (Step::Create, Some(content)) => create(objects, at, content).await,
+        (Step::Update(seen), Some(content)) => update(objects, at, seen, content).await,
+        (Step::Collect(_), _) => {
+            let still = |metadata: &ObjectMeta| {
+                let labels = metadata.labels.as_ref();
+                let label = |key: &str| labels.and_then(|it| it.get(key)).map(String::as_str);
+                label(INJECT_LABEL) == Some(OPTED_IN)
+                    && wanted.wants(namespace, &task.secret, label)
+            };
+            collect(objects, at, still).await
+        }
+        _ => Ok(Done::Stale),
+    }
+}

@@ -1,0 +1,117 @@
+//! Events of Kubernetes about logins, on the login's Secret, in pullcred's namespace.
+
+use std::{collections::HashMap, time::Duration};
+
+use k8s_openapi::{
+    api::{core::v1::ObjectReference, events::v1::Event},
+    apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta},
+    jiff::Timestamp,
+};
+use tokio::{sync::mpsc::Receiver, time::Instant};
+use tracing::debug;
+
+use super::state::LoginProblem;
+use crate::{
+    cluster::{Cluster, Collection},
+    errors::with_causes,
+};
+
+/// The same is reported at most so often.
+const QUIET: Duration = Duration::from_secs(600);
+/// How many that were reported are remembered.
+const REMEMBERED: usize = 256;
+/// The longest note, in characters (`k8s.io/kubernetes/pkg/apis/core/validation/events.go`, 1 kB).
+const NOTE_MAX: usize = 1000;
+
+/// Something that people should hear of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notice {
+    /// The Secret that it is about; pullcred's ConfigMap where none.
+    secret: Option<String>,
+    reason: &'static str,
+    note: String,
+}
+
+// === impl Notice ===
+
+impl Notice {
+    pub(super) fn of_login(problem: &LoginProblem, text: &str) -> Self {
+        let (secret, reason) = match problem {
+            LoginProblem::Missing(secret) => (secret, "LoginMissing"),
+            LoginProblem::Unreadable { secret, .. } => (secret, "LoginUnreadable"),
+            LoginProblem::NotFor { secret, .. } => (secret, "NoLoginForRegistry"),
+        };
+        let note = format!("{text}; copies stay as they are");
+        Self { secret: Some(secret.to_string()), reason, note }
+    }
+
+    pub(super) fn conflict(secret: &str, names: &str) -> Self {
+        let note = format!("Secrets of somebody else have the name of a copy and are left alone: {names}");
+        Self { secret: Some(secret.to_owned()), reason: "NameConflict", note }
+    }
+
+    pub(super) fn refused(namespace: &str, secret: &str, why: &str) -> Self {
+        let note = format!("the copy {namespace}/{secret} cannot be written: {why}");
+        Self { secret: None, reason: "CopyRefused", note }
+    }
+
+    pub(super) fn held(unwanted: usize) -> Self {
+        let note = format!(
+            "{unwanted} copies are no longer wanted, more than a fifth of all: they stay until a person lets them go"
+        );
+        Self { secret: None, reason: "DeletionHeld", note }
+    }
+}
+
+/// Writes notices as Events for as long as there are any. One that cannot be written is only logged.
+pub(super) async fn write(
+    cluster: Cluster,
+    namespace: String,
+    mapping: String,
+    mut notices: Receiver<Notice>,
+) {
+    let events = Collection::of::<Event>(Some(&namespace));
+    let mut written: HashMap<(Option<String>, &'static str), Instant> = HashMap::new();
+    while let Some(notice) = notices.recv().await {
+        let now = Instant::now();
+        written.retain(|_, at| now < *at + QUIET);
+        let key = (notice.secret.clone(), notice.reason);
+        if written.contains_key(&key) || written.len() >= REMEMBERED {
+            continue;
+        }
+        written.insert(key, now);
+        let event = event(&namespace, &mapping, notice);
+        if let Err(error) = cluster.create(&events, &event).await {
+            debug!(error = with_causes(&error), "an Event could not be written");
+        }
+    }
+}
+
+fn event(namespace: &str, mapping: &str, notice: Notice) -> Event {
+    let (kind, name) = match notice.secret {
+        Some(secret) => ("Secret", secret),
+        None => ("ConfigMap", mapping.to_owned()),
+    };
+    Event {
+        action: Some("Copy".to_owned()),
+        event_time: Some(MicroTime(Timestamp::now())),
+        metadata: ObjectMeta {
+            generate_name: Some("pullcred-credentials-".to_owned()),
+            namespace: Some(namespace.to_owned()),
+            ..ObjectMeta::default()
+        },
+        note: Some(notice.note.chars().take(NOTE_MAX).collect()),
+        reason: Some(notice.reason.to_owned()),
+        regarding: Some(ObjectReference {
+            api_version: Some("v1".to_owned()),
+            kind: Some(kind.to_owned()),
+            name: Some(name),
+            namespace: Some(namespace.to_owned()),
+            ..ObjectReference::default()
+        }),
+        reporting_controller: Some("pullcred.dev/credentials".to_owned()),
+        reporting_instance: Some("pullcred-credentials".to_owned()),
+        type_: Some("Warning".to_owned()),
+        ..Event::default()
+    }
+}

@@ -1,0 +1,261 @@
+//! What the credentials controller counts. Every series exists from the start, so that an alert sees the first event.
+
+use std::fmt;
+
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{
+        counter::Counter,
+        family::Family,
+        gauge::Gauge,
+        histogram::{Histogram, exponential_buckets},
+    },
+    registry::{Registry, Unit},
+};
+use tracing_appender::non_blocking::ErrorCounter;
+
+use super::{plan::Step, sources::Resource, state::Counts};
+use crate::http::exposition::{encode, process_registry};
+
+/// The metrics of a credentials controller.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    copies: Family<StateLabel, Gauge>,
+    writes: Family<WriteLabels, Counter>,
+    latency: Histogram,
+    queue: Gauge,
+    oldest: Gauge,
+    held: Gauge,
+    usable: Family<LoginLabel, Gauge>,
+    watch_connected: Family<ResourceLabel, Gauge>,
+    watch_restarts: Family<ResourceLabel, Counter>,
+    mapping: Gauge,
+}
+
+/// What is done to a Secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Operation {
+    /// A copy is made.
+    Create,
+    /// A copy that is no longer wanted is deleted.
+    Delete,
+    /// A copy is written again.
+    Update,
+}
+
+/// How a write ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Written {
+    /// The object was no longer as it was seen, or is somebody's.
+    Conflict,
+    /// It was refused, or did not get through.
+    Failure,
+    /// It is written.
+    Success,
+}
+
+#[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct StateLabel {
+    state: &'static str,
+}
+
+#[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct WriteLabels {
+    operation: &'static str,
+    result: &'static str,
+}
+
+#[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct LoginLabel {
+    login: String,
+}
+
+#[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ResourceLabel {
+    resource: &'static str,
+}
+
+const RESOURCES: [&str; 4] = ["copies", "logins", "mapping", "namespaces"];
+
+// === impl Metrics ===
+
+impl Metrics {
+    /// The metrics of a process that has just started; `dropped_log_lines` is read at each scrape.
+    #[must_use]
+    pub fn new(dropped_log_lines: ErrorCounter) -> Self {
+        let mut metrics = Self {
+            registry: process_registry(dropped_log_lines),
+            copies: Family::default(),
+            writes: Family::default(),
+            // From a millisecond to half an hour.
+            latency: Histogram::new(exponential_buckets(0.001, 2.0, 21)),
+            queue: Gauge::default(),
+            oldest: Gauge::default(),
+            held: Gauge::default(),
+            usable: Family::default(),
+            watch_connected: Family::default(),
+            watch_restarts: Family::default(),
+            mapping: Gauge::default(),
+        };
+        metrics.count(Counts::default(), 0);
+        for operation in [Operation::Create, Operation::Delete, Operation::Update] {
+            for result in [Written::Conflict, Written::Failure, Written::Success] {
+                drop(metrics.writes.get_or_create(&WriteLabels::new(operation, result)));
+            }
+        }
+        for resource in RESOURCES {
+            drop(metrics.watch_connected.get_or_create(&ResourceLabel { resource }));
+            drop(metrics.watch_restarts.get_or_create(&ResourceLabel { resource }));
+        }
+        metrics.register();
+        metrics
+    }
+
+    fn register(&mut self) {
+        let registry = &mut self.registry;
+        registry.register("copies", "Secrets that the mapping asks for, by their state", self.copies.clone());
+        registry.register("copy_writes", "Writes of copies, by operation and result", self.writes.clone());
+        registry.register_with_unit(
+            "copy_latency",
+            "From the moment a namespace is seen to the moment a copy is in it",
+            Unit::Seconds,
+            self.latency.clone(),
+        );
+        registry.register(
+            "copy_queue_namespaces",
+            "Namespaces with something to write",
+            self.queue.clone(),
+        );
+        registry.register_with_unit(
+            "copy_oldest_pending",
+            "For how long the namespace that waits the longest has waited",
+            Unit::Seconds,
+            self.oldest.clone(),
+        );
+        registry.register(
+            "copy_deletions_held",
+            "1 while deletions wait for a person, since too many copies are unwanted at once",
+            self.held.clone(),
+        );
+        registry.register(
+            "login_usable",
+            "1 if the login's Secret can be read and has a login for the registries of its rules",
+            self.usable.clone(),
+        );
+        registry.register(
+            "watch_connected",
+            "1 while a watch stands, by what is watched",
+            self.watch_connected.clone(),
+        );
+        registry.register(
+            "watch_restarts",
+            "Watches that failed and were started again, by what is watched",
+            self.watch_restarts.clone(),
+        );
+        registry.register(
+            "config_last_reload_successful",
+            "1 if the mapping in the ConfigMap is in force",
+            self.mapping.clone(),
+        );
+    }
+
+    pub(super) fn count(&self, counts: Counts, refused: usize) {
+        let states = [
+            ("ready", counts.ready),
+            ("pending", counts.pending.saturating_sub(refused)),
+            ("conflict", counts.conflict),
+            ("login-missing", counts.waiting),
+            ("refused", refused),
+        ];
+        for (state, count) in states {
+            self.copies.get_or_create(&StateLabel { state }).set(as_gauge(count));
+        }
+    }
+
+    pub(super) fn queue(&self, namespaces: usize, oldest_seconds: u64, held: bool) {
+        self.queue.set(as_gauge(namespaces));
+        self.oldest.set(i64::try_from(oldest_seconds).unwrap_or(i64::MAX));
+        self.held.set(i64::from(held));
+    }
+
+    pub(super) fn wrote(&self, operation: Operation, written: Written) {
+        self.writes.get_or_create(&WriteLabels::new(operation, written)).inc();
+    }
+
+    pub(super) fn created_after(&self, seconds: f64) {
+        self.latency.observe(seconds);
+    }
+
+    pub(super) fn login(&self, name: &str, usable: bool) {
+        self.usable.get_or_create(&LoginLabel { login: name.to_owned() }).set(i64::from(usable));
+    }
+
+    pub(super) fn forget_logins(&self) {
+        self.usable.clear();
+    }
+
+    pub(super) fn watch(&self, resource: &Resource, connected: bool) {
+        let label = ResourceLabel { resource: name_of(resource) };
+        self.watch_connected.get_or_create(&label).set(i64::from(connected));
+        if !connected {
+            self.watch_restarts.get_or_create(&label).inc();
+        }
+    }
+
+    pub(super) fn mapping(&self, in_force: bool) {
+        self.mapping.set(i64::from(in_force));
+    }
+
+    /// All of it, in the OpenMetrics text format.
+    ///
+    /// # Errors
+    ///
+    /// Those of the formatter.
+    pub fn encode(&self) -> Result<String, fmt::Error> {
+        encode(&self.registry)
+    }
+}
+
+fn name_of(resource: &Resource) -> &'static str {
+    match resource {
+        Resource::Copies(_) => "copies",
+        Resource::Login(_) => "logins",
+        Resource::Mapping => "mapping",
+        Resource::Namespaces => "namespaces",
+    }
+}
+
+fn as_gauge(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+// === labels ===
+
+impl WriteLabels {
+    fn new(operation: Operation, result: Written) -> Self {
+        Self {
+            operation: match operation {
+                Operation::Create => "create",
+                Operation::Delete => "delete",
+                Operation::Update => "update",
+            },
+            result: match result {
+                Written::Conflict => "conflict",
+                Written::Failure => "failure",
+                Written::Success => "success",
+            },
+        }
+    }
+}
+
+impl Operation {
+    /// The operation of a step that writes.
+    pub(super) fn of(step: &Step) -> Self {
+        match step {
+            Step::Create => Self::Create,
+            Step::Collect(_) => Self::Delete,
+            _ => Self::Update,
+        }
+    }
+}

@@ -1,0 +1,280 @@
+//! What is watched: the mapping, namespaces, copies and logins, each with the narrowest right.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    future::pending,
+    sync::Arc,
+};
+
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
+use kube::core::PartialObjectMeta;
+use tokio::{
+    sync::{mpsc::Sender, watch::Receiver},
+    task::{AbortHandle, JoinSet},
+};
+
+use super::{
+    seen::Seen,
+    status::Status,
+};
+use crate::{
+    cluster::{
+        CallError, Cluster,
+        watch::{News, Selection, watch},
+    },
+    core::pod::{INJECT_LABEL, OPTED_IN},
+};
+
+/// The key of the mapping in its ConfigMap.
+const MAPPING_KEY: &str = "pullcred.yaml";
+/// The annotation of that ConfigMap with which a person lets a mass deletion go on. Its value is the fingerprint of the
+/// mapping for which that holds.
+const COLLECT: &str = "pullcred.dev/collect";
+
+/// Something that is watched.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Resource {
+    /// The Secrets of this name in all namespaces.
+    Copies(Arc<str>),
+    /// The Secret of a login.
+    Login(Arc<str>),
+    /// The ConfigMap with the mapping.
+    Mapping,
+    /// The namespaces that have opted in.
+    Namespaces,
+}
+
+/// What a watch brings.
+#[derive(Debug)]
+pub(super) enum Event {
+    /// What there is follows, up to [`Event::Listed`].
+    Listing(Resource),
+    /// All that there is has come.
+    Listed(Resource),
+    /// The watch has failed, and starts again.
+    Failed(Resource, CallError),
+    /// The text of the mapping, and the annotation [`COLLECT`].
+    Mapping { text: Option<String>, collect: Option<String> },
+    /// The labels of an opted-in namespace and whether it is being deleted; `None` where it is gone or no longer opted in.
+    Namespace { name: Box<str>, found: Option<(BTreeMap<String, String>, bool)> },
+    /// A Secret under the name of a copy.
+    Copy { secret: Arc<str>, namespace: Box<str>, seen: Option<Seen> },
+    /// A login's Secret has changed.
+    Login { secret: Arc<str> },
+}
+
+/// The watches, and how complete what they brought is.
+pub(super) struct Sources {
+    cluster: Cluster,
+    namespace: Arc<str>,
+    sender: Sender<Event>,
+    reachable: Receiver<()>,
+    status: Arc<Status>,
+    tasks: JoinSet<()>,
+    watches: BTreeMap<Resource, Watch>,
+    labels: BTreeSet<Box<str>>,
+}
+
+struct Watch {
+    task: AbortHandle,
+    /// Whether all that there is has come once.
+    listed: bool,
+    /// What has come of a list that is under way.
+    coming: BTreeSet<Box<str>>,
+}
+
+// === impl Sources ===
+
+impl Sources {
+    /// Watches the mapping. The rest is watched when it says what.
+    pub(super) fn start(
+        cluster: Cluster,
+        namespace: &str,
+        mapping: &str,
+        sender: Sender<Event>,
+        reachable: Receiver<()>,
+        status: Arc<Status>,
+    ) -> Self {
+        let mut sources = Self {
+            cluster,
+            namespace: namespace.into(),
+            sender,
+            reachable,
+            status,
+            tasks: JoinSet::new(),
+            watches: BTreeMap::new(),
+            labels: BTreeSet::new(),
+        };
+        sources.watch_mapping(mapping);
+        sources
+    }
+
+    /// Watches the copies of these names, the Secrets of these logins, and the namespaces that have opted in; and no longer
+    /// what is not among them. `labels` are the keys of namespaces' labels that count: others may have been dropped.
+    pub(super) fn follow(
+        &mut self,
+        copies: Vec<Arc<str>>,
+        logins: Vec<Arc<str>>,
+        labels: BTreeSet<Box<str>>,
+    ) {
+        let copies: BTreeSet<_> = copies.into_iter().map(Resource::Copies).collect();
+        let logins: BTreeSet<_> = logins.into_iter().map(Resource::Login).collect();
+        let same_labels = labels == self.labels;
+        self.labels = labels;
+        self.watches.retain(|resource, watch| {
+            let keep = match resource {
+                Resource::Mapping => true,
+                Resource::Namespaces => same_labels && !copies.is_empty(),
+                _ => copies.contains(resource) || logins.contains(resource),
+            };
+            if !keep {
+                watch.task.abort();
+            }
+            keep
+        });
+        if !copies.is_empty() && !self.watches.contains_key(&Resource::Namespaces) {
+            self.watch_namespaces();
+        }
+        for resource in copies.into_iter().chain(logins) {
+            if !self.watches.contains_key(&resource) {
+                match &resource {
+                    Resource::Copies(secret) => self.watch_copies(Arc::clone(secret)),
+                    Resource::Login(secret) => self.watch_login(Arc::clone(secret)),
+                    Resource::Mapping | Resource::Namespaces => {}
+                }
+            }
+        }
+    }
+
+    /// A list begins.
+    pub(super) fn listing(&mut self, resource: &Resource) {
+        if let Some(watch) = self.watches.get_mut(resource) {
+            watch.coming.clear();
+        }
+    }
+
+    /// Notes the name of something that has come.
+    pub(super) fn saw(&mut self, resource: &Resource, name: &str) {
+        if let Some(watch) = self.watches.get_mut(resource) {
+            watch.coming.insert(name.into());
+        }
+    }
+
+    /// A list is complete. Answers the names in it.
+    pub(super) fn listed(&mut self, resource: &Resource) -> BTreeSet<Box<str>> {
+        self.status.watch_connected(resource);
+        let Some(watch) = self.watches.get_mut(resource) else { return BTreeSet::new() };
+        watch.listed = true;
+        std::mem::take(&mut watch.coming)
+    }
+
+    pub(super) fn failed(&mut self, resource: &Resource, error: &CallError) {
+        self.status.watch_failed(resource, error);
+    }
+
+    /// Whether everything has been listed once: before that, what is not known may be there.
+    pub(super) fn all_listed(&self) -> bool {
+        self.watches.values().all(|watch| watch.listed)
+    }
+
+    /// Ends when a watch has ended that should not: by a panic.
+    pub(super) async fn ended(&mut self) {
+        loop {
+            match self.tasks.join_next().await {
+                Some(Err(error)) if error.is_cancelled() => {}
+                Some(_) => return,
+                None => pending().await,
+            }
+        }
+    }
+
+    fn watch_mapping(&mut self, name: &str) {
+        let api = self.cluster.namespaced::<ConfigMap>(&self.namespace);
+        let of = |it: Option<ConfigMap>| {
+            let it = it.unwrap_or_default();
+            Event::Mapping {
+                text: it.data.and_then(|mut data| data.remove(MAPPING_KEY)),
+                collect: it.metadata.annotations.and_then(|mut it| it.remove(COLLECT)),
+            }
+        };
+        let translate = move |news| match news {
+            News::Listing => Some(Event::Listing(Resource::Mapping)),
+            News::Connected => Some(Event::Listed(Resource::Mapping)),
+            News::Failed(error) => Some(Event::Failed(Resource::Mapping, error)),
+            News::Is(it) => Some(of(Some(it))),
+            News::Gone(_) => Some(of(None)),
+        };
+        let selection = Selection::name(name);
+        let task = watch(api, selection, self.reachable.clone(), self.sender.clone(), translate);
+        self.spawn(Resource::Mapping, task);
+    }
+
+    fn watch_namespaces(&mut self) {
+        let api = self.cluster.all_metadata::<Namespace>();
+        let name = |it: &PartialObjectMeta<Namespace>| -> Box<str> {
+            it.metadata.name.as_deref().unwrap_or_default().into()
+        };
+        let translate = move |news| match news {
+            News::Listing => Some(Event::Listing(Resource::Namespaces)),
+            News::Connected => Some(Event::Listed(Resource::Namespaces)),
+            News::Failed(error) => Some(Event::Failed(Resource::Namespaces, error)),
+            News::Is(it) => Some(Event::Namespace {
+                name: name(&it),
+                found: Some((
+                    it.metadata.labels.unwrap_or_default(),
+                    it.metadata.deletion_timestamp.is_some(),
+                )),
+            }),
+            News::Gone(it) => Some(Event::Namespace { name: name(&it), found: None }),
+        };
+        let selection = Selection::labels(&format!("{INJECT_LABEL}={OPTED_IN}"));
+        let task = watch(api, selection, self.reachable.clone(), self.sender.clone(), translate);
+        self.spawn(Resource::Namespaces, task);
+    }
+
+    fn watch_copies(&mut self, secret: Arc<str>) {
+        let api = self.cluster.all_metadata::<Secret>();
+        let (selection, resource) = (Selection::name(&secret), Resource::Copies(Arc::clone(&secret)));
+        let of = {
+            let secret = Arc::clone(&secret);
+            move |it: PartialObjectMeta<Secret>, there: bool| {
+                let namespace = it.metadata.namespace.as_deref().unwrap_or_default().into();
+                let seen = there.then(|| Seen::of(&it.metadata));
+                Event::Copy { secret: Arc::clone(&secret), namespace, seen }
+            }
+        };
+        let translate = {
+            let resource = resource.clone();
+            move |news| match news {
+                News::Listing => Some(Event::Listing(resource.clone())),
+                News::Connected => Some(Event::Listed(resource.clone())),
+                News::Failed(error) => Some(Event::Failed(resource.clone(), error)),
+                News::Is(it) => Some(of(it, true)),
+                News::Gone(it) => Some(of(it, false)),
+            }
+        };
+        let task = watch(api, selection, self.reachable.clone(), self.sender.clone(), translate);
+        self.spawn(resource, task);
+    }
+
+    fn watch_login(&mut self, secret: Arc<str>) {
+        let api = self.cluster.metadata::<Secret>(&self.namespace);
+        let (selection, resource) = (Selection::name(&secret), Resource::Login(Arc::clone(&secret)));
+        let translate = {
+            let resource = resource.clone();
+            move |news: News<PartialObjectMeta<Secret>>| match news {
+                News::Listing => Some(Event::Listing(resource.clone())),
+                News::Connected => Some(Event::Listed(resource.clone())),
+                News::Failed(error) => Some(Event::Failed(resource.clone(), error)),
+                News::Is(_) | News::Gone(_) => Some(Event::Login { secret: Arc::clone(&secret) }),
+            }
+        };
+        let task = watch(api, selection, self.reachable.clone(), self.sender.clone(), translate);
+        self.spawn(resource, task);
+    }
+
+    fn spawn(&mut self, resource: Resource, task: impl Future<Output = ()> + Send + 'static) {
+        let task = self.tasks.spawn(task);
+        self.watches.insert(resource, Watch { task, listed: false, coming: BTreeSet::new() });
+    }
+}
