@@ -11,7 +11,7 @@ use anyhow::Context;
 use clap::CommandFactory;
 use pullcred::{
     allocator,
-    cli::{Cli, Command, ControllerArgs, ProbeArgs, WebhookArgs},
+    cli::{Cli, Command, ControllerArgs, CredentialsArgs, ProbeArgs, WebhookArgs},
     commands::{self, Exit, Failure, PrintableLines, Streams},
     controller::{self, Controller},
     errors::with_causes,
@@ -47,6 +47,7 @@ fn main() -> ExitCode {
             run(|it| commands::shell::completions(Cli::command(), args.shell, it))
         }
         Command::Controller(args) => controller(args, &telemetry, supervisor).map(|()| Exit::Fine),
+        Command::Credentials(args) => credentials(args, &telemetry, supervisor).map(|()| Exit::Fine),
         Command::Explain(args) => run(|it| commands::explain::run(&args.into_options(), it)),
         Command::Inject(args) => run(|it| commands::inject::run(&args.into_options(), it)),
         Command::Man(args) => {
@@ -113,20 +114,25 @@ fn webhook(args: WebhookArgs, telemetry: &Telemetry, supervisor: Supervisor) -> 
     })
 }
 
+fn credentials(
+    args: CredentialsArgs,
+    telemetry: &Telemetry,
+    supervisor: Supervisor,
+) -> anyhow::Result<()> {
+    let options = args.into_options();
+    controller_runtime()?.block_on(async {
+        let signals = Signals::catch().context("cannot catch signals")?;
+        let controller = controller::credentials::Controller::bind(options, telemetry.dropped()).await?;
+        Ok(controller.serve(signals, supervisor).await?)
+    })
+}
+
 fn controller(
     args: ControllerArgs,
     telemetry: &Telemetry,
     supervisor: Supervisor,
 ) -> anyhow::Result<()> {
-    // One provider for all TLS of the process: a second one would mean that a dependency brought its own.
-    rustls::crypto::ring::default_provider()
-        .install_default()
-        .map_err(|_| anyhow::anyhow!("another crypto provider is installed: this is a bug"))?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("cannot start the runtime")?;
-    runtime.block_on(async {
+    controller_runtime()?.block_on(async {
         match args {
             ControllerArgs::Run(args) => {
                 let signals = Signals::catch().context("cannot catch signals")?;
@@ -150,6 +156,18 @@ fn controller(
             }
         }
     })
+}
+
+/// A runtime for what calls the API server.
+fn controller_runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    // One provider for all TLS of the process: a second one would mean that a dependency brought its own.
+    rustls::crypto::ring::default_provider()
+        .install_default()
+        .map_err(|_| anyhow::anyhow!("another crypto provider is installed: this is a bug"))?;
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")
 }
 
 fn fail(code: u8, error: &anyhow::Error) -> ExitCode {

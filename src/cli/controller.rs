@@ -226,7 +226,7 @@ fn service(text: &str) -> Result<String, &'static str> {
 }
 
 /// Parses the name of a Kubernetes object: a DNS-1123 subdomain.
-fn name(text: &str) -> Result<String, &'static str> {
+pub(super) fn name(text: &str) -> Result<String, &'static str> {
     // The names of all these kinds follow the rule for those of Secrets.
     let name = text.parse::<SecretName>().map(|name| name.to_string());
     name.map_err(|_| "invalid name: use lower-case letters, digits, `-` and `.`")

@@ -4,6 +4,7 @@
 
 mod check;
 mod controller;
+mod credentials;
 mod duration;
 mod explain;
 mod inject;
@@ -19,6 +20,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 pub use self::{
     check::CheckArgs,
     controller::{ControllerArgs, ProbeArgs, RunArgs, UnregisterArgs},
+    credentials::CredentialsArgs,
     explain::{AskedArgs, ClusterArgs, ExplainArgs},
     inject::InjectArgs,
     policy::PolicyArgs,
@@ -59,6 +61,8 @@ pub enum Command {
     Completions(CompletionsArgs),
     /// Keep the serving certificate and the webhook configuration's caBundle in order
     Controller(ControllerArgs),
+    /// Keep the Secrets in opted-in namespaces that rules with a login name
+    Credentials(CredentialsArgs),
     /// Say why a Pod gets which Secrets, and whether they open its images
     Explain(ExplainArgs),
     /// Add the pull Secrets that Pods need to their manifests

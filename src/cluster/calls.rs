@@ -18,7 +18,7 @@ use axum::http::{
 use http_body_util::{BodyExt, Collected, Limited};
 use kube::{
     Api, Client, Resource,
-    api::{DeleteParams, GetParams, ListParams, Patch, PatchParams},
+    api::{DeleteParams, GetParams, ListParams, Patch, PatchParams, PostParams, Preconditions},
     client::Body,
     core::{
         ApiResource, DynamicObject, NamespaceResourceScope, ObjectList, PartialObjectMeta,
@@ -107,6 +107,12 @@ impl Cluster {
         Api::namespaced(self.client.clone(), namespace)
     }
 
+    /// kube's view of the metadata of all objects of a kind, for watches.
+    #[must_use]
+    pub fn all_metadata<K: Resource<DynamicType = ()>>(&self) -> Api<PartialObjectMeta<K>> {
+        Api::all(self.client.clone())
+    }
+
     /// How far this process's clock is ahead of the API server's, in seconds, by the `Date` of its last answer; 0 before the
     /// first.
     #[must_use]
@@ -171,13 +177,71 @@ impl Cluster {
         self.once(request, OBJECT).await.map(drop).map_err(|it| to.error(verb, name, it))
     }
 
+    /// As [`Self::patch`]; returns the metadata of what is stored then, and nothing of its content.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`]
+    pub async fn patch_metadata<T: DeserializeOwned, P: Serialize + fmt::Debug>(
+        &self,
+        verb: &str,
+        to: &Collection,
+        name: &str,
+        parameters: &PatchParams,
+        patch: &Patch<P>,
+    ) -> Result<T, CallError> {
+        let request = Requests::new(&to.url).patch_metadata(name, parameters, patch);
+        let answer = self.once(request, OBJECT).await.and_then(|it| decode(&it));
+        answer.map_err(|it| to.error(verb, name, it))
+    }
+
+    /// Creates an object, whose name the API server makes from `metadata.generateName`.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`]
+    pub async fn create<T: Serialize>(&self, to: &Collection, object: &T) -> Result<(), CallError> {
+        let request = serde_json::to_vec(object)
+            .map_err(request::Error::SerializeBody)
+            .and_then(|body| Requests::new(&to.url).create(&PostParams::default(), body));
+        self.once(request, OBJECT).await.map(drop).map_err(|it| to.error("create", "", it))
+    }
+
+    /// Deletes an object if it is still as it was seen. Returns whether it existed.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`]: 409 where it has changed since, or is another one of that name.
+    pub async fn delete_as_seen(
+        &self,
+        from: &Collection,
+        name: &str,
+        uid: &str,
+        version: &str,
+    ) -> Result<bool, CallError> {
+        let preconditions =
+            Preconditions { uid: Some(uid.to_owned()), resource_version: Some(version.to_owned()) };
+        let parameters =
+            DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
+        self.delete_with(from, name, &parameters).await
+    }
+
     /// Deletes an object. Returns whether it existed.
     ///
     /// # Errors
     ///
     /// [`CallError`]
     pub async fn delete(&self, from: &Collection, name: &str) -> Result<bool, CallError> {
-        let request = Requests::new(&from.url).delete(name, &DeleteParams::default());
+        self.delete_with(from, name, &DeleteParams::default()).await
+    }
+
+    async fn delete_with(
+        &self,
+        from: &Collection,
+        name: &str,
+        parameters: &DeleteParams,
+    ) -> Result<bool, CallError> {
+        let request = Requests::new(&from.url).delete(name, parameters);
         let answer = self.once(request, OBJECT).await.map_err(|it| from.error("delete", name, it));
         match answer {
             Ok(_) => Ok(true),

@@ -25,5 +25,7 @@ pub use self::{
     calls::{Cluster, Collection},
     client::{ClusterError, ClusterOptions},
     error::{CallError, Outcome},
+    pace::Pace,
     pages::Pages,
+    schedule::{Schedule, Urgency, Worked},
 };

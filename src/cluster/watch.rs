@@ -28,6 +28,13 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// The longest `Retry-After` that is respected.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(300);
 
+/// Which objects are watched.
+#[derive(Debug, Clone)]
+pub struct Selection {
+    what: String,
+    config: Config,
+}
+
 /// An event of a watch.
 #[derive(Debug)]
 pub enum WatchEvent<K> {
@@ -35,6 +42,8 @@ pub enum WatchEvent<K> {
     Is(K),
     /// The object was deleted.
     Gone(K),
+    /// A list begins: what was known before and does not follow up to [`Self::Connected`] has been deleted.
+    Listing,
     /// The watch is established, and the initial list is complete.
     Connected,
     /// The watch failed, and restarts after a pause.
@@ -49,7 +58,7 @@ pub enum WatchEvent<K> {
 /// knows (410), so each failure restarts the watch from the beginning.
 pub async fn watch<K, T>(
     api: Api<K>,
-    name: String,
+    selection: Selection,
     mut reachable: Receiver<()>,
     sender: Sender<T>,
     mut translate: impl FnMut(WatchEvent<K>) -> Option<T> + Send,
@@ -57,8 +66,7 @@ pub async fn watch<K, T>(
     K: kube::Resource + Clone + DeserializeOwned + Debug + Send + 'static,
     T: Send,
 {
-    // By name, so that rights scoped by name are enough.
-    let config = Config::default().fields(&format!("metadata.name={name}")).timeout(LENGTH);
+    let Selection { what, config } = selection;
     let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
     let mut connected: Option<Instant> = None;
     loop {
@@ -66,7 +74,7 @@ pub async fn watch<K, T>(
             let mut events = pin!(watcher(api.clone(), config.clone()));
             loop {
                 let event = match events.next().await {
-                    Some(Ok(Event::Init)) => continue,
+                    Some(Ok(Event::Init)) => WatchEvent::Listing,
                     Some(Ok(Event::InitDone)) => {
                         connected = Some(Instant::now());
                         WatchEvent::Connected
@@ -95,7 +103,7 @@ pub async fn watch<K, T>(
         if lasted > LONGEST_PAUSE {
             backoff.succeed();
         }
-        let error = failure(&name, error);
+        let error = failure(&what, error);
         let asked = error.retry_after().unwrap_or_default().min(RETRY_AFTER_MAX);
         let news = translate(WatchEvent::Failed(error));
         let gone = match news {
@@ -113,6 +121,24 @@ pub async fn watch<K, T>(
         } else {
             tokio::time::sleep(pause).await;
         }
+    }
+}
+
+// === impl Selection ===
+
+impl Selection {
+    /// Those of this name, as rights that are scoped by name allow it.
+    #[must_use]
+    pub fn name(name: &str) -> Self {
+        let config = Config::default().fields(&format!("metadata.name={name}"));
+        Self { what: name.to_owned(), config: config.timeout(LENGTH) }
+    }
+
+    /// Those with these labels.
+    #[must_use]
+    pub fn labels(labels: &str) -> Self {
+        let config = Config::default().labels(labels);
+        Self { what: labels.to_owned(), config: config.timeout(LENGTH) }
     }
 }
 

@@ -1,6 +1,7 @@
-//! `pullcred controller`: background tasks in a cluster, under one supervisor, with one admin port.
+//! Background tasks in a cluster, under one supervisor, with one admin port.
 //!
-//! [`certificates`] is its only task so far.
+//! [`certificates`] is the task of `pullcred controller`, and [`credentials`] that of `pullcred credentials`. Each runs as a
+//! process of its own, with rights of its own.
 
 pub mod certificates;
 pub mod credentials;
@@ -23,7 +24,7 @@ use self::certificates::{
 use crate::{
     cluster::{CallError, Cluster, ClusterError, ClusterOptions},
     http::{
-        admin,
+        admin::{self, Report},
         connections::{ConnectionLimits, Connections, Phase},
         listen::listen,
         observer::Unobserved,
@@ -125,7 +126,7 @@ impl Controller {
     /// [`ServeError`] if the port cannot be used or a task ended.
     pub async fn serve(
         self,
-        mut signals: Signals,
+        signals: Signals,
         mut supervisor: Supervisor,
     ) -> Result<(), ServeError> {
         let Self { listener, objects, publish, status, durations } = self;
@@ -138,24 +139,34 @@ impl Controller {
             version = env!("CARGO_PKG_VERSION"),
             "managing certificates",
         );
-        let (_serving, phase) = channel::channel(Phase::Serving);
-        let connections = Connections {
-            limits: ConnectionLimits::ADMIN,
-            tls: None,
-            router: admin::router(Arc::clone(&status)),
-            phase,
-            open: Arc::default(),
-            observer: Arc::new(Unobserved),
-        };
-        supervisor.spawn("admin port", connections.serve(listener));
         certificates::start(objects, durations, publish, &status, &mut supervisor);
-        tokio::select! {
-            ended = supervisor.task_ended() => return Err(ended.into()),
-            _ = signals.next() => {}
-        }
-        info!("shutdown complete");
-        Ok(())
+        serve_until_a_signal(listener, status, signals, supervisor).await
     }
+}
+
+/// Serves probes and metrics until a signal arrives or a task of `supervisor` ends.
+async fn serve_until_a_signal(
+    listener: TcpListener,
+    status: Arc<impl Report>,
+    mut signals: Signals,
+    mut supervisor: Supervisor,
+) -> Result<(), ServeError> {
+    let (_serving, phase) = channel::channel(Phase::Serving);
+    let connections = Connections {
+        limits: ConnectionLimits::ADMIN,
+        tls: None,
+        router: admin::router(status),
+        phase,
+        open: Arc::default(),
+        observer: Arc::new(Unobserved),
+    };
+    supervisor.spawn("admin port", connections.serve(listener));
+    tokio::select! {
+        ended = supervisor.task_ended() => return Err(ended.into()),
+        _ = signals.next() => {}
+    }
+    info!("shutdown complete");
+    Ok(())
 }
 
 /// Publishes the CAs of the CA Secret in the webhook configuration, once.

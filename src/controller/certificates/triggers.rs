@@ -8,7 +8,7 @@ use tracing::{debug, warn};
 
 use super::{metrics::Object, objects::Objects, status::Status};
 use crate::{
-    cluster::watch::{WatchEvent, watch},
+    cluster::watch::{WatchEvent, Selection, watch},
     errors::with_causes,
 };
 
@@ -32,8 +32,8 @@ pub(super) fn configuration(
     reachable: Receiver<()>,
 ) -> impl Future<Output = ()> + use<> {
     let mut log = Log::new(Object::WebhookConfiguration, status);
-    let name = objects.names().configuration.clone();
-    watch(objects.configurations(), name, reachable, triggers, move |event| match event {
+    let selection = Selection::name(&objects.names().configuration);
+    watch(objects.configurations(), selection, reachable, triggers, move |event| match event {
         WatchEvent::Is(it) => Some(Trigger::Configuration(Some(Box::new(it)))),
         WatchEvent::Gone(_) => Some(Trigger::Configuration(None)),
         other => log.other(&other),
@@ -51,7 +51,7 @@ pub(super) fn secret(
     let names = objects.names();
     let name = if object == Object::Ca { &names.ca_secret } else { &names.tls_secret };
     let mut log = Log::new(object, status);
-    watch(objects.secrets(), name.clone(), reachable, triggers, move |event| match event {
+    watch(objects.secrets(), Selection::name(name), reachable, triggers, move |event| match event {
         WatchEvent::Is(_) | WatchEvent::Gone(_) => Some(Trigger::Change),
         other => log.other(&other),
     })
@@ -89,7 +89,7 @@ impl Log {
                 }
                 None
             }
-            WatchEvent::Is(_) | WatchEvent::Gone(_) => None,
+            WatchEvent::Is(_) | WatchEvent::Gone(_) | WatchEvent::Listing => None,
         }
     }
 }

@@ -36,6 +36,7 @@ use crate::{
         pod::{INJECT_LABEL, OPTED_IN},
         rules::{LoginName, Mapping},
     },
+    fingerprint::Fingerprint,
     mapping,
 };
 
@@ -123,7 +124,7 @@ impl Engine {
         loop {
             let now = Instant::now();
             let wake = self.start_work(now);
-            self.status.show(&self.state, &self.schedule, &self.sources, now);
+            self.status.show(&self.state, &self.schedule, now);
             let retry = self.retries.values().map(|(at, _)| *at).min();
             let timers = [wake, retry, self.wipe_at, self.status.next_count()];
             let wake = timers.into_iter().flatten().min();
@@ -160,7 +161,9 @@ impl Engine {
                 self.listed(&resource, now);
             }
             Event::Failed(resource, error) => self.sources.failed(&resource, &error),
-            Event::Mapping { text, collect } => self.take_mapping(text.as_deref(), collect.as_deref(), now),
+            Event::Mapping { text, collect } => {
+                self.take_mapping(text.as_deref(), collect.as_deref(), now)
+            }
             Event::Namespace { name, found } => {
                 let namespace = found.map(|(labels, terminating)| Namespace {
                     labels: self.labels(labels),
@@ -168,8 +171,12 @@ impl Engine {
                     since: now,
                 });
                 self.sources.saw(&Resource::Namespaces, &name);
+                if namespace.is_none() {
+                    self.status.forget(&name);
+                }
                 if self.state.set_namespace(&name, namespace) {
-                    let urgency = if self.sources.all_listed() { Urgency::New } else { Urgency::Bulk };
+                    let urgency =
+                        if self.sources.all_listed() { Urgency::New } else { Urgency::Bulk };
                     self.schedule.want(Arc::from(&*name), urgency, now);
                 }
             }
@@ -232,7 +239,7 @@ impl Engine {
             Ok(mapping) => mapping,
             Err(error) => return self.status.mapping_failed(&error.to_string()),
         };
-        let fingerprint = crate::fingerprint::of(text.as_bytes());
+        let fingerprint = Fingerprint::of(&[text]).to_string();
         self.status.mapping_in_force(&fingerprint, mapping.logins().len());
         if self.mapping.as_deref() != Some(&*fingerprint) {
             self.state.set_mapping(&mapping, &self.own_namespace);

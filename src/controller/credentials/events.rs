@@ -46,7 +46,8 @@ impl Notice {
     }
 
     pub(super) fn conflict(secret: &str, names: &str) -> Self {
-        let note = format!("Secrets of somebody else have the name of a copy and are left alone: {names}");
+        let note =
+            format!("Secrets of somebody else have the name of a copy and are left alone: {names}");
         Self { secret: Some(secret.to_owned()), reason: "NameConflict", note }
     }
 

@@ -114,8 +114,16 @@ impl Metrics {
 
     fn register(&mut self) {
         let registry = &mut self.registry;
-        registry.register("copies", "Secrets that the mapping asks for, by their state", self.copies.clone());
-        registry.register("copy_writes", "Writes of copies, by operation and result", self.writes.clone());
+        registry.register(
+            "copies",
+            "Secrets that the mapping asks for, by their state",
+            self.copies.clone(),
+        );
+        registry.register(
+            "copy_writes",
+            "Writes of copies, by operation and result",
+            self.writes.clone(),
+        );
         registry.register_with_unit(
             "copy_latency",
             "From the moment a namespace is seen to the moment a copy is in it",

@@ -39,16 +39,8 @@ use tracing::info;
 use tracing_appender::non_blocking::ErrorCounter;
 
 use self::{engine::Engine, metrics::Metrics, objects::Objects, sources::Sources, status::Status};
-use super::{ServeError, StartError, supervise::Supervisor};
-use crate::{
-    cluster::ClusterOptions,
-    http::{
-        admin,
-        connections::{ConnectionLimits, Connections, Phase},
-        observer::Unobserved,
-    },
-    shutdown::Signals,
-};
+use super::{ServeError, StartError, api_server, serve_until_a_signal};
+use crate::{cluster::Cluster, http::listen::listen, shutdown::Signals, supervise::Supervisor};
 
 /// How many events may wait: a watch then waits, too, and misses nothing.
 const EVENTS: usize = 1024;
@@ -68,61 +60,71 @@ pub struct Options {
     pub namespace: String,
 }
 
-/// Keeps copies as they should be until a signal comes. There is nothing to finish then: a write that was under way has
-/// happened or has not.
-///
-/// # Errors
-///
-/// [`StartError`], boxed with [`ServeError`] as one of two, where it cannot start or a task of it ends. An API server that
-/// cannot be reached is no such case.
-pub async fn run(
-    options: Options,
-    mut signals: Signals,
+/// A credentials controller whose port is open, but which has read nothing yet.
+pub struct Controller {
+    listener: TcpListener,
+    cluster: Cluster,
+    grace: Duration,
+    mapping: String,
+    namespace: String,
     dropped_log_lines: ErrorCounter,
-) -> Result<Result<(), ServeError>, StartError> {
-    let Options { admin_listen, grace, mapping, namespace } = options;
-    let cluster = ClusterOptions::default().connect().await?;
-    let listener = TcpListener::bind(admin_listen)
-        .await
-        .map_err(|source| StartError::Bind { address: admin_listen, source })?;
-    info!(
-        %admin_listen,
-        namespace,
-        mapping,
-        version = env!("CARGO_PKG_VERSION"),
-        "keeping copies of logins",
-    );
-    let (notices, notices_received) = mpsc::channel(NOTICES);
-    let status = Arc::new(Status::new(Metrics::new(dropped_log_lines), notices));
-    let (_serving, phase) = channel::channel(Phase::Serving);
-    let connections = Connections {
-        limits: ConnectionLimits::default(),
-        tls: None,
-        router: admin::router(Arc::clone(&status)),
-        phase,
-        open: Arc::default(),
-        observer: Arc::new(Unobserved),
-    };
-    let (events, events_received) = mpsc::channel(EVENTS);
-    let (reachable, reachable_seen) = channel::channel(());
-    let sources = Sources::start(
-        cluster.clone(),
-        &namespace,
-        &mapping,
-        events,
-        reachable_seen,
-        Arc::clone(&status),
-    );
-    let objects = Objects::new(cluster.clone());
-    let engine = Engine::new(objects, &namespace, grace, sources, status, reachable);
-    let mut supervisor = Supervisor::default();
-    supervisor.start("admin port", connections.serve(listener));
-    supervisor.start("events", events::write(cluster, namespace, mapping, notices_received));
-    supervisor.start("copies", engine.run(events_received));
-    tokio::select! {
-        ended = supervisor.failed() => return Ok(Err(ended.into())),
-        _ = signals.next() => {}
+}
+
+// === impl Controller ===
+
+impl Controller {
+    /// Finds the API server and opens the port. `dropped_log_lines` becomes a metric.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`]. An API server that cannot be reached is not a start error.
+    pub async fn bind(
+        options: Options,
+        dropped_log_lines: ErrorCounter,
+    ) -> Result<Self, StartError> {
+        let Options { admin_listen, grace, mapping, namespace } = options;
+        let cluster = api_server().await?;
+        let listener = listen(admin_listen)
+            .map_err(|source| StartError::Bind { address: admin_listen, source })?;
+        Ok(Self { listener, cluster, grace, mapping, namespace, dropped_log_lines })
     }
-    info!("shutdown complete");
-    Ok(Ok(()))
+
+    /// Keeps the copies until a signal arrives or a task of `supervisor` ends. A signal needs no clean-up: each write is one
+    /// request, which the API server has applied or not.
+    ///
+    /// # Errors
+    ///
+    /// [`ServeError`] if the port cannot be used or a task ended.
+    pub async fn serve(
+        self,
+        signals: Signals,
+        mut supervisor: Supervisor,
+    ) -> Result<(), ServeError> {
+        let Self { listener, cluster, grace, mapping, namespace, dropped_log_lines } = self;
+        info!(
+            admin_address = %listener.local_addr().map_err(ServeError::Listener)?,
+            namespace,
+            mapping,
+            version = env!("CARGO_PKG_VERSION"),
+            "keeping copies of logins",
+        );
+        let (notices, notices_received) = mpsc::channel(NOTICES);
+        let status = Arc::new(Status::new(Metrics::new(dropped_log_lines), notices));
+        let (events, events_received) = mpsc::channel(EVENTS);
+        let (reachable, reachable_seen) = channel::channel(());
+        let sources = Sources::start(
+            cluster.clone(),
+            &namespace,
+            &mapping,
+            events,
+            reachable_seen,
+            Arc::clone(&status),
+        );
+        let objects = Objects::new(cluster.clone());
+        let engine =
+            Engine::new(objects, &namespace, grace, sources, Arc::clone(&status), reachable);
+        supervisor.spawn("Events", events::write(cluster, namespace, mapping, notices_received));
+        supervisor.spawn("copies", engine.run(events_received));
+        serve_until_a_signal(listener, status, signals, supervisor).await
+    }
 }

@@ -3,7 +3,9 @@
 use std::fmt;
 
 use base64::{Engine, prelude::BASE64_STANDARD};
-use json_patch::{Patch as JsonPatch, PatchOperation, RemoveOperation, TestOperation, jsonptr::PointerBuf};
+use json_patch::{
+    Patch as JsonPatch, PatchOperation, RemoveOperation, TestOperation, jsonptr::PointerBuf,
+};
 use k8s_openapi::{
     api::core::v1::{Namespace, Secret},
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
@@ -172,7 +174,7 @@ impl Secrets for Objects {
         seen: &Ours,
         keys: &[Box<str>],
     ) -> Result<ObjectMeta, CallError> {
-        let pointer = |tokens: &[&str]| PointerBuf::from_tokens(tokens);
+        let pointer = |tokens: &[&str]| PointerBuf::from_tokens(tokens.iter().copied());
         let test = |field: &str, value: &str| {
             PatchOperation::Test(TestOperation {
                 path: pointer(&["metadata", field]),
@@ -180,9 +182,11 @@ impl Secrets for Objects {
             })
         };
         let mut patch = vec![test("uid", &seen.uid), test("resourceVersion", &seen.version)];
-        patch.extend(keys.iter().map(|key| {
-            PatchOperation::Remove(RemoveOperation { path: pointer(&["data", key]) })
-        }));
+        patch.extend(
+            keys.iter().map(|key| {
+                PatchOperation::Remove(RemoveOperation { path: pointer(&["data", key]) })
+            }),
+        );
         let parameters =
             PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
         self.patch("restore", at, &parameters, &Patch::Json::<()>(JsonPatch(patch))).await
@@ -215,8 +219,11 @@ impl LoginSecret {
     fn read(mut self) -> (Box<str>, Result<Credentials, CredentialsError>) {
         let uid = self.metadata.uid.take().unwrap_or_default().into();
         let decode = |text: &String| BASE64_STANDARD.decode(text).ok().map(Zeroizing::new);
-        let data: Vec<(&str, Zeroizing<Vec<u8>>)> =
-            self.data.iter().filter_map(|(key, text)| Some((key.as_str(), decode(text)?))).collect();
+        let data: Vec<(&str, Zeroizing<Vec<u8>>)> = self
+            .data
+            .iter()
+            .filter_map(|(key, text)| Some((key.as_str(), decode(text)?)))
+            .collect();
         let credentials = Credentials::read(&self.type_, |key| {
             data.iter().find(|(it, _)| *it == key).map(|(_, value)| value.as_slice())
         });

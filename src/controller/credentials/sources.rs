@@ -13,14 +13,11 @@ use tokio::{
     task::{AbortHandle, JoinSet},
 };
 
-use super::{
-    seen::Seen,
-    status::Status,
-};
+use super::{seen::Seen, status::Status};
 use crate::{
     cluster::{
         CallError, Cluster,
-        watch::{News, Selection, watch},
+        watch::{WatchEvent, Selection, watch},
     },
     core::pod::{INJECT_LABEL, OPTED_IN},
 };
@@ -197,12 +194,12 @@ impl Sources {
                 collect: it.metadata.annotations.and_then(|mut it| it.remove(COLLECT)),
             }
         };
-        let translate = move |news| match news {
-            News::Listing => Some(Event::Listing(Resource::Mapping)),
-            News::Connected => Some(Event::Listed(Resource::Mapping)),
-            News::Failed(error) => Some(Event::Failed(Resource::Mapping, error)),
-            News::Is(it) => Some(of(Some(it))),
-            News::Gone(_) => Some(of(None)),
+        let translate = move |event| match event {
+            WatchEvent::Listing => Some(Event::Listing(Resource::Mapping)),
+            WatchEvent::Connected => Some(Event::Listed(Resource::Mapping)),
+            WatchEvent::Failed(error) => Some(Event::Failed(Resource::Mapping, error)),
+            WatchEvent::Is(it) => Some(of(Some(it))),
+            WatchEvent::Gone(_) => Some(of(None)),
         };
         let selection = Selection::name(name);
         let task = watch(api, selection, self.reachable.clone(), self.sender.clone(), translate);
@@ -214,18 +211,18 @@ impl Sources {
         let name = |it: &PartialObjectMeta<Namespace>| -> Box<str> {
             it.metadata.name.as_deref().unwrap_or_default().into()
         };
-        let translate = move |news| match news {
-            News::Listing => Some(Event::Listing(Resource::Namespaces)),
-            News::Connected => Some(Event::Listed(Resource::Namespaces)),
-            News::Failed(error) => Some(Event::Failed(Resource::Namespaces, error)),
-            News::Is(it) => Some(Event::Namespace {
+        let translate = move |event| match event {
+            WatchEvent::Listing => Some(Event::Listing(Resource::Namespaces)),
+            WatchEvent::Connected => Some(Event::Listed(Resource::Namespaces)),
+            WatchEvent::Failed(error) => Some(Event::Failed(Resource::Namespaces, error)),
+            WatchEvent::Is(it) => Some(Event::Namespace {
                 name: name(&it),
                 found: Some((
                     it.metadata.labels.unwrap_or_default(),
                     it.metadata.deletion_timestamp.is_some(),
                 )),
             }),
-            News::Gone(it) => Some(Event::Namespace { name: name(&it), found: None }),
+            WatchEvent::Gone(it) => Some(Event::Namespace { name: name(&it), found: None }),
         };
         let selection = Selection::labels(&format!("{INJECT_LABEL}={OPTED_IN}"));
         let task = watch(api, selection, self.reachable.clone(), self.sender.clone(), translate);
@@ -234,7 +231,8 @@ impl Sources {
 
     fn watch_copies(&mut self, secret: Arc<str>) {
         let api = self.cluster.all_metadata::<Secret>();
-        let (selection, resource) = (Selection::name(&secret), Resource::Copies(Arc::clone(&secret)));
+        let (selection, resource) =
+            (Selection::name(&secret), Resource::Copies(Arc::clone(&secret)));
         let of = {
             let secret = Arc::clone(&secret);
             move |it: PartialObjectMeta<Secret>, there: bool| {
@@ -245,12 +243,12 @@ impl Sources {
         };
         let translate = {
             let resource = resource.clone();
-            move |news| match news {
-                News::Listing => Some(Event::Listing(resource.clone())),
-                News::Connected => Some(Event::Listed(resource.clone())),
-                News::Failed(error) => Some(Event::Failed(resource.clone(), error)),
-                News::Is(it) => Some(of(it, true)),
-                News::Gone(it) => Some(of(it, false)),
+            move |event| match event {
+                WatchEvent::Listing => Some(Event::Listing(resource.clone())),
+                WatchEvent::Connected => Some(Event::Listed(resource.clone())),
+                WatchEvent::Failed(error) => Some(Event::Failed(resource.clone(), error)),
+                WatchEvent::Is(it) => Some(of(it, true)),
+                WatchEvent::Gone(it) => Some(of(it, false)),
             }
         };
         let task = watch(api, selection, self.reachable.clone(), self.sender.clone(), translate);
@@ -259,14 +257,15 @@ impl Sources {
 
     fn watch_login(&mut self, secret: Arc<str>) {
         let api = self.cluster.metadata::<Secret>(&self.namespace);
-        let (selection, resource) = (Selection::name(&secret), Resource::Login(Arc::clone(&secret)));
+        let (selection, resource) =
+            (Selection::name(&secret), Resource::Login(Arc::clone(&secret)));
         let translate = {
             let resource = resource.clone();
-            move |news: News<PartialObjectMeta<Secret>>| match news {
-                News::Listing => Some(Event::Listing(resource.clone())),
-                News::Connected => Some(Event::Listed(resource.clone())),
-                News::Failed(error) => Some(Event::Failed(resource.clone(), error)),
-                News::Is(_) | News::Gone(_) => Some(Event::Login { secret: Arc::clone(&secret) }),
+            move |event: WatchEvent<PartialObjectMeta<Secret>>| match event {
+                WatchEvent::Listing => Some(Event::Listing(resource.clone())),
+                WatchEvent::Connected => Some(Event::Listed(resource.clone())),
+                WatchEvent::Failed(error) => Some(Event::Failed(resource.clone(), error)),
+                WatchEvent::Is(_) | WatchEvent::Gone(_) => Some(Event::Login { secret: Arc::clone(&secret) }),
             }
         };
         let task = watch(api, selection, self.reachable.clone(), self.sender.clone(), translate);

@@ -215,14 +215,10 @@ impl State {
         let secret = login.secret.clone();
         login.content = match read {
             None => LoginContent::Unusable(LoginProblem::Missing(secret)),
-            Some((_, Err(why))) => {
-                LoginContent::Unusable(LoginProblem::Unreadable { secret, why })
+            Some((_, Err(why))) => LoginContent::Unusable(LoginProblem::Unreadable { secret, why }),
+            Some((uid, Ok(credentials))) => {
+                LoginContent::Known { uid, credentials: Some(credentials), made: HashMap::new() }
             }
-            Some((uid, Ok(credentials))) => LoginContent::Known {
-                uid,
-                credentials: Some(credentials),
-                made: HashMap::new(),
-            },
         };
     }
 
@@ -280,7 +276,9 @@ impl State {
             _ => false,
         };
         match (&mut place.opted_in, namespace) {
-            (Some(known), Some(now)) => (known.labels, known.terminating) = (now.labels, now.terminating),
+            (Some(known), Some(now)) => {
+                (known.labels, known.terminating) = (now.labels, now.terminating)
+            }
             (known, now) => *known = now,
         }
         if place.opted_in.is_none() && place.seen.is_empty() {

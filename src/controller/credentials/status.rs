@@ -109,7 +109,11 @@ impl Status {
             let Some(problem) = problem else { continue };
             let text = with_causes(&problem);
             if reported.logins.get(name.as_str()) != Some(&text) {
-                warn!(login = name.as_str(), error = text, "the login fills nothing: its copies stay as they are");
+                warn!(
+                    login = name.as_str(),
+                    error = text,
+                    "the login fills nothing: its copies stay as they are"
+                );
                 self.notify(Notice::of_login(&problem, &text));
             }
             problems.insert(name.to_string(), text);
@@ -126,7 +130,10 @@ impl Status {
         if names != reported.conflicts {
             if !names.is_empty() {
                 let names = names.join(", ");
-                warn!(secrets = names, "Secrets of somebody else have the name of a copy: they are left alone");
+                warn!(
+                    secrets = names,
+                    "Secrets of somebody else have the name of a copy: they are left alone"
+                );
                 for (login, secret) in state.logins() {
                     let _ = login;
                     self.notify(Notice::conflict(secret.as_str(), &names));
@@ -261,15 +268,24 @@ impl Report for Status {
         let refused = reported.refused.iter();
         let refused =
             first(refused.map(|((ns, secret), why)| (format!("{ns}/{secret}"), why)).collect());
-        let conflicts = (!reported.conflicts.is_empty())
-            .then(|| format!("{} have the name of a copy and are somebody else's", reported.conflicts.join(", ")));
+        let conflicts = (!reported.conflicts.is_empty()).then(|| {
+            format!(
+                "{} have the name of a copy and are somebody else's",
+                reported.conflicts.join(", ")
+            )
+        });
         let held = reported.held.then(|| "deletions wait for a person".to_owned());
         let note = |note: Option<&String>| note.cloned().unwrap_or_default();
-        let copies = [conflicts, held].into_iter().flatten().fold(reported.copies.clone(), |text, more| {
-            format!("{text}; {more}")
-        });
+        let copies = [conflicts, held]
+            .into_iter()
+            .flatten()
+            .fold(reported.copies.clone(), |text, more| format!("{text}; {more}"));
         vec![
-            Check { name: "mapping", failure: reported.mapping_failure.clone(), note: note(reported.mapping.as_ref()) },
+            Check {
+                name: "mapping",
+                failure: reported.mapping_failure.clone(),
+                note: note(reported.mapping.as_ref()),
+            },
             Check { name: "logins", failure: logins, note: String::new() },
             Check { name: "watches", failure: watches, note: String::new() },
             Check { name: "copies", failure: refused, note: copies },

@@ -2,8 +2,7 @@
 
 use crate::core::{
     credentials::{Credentials, Slice},
-    decide::EXCLUDED_NAMESPACES,
-    rules::{Fill, LoginName, Mapping, NamespacePattern, RegistryPattern, SecretName},
+    rules::{EXCLUDED_NAMESPACES, Fill, LoginName, Mapping, NamespacePattern, RegistryPattern, SecretName},
 };
 
 /// The copies of a mapping, by the name of their Secret.

@@ -1,0 +1,49 @@
+//! `pullcred credentials`
+
+use std::{net::SocketAddr, time::Duration};
+
+use clap::Args;
+
+use super::duration::duration;
+use crate::controller::credentials::Options;
+
+/// Keep the Secrets in opted-in namespaces that rules with a login name: only the logins for the rule's registries, fresh, and
+/// gone again when they are no longer wanted
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  Copies for the rules of the ConfigMap pullcred-mapping, by the API server of KUBECONFIG or of the cluster around:
+    pullcred credentials --namespace pullcred --mapping-config-map pullcred-mapping")]
+pub struct CredentialsArgs {
+    /// The namespace of the logins' Secrets and of the mapping; no copy is ever made in it
+    #[arg(long, env = "PULLCRED_NAMESPACE", value_name = "NAMESPACE", value_parser = super::namespace)]
+    namespace: String,
+    /// The ConfigMap with the mapping, under the key pullcred.yaml
+    #[arg(
+        long,
+        env = "PULLCRED_MAPPING_CONFIG_MAP",
+        value_name = "NAME",
+        value_parser = super::controller::name,
+        default_value = "pullcred-mapping"
+    )]
+    mapping_config_map: String,
+    /// Where to serve /livez, /readyz and /metrics over plain HTTP
+    #[arg(
+        long,
+        env = "PULLCRED_ADMIN_LISTEN",
+        value_name = "ADDRESS",
+        default_value = "0.0.0.0:8080"
+    )]
+    admin_listen: SocketAddr,
+    /// For how long a copy stays that is no longer wanted: a label is often removed by mistake
+    #[arg(long, env = "PULLCRED_GRACE", value_name = "DURATION", default_value = "10m", value_parser = duration)]
+    grace: Duration,
+}
+
+impl CredentialsArgs {
+    /// The options that these flags stand for.
+    #[must_use]
+    pub fn into_options(self) -> Options {
+        let Self { namespace, mapping_config_map, admin_listen, grace } = self;
+        Options { admin_listen, grace, mapping: mapping_config_map, namespace }
+    }
+}
