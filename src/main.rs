@@ -47,7 +47,9 @@ fn main() -> ExitCode {
             run(|it| commands::shell::completions(Cli::command(), args.shell, it))
         }
         Command::Controller(args) => controller(args, &telemetry, supervisor).map(|()| Exit::Fine),
-        Command::Credentials(args) => credentials(args, &telemetry, supervisor).map(|()| Exit::Fine),
+        Command::Credentials(args) => {
+            credentials(args, &telemetry, supervisor).map(|()| Exit::Fine)
+        }
         Command::Explain(args) => run(|it| commands::explain::run(&args.into_options(), it)),
         Command::Inject(args) => run(|it| commands::inject::run(&args.into_options(), it)),
         Command::Man(args) => {
@@ -122,7 +124,8 @@ fn credentials(
     let options = args.into_options();
     controller_runtime()?.block_on(async {
         let signals = Signals::catch().context("cannot catch signals")?;
-        let controller = controller::credentials::Controller::bind(options, telemetry.dropped()).await?;
+        let controller =
+            controller::credentials::Controller::bind(options, telemetry.dropped()).await?;
         Ok(controller.serve(signals, supervisor).await?)
     })
 }

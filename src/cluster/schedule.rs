@@ -151,8 +151,7 @@ impl<K: Ord + Clone> Schedule<K> {
         let State::Working { again } = entry.state else { return };
         let (pause, failed) = match worked {
             Worked::Failed(least) => (entry.backoff.fail().max(least), true),
-            Worked::Done if again => (Duration::ZERO, false),
-            Worked::Later(_) if again => (Duration::ZERO, false),
+            Worked::Done | Worked::Later(_) if again => (Duration::ZERO, false),
             Worked::Later(pause) => {
                 entry.backoff.succeed();
                 (pause, false)

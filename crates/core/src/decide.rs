@@ -290,6 +290,7 @@ mod tests {
             patterns: vec!["ghcr.io".parse().unwrap()],
             secret: name("robot"),
             namespaces: Vec::new(),
+            fill: None,
             line: 1,
         };
         let mapping = Mapping::new(vec![rule], vec![name("tools")]);

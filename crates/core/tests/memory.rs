@@ -114,6 +114,7 @@ fn mapping() -> Mapping {
         patterns: vec!["*.b".parse().unwrap()],
         secret: "robot".parse().unwrap(),
         namespaces: Vec::new(),
+        fill: None,
         line: n,
     };
     Mapping::new((1..=2000).map(rule).collect(), Vec::new())

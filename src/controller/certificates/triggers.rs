@@ -8,7 +8,7 @@ use tracing::{debug, warn};
 
 use super::{metrics::Object, objects::Objects, status::Status};
 use crate::{
-    cluster::watch::{WatchEvent, Selection, watch},
+    cluster::watch::{Selection, WatchEvent, watch},
     errors::with_causes,
 };
 

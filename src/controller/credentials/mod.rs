@@ -3,7 +3,7 @@
 //!
 //! | module | what it does |
 //! |---|---|
-//! | [`wanted`] | which copies a mapping wants in a namespace, and what each is made of (pure) |
+//! | [`core::copies`](crate::core::copies) | which copies a mapping wants in a namespace, and what each is made of (pure) |
 //! | [`seen`] | what a Secret's metadata says of it (pure) |
 //! | [`plan`](mod@plan) | what is to be done about one name in one namespace (pure) |
 //! | [`state`] | what is known, and what it calls for in a namespace (pure) |
@@ -26,7 +26,6 @@ pub mod seen;
 mod sources;
 pub mod state;
 pub mod status;
-pub mod wanted;
 mod writes;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};

@@ -19,13 +19,14 @@ use serde_json::{Value, json};
 use zeroize::{Zeroize, Zeroizing};
 
 use super::{
-    seen::{CONTENT, DATA_KEY, LOGIN, MANAGER, MARK, Ours},
+    seen::{DATA_KEY, MANAGER, Ours},
     state::Content,
     writes::{Failure, Place, Secrets},
 };
 use crate::{
     cluster::{CallError, Cluster, Collection, Outcome},
     core::{
+        copies::{CONTENT, LOGIN, MARK},
         credentials::{Credentials, CredentialsError},
         keyring::secret::Form,
     },

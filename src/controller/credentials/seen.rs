@@ -3,14 +3,10 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta};
 use serde_json::Value;
 
+use crate::core::copies::{CONTENT, LOGIN, MARK};
+
 /// The field manager of copies.
 pub const MANAGER: &str = "pullcred-credentials";
-/// The label that marks a copy, and its value.
-pub const MARK: (&str, &str) = ("app.kubernetes.io/managed-by", "pullcred");
-/// The annotation with the name of the login.
-pub const LOGIN: &str = "pullcred.dev/login";
-/// The annotation with the fingerprint of the content.
-pub const CONTENT: &str = "pullcred.dev/content";
 /// The key of a copy's data.
 pub const DATA_KEY: &str = ".dockerconfigjson";
 
@@ -172,7 +168,8 @@ mod tests {
 
     #[test]
     fn every_change_by_others_shows_in_the_metadata() {
-        let changes: [(&str, fn(&mut Value)); 6] = [
+        type Change = fn(&mut Value);
+        let changes: [(&str, Change); 6] = [
             ("value edited", |it| {
                 it["managedFields"][0]["fieldsV1"]["f:data"] = json!({});
                 let edit = other(&json!({"f:data": {"f:.dockerconfigjson": {}}}));

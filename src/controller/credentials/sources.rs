@@ -2,12 +2,14 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fmt,
     future::pending,
     sync::Arc,
 };
 
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
-use kube::core::PartialObjectMeta;
+use kube::{Api, core::PartialObjectMeta};
+use serde::de::DeserializeOwned;
 use tokio::{
     sync::{mpsc::Sender, watch::Receiver},
     task::{AbortHandle, JoinSet},
@@ -17,7 +19,7 @@ use super::{seen::Seen, status::Status};
 use crate::{
     cluster::{
         CallError, Cluster,
-        watch::{WatchEvent, Selection, watch},
+        watch::{Selection, WatchEvent, watch},
     },
     core::pod::{INJECT_LABEL, OPTED_IN},
 };
@@ -134,9 +136,9 @@ impl Sources {
         }
         for resource in copies.into_iter().chain(logins) {
             if !self.watches.contains_key(&resource) {
-                match &resource {
-                    Resource::Copies(secret) => self.watch_copies(Arc::clone(secret)),
-                    Resource::Login(secret) => self.watch_login(Arc::clone(secret)),
+                match resource {
+                    Resource::Copies(secret) => self.watch_copies(secret),
+                    Resource::Login(secret) => self.watch_login(secret),
                     Resource::Mapping | Resource::Namespaces => {}
                 }
             }
@@ -187,92 +189,70 @@ impl Sources {
 
     fn watch_mapping(&mut self, name: &str) {
         let api = self.cluster.namespaced::<ConfigMap>(&self.namespace);
-        let of = |it: Option<ConfigMap>| {
-            let it = it.unwrap_or_default();
+        self.watch(Resource::Mapping, api, Selection::name(name), |it: ConfigMap, there| {
+            let data = it.data.filter(|_| there);
+            let annotations = it.metadata.annotations.filter(|_| there);
             Event::Mapping {
-                text: it.data.and_then(|mut data| data.remove(MAPPING_KEY)),
-                collect: it.metadata.annotations.and_then(|mut it| it.remove(COLLECT)),
+                text: data.and_then(|mut data| data.remove(MAPPING_KEY)),
+                collect: annotations.and_then(|mut it| it.remove(COLLECT)),
             }
-        };
-        let translate = move |event| match event {
-            WatchEvent::Listing => Some(Event::Listing(Resource::Mapping)),
-            WatchEvent::Connected => Some(Event::Listed(Resource::Mapping)),
-            WatchEvent::Failed(error) => Some(Event::Failed(Resource::Mapping, error)),
-            WatchEvent::Is(it) => Some(of(Some(it))),
-            WatchEvent::Gone(_) => Some(of(None)),
-        };
-        let selection = Selection::name(name);
-        let task = watch(api, selection, self.reachable.clone(), self.sender.clone(), translate);
-        self.spawn(Resource::Mapping, task);
+        });
     }
 
     fn watch_namespaces(&mut self) {
         let api = self.cluster.all_metadata::<Namespace>();
-        let name = |it: &PartialObjectMeta<Namespace>| -> Box<str> {
-            it.metadata.name.as_deref().unwrap_or_default().into()
-        };
-        let translate = move |event| match event {
-            WatchEvent::Listing => Some(Event::Listing(Resource::Namespaces)),
-            WatchEvent::Connected => Some(Event::Listed(Resource::Namespaces)),
-            WatchEvent::Failed(error) => Some(Event::Failed(Resource::Namespaces, error)),
-            WatchEvent::Is(it) => Some(Event::Namespace {
-                name: name(&it),
-                found: Some((
-                    it.metadata.labels.unwrap_or_default(),
-                    it.metadata.deletion_timestamp.is_some(),
-                )),
-            }),
-            WatchEvent::Gone(it) => Some(Event::Namespace { name: name(&it), found: None }),
-        };
         let selection = Selection::labels(&format!("{INJECT_LABEL}={OPTED_IN}"));
-        let task = watch(api, selection, self.reachable.clone(), self.sender.clone(), translate);
-        self.spawn(Resource::Namespaces, task);
+        self.watch(Resource::Namespaces, api, selection, |it: PartialObjectMeta<_>, there| {
+            let terminating = it.metadata.deletion_timestamp.is_some();
+            let labels = it.metadata.labels.unwrap_or_default();
+            Event::Namespace {
+                name: it.metadata.name.unwrap_or_default().into(),
+                found: there.then_some((labels, terminating)),
+            }
+        });
     }
 
     fn watch_copies(&mut self, secret: Arc<str>) {
         let api = self.cluster.all_metadata::<Secret>();
-        let (selection, resource) =
-            (Selection::name(&secret), Resource::Copies(Arc::clone(&secret)));
-        let of = {
-            let secret = Arc::clone(&secret);
-            move |it: PartialObjectMeta<Secret>, there: bool| {
-                let namespace = it.metadata.namespace.as_deref().unwrap_or_default().into();
-                let seen = there.then(|| Seen::of(&it.metadata));
-                Event::Copy { secret: Arc::clone(&secret), namespace, seen }
-            }
-        };
-        let translate = {
-            let resource = resource.clone();
-            move |event| match event {
-                WatchEvent::Listing => Some(Event::Listing(resource.clone())),
-                WatchEvent::Connected => Some(Event::Listed(resource.clone())),
-                WatchEvent::Failed(error) => Some(Event::Failed(resource.clone(), error)),
-                WatchEvent::Is(it) => Some(of(it, true)),
-                WatchEvent::Gone(it) => Some(of(it, false)),
-            }
-        };
-        let task = watch(api, selection, self.reachable.clone(), self.sender.clone(), translate);
-        self.spawn(resource, task);
+        let selection = Selection::name(&secret);
+        let resource = Resource::Copies(Arc::clone(&secret));
+        self.watch(resource, api, selection, move |it: PartialObjectMeta<_>, there| Event::Copy {
+            secret: Arc::clone(&secret),
+            seen: there.then(|| Seen::of(&it.metadata)),
+            namespace: it.metadata.namespace.unwrap_or_default().into(),
+        });
     }
 
     fn watch_login(&mut self, secret: Arc<str>) {
         let api = self.cluster.metadata::<Secret>(&self.namespace);
-        let (selection, resource) =
-            (Selection::name(&secret), Resource::Login(Arc::clone(&secret)));
-        let translate = {
-            let resource = resource.clone();
-            move |event: WatchEvent<PartialObjectMeta<Secret>>| match event {
-                WatchEvent::Listing => Some(Event::Listing(resource.clone())),
-                WatchEvent::Connected => Some(Event::Listed(resource.clone())),
-                WatchEvent::Failed(error) => Some(Event::Failed(resource.clone(), error)),
-                WatchEvent::Is(_) | WatchEvent::Gone(_) => Some(Event::Login { secret: Arc::clone(&secret) }),
-            }
-        };
-        let task = watch(api, selection, self.reachable.clone(), self.sender.clone(), translate);
-        self.spawn(resource, task);
+        let selection = Selection::name(&secret);
+        let resource = Resource::Login(Arc::clone(&secret));
+        self.watch(resource, api, selection, move |_: PartialObjectMeta<_>, _| Event::Login {
+            secret: Arc::clone(&secret),
+        });
     }
 
-    fn spawn(&mut self, resource: Resource, task: impl Future<Output = ()> + Send + 'static) {
+    /// Starts a watch; `event` makes an event of an object and of whether it exists.
+    fn watch<K>(
+        &mut self,
+        resource: Resource,
+        api: Api<K>,
+        selection: Selection,
+        event: impl Fn(K, bool) -> Event + Send + 'static,
+    ) where
+        K: kube::Resource + Clone + DeserializeOwned + fmt::Debug + Send + 'static,
+    {
+        let of = resource.clone();
+        let translate = move |news| {
+            Some(match news {
+                WatchEvent::Listing => Event::Listing(of.clone()),
+                WatchEvent::Connected => Event::Listed(of.clone()),
+                WatchEvent::Failed(error) => Event::Failed(of.clone(), error),
+                WatchEvent::Is(it) => event(it, true),
+                WatchEvent::Gone(it) => event(it, false),
+            })
+        };
+        let task = watch(api, selection, self.reachable.clone(), self.sender.clone(), translate);
         let task = self.tasks.spawn(task);
         self.watches.insert(resource, Watch { task, listed: false, coming: BTreeSet::new() });
     }

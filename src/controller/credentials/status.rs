@@ -104,7 +104,7 @@ impl Status {
 
     fn show_logins(&self, reported: &mut Reported, state: &State) {
         let mut problems = BTreeMap::new();
-        for (name, problem) in state.problems() {
+        for (name, problem) in state.logins().problems() {
             self.metrics.login(name.as_str(), problem.is_none());
             let Some(problem) = problem else { continue };
             let text = with_causes(&problem);
@@ -134,7 +134,7 @@ impl Status {
                     secrets = names,
                     "Secrets of somebody else have the name of a copy: they are left alone"
                 );
-                for (login, secret) in state.logins() {
+                for (login, secret) in state.logins().secrets() {
                     let _ = login;
                     self.notify(Notice::conflict(secret.as_str(), &names));
                 }

@@ -1,9 +1,17 @@
-//! Which copies a mapping wants in a namespace, and what each is made of.
+//! Copies of logins: which a mapping wants in a namespace, what each is made of, and how each is marked.
 
-use crate::core::{
-    credentials::{Credentials, Slice},
-    rules::{EXCLUDED_NAMESPACES, Fill, LoginName, Mapping, NamespacePattern, RegistryPattern, SecretName},
+use crate::credentials::{Credentials, Slice};
+use crate::rules::{
+    EXCLUDED_NAMESPACES, Fill, LoginName, Mapping, NamespaceLabel, NamespacePattern,
+    RegistryPattern, SecretName,
 };
+
+/// The label that marks a copy, and its value.
+pub const MARK: (&str, &str) = ("app.kubernetes.io/managed-by", "pullcred");
+/// The annotation with the name of the login.
+pub const LOGIN: &str = "pullcred.dev/login";
+/// The annotation with the fingerprint of the content.
+pub const CONTENT: &str = "pullcred.dev/content";
 
 /// The copies of a mapping, by the name of their Secret.
 #[derive(Debug, Default)]
@@ -60,6 +68,7 @@ impl Copies {
     }
 
     /// The names of the Secrets, in the order of the file.
+    #[must_use]
     pub fn secrets(&self) -> impl ExactSizeIterator<Item = &SecretName> {
         self.copies.iter().map(|copy| &copy.secret)
     }
@@ -67,7 +76,7 @@ impl Copies {
     /// The keys of all labels of namespaces that count.
     pub fn label_keys(&self) -> impl Iterator<Item = &str> {
         let rules = self.copies.iter().flat_map(|copy| &copy.rules);
-        rules.flat_map(|rule| &rule.fill.labels).map(crate::core::rules::NamespaceLabel::key)
+        rules.flat_map(|rule| &rule.fill.labels).map(NamespaceLabel::key)
     }
 
     /// What an opted-in namespace is to have; `label` finds the value of a label by its key.
@@ -127,7 +136,26 @@ impl Copies {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mapping;
+    use crate::rules::Rule;
+
+    fn rule(
+        registry: &str,
+        secret: &str,
+        namespaces: &[&str],
+        fill: Option<(&str, &[(&str, &str)])>,
+    ) -> Rule {
+        let fill = fill.map(|(login, labels)| Fill {
+            login: login.parse().unwrap(),
+            labels: labels.iter().map(|(k, v)| NamespaceLabel::new(k, v).unwrap()).collect(),
+        });
+        Rule {
+            patterns: vec![registry.parse().unwrap()],
+            secret: secret.parse().unwrap(),
+            namespaces: namespaces.iter().map(|name| name.parse().unwrap()).collect(),
+            fill,
+            line: 1,
+        }
+    }
 
     fn wanted(copies: &Copies, namespace: &str, labels: &[(&str, &'static str)]) -> Vec<String> {
         let label = |key: &str| labels.iter().find(|(it, _)| *it == key).map(|(_, value)| *value);
@@ -138,18 +166,13 @@ mod tests {
 
     #[test]
     fn a_namespace_gets_the_copies_of_the_rules_that_hold_there() {
-        let mapping = mapping::parse(
-            "logins:\n\
-             - {name: acme, secret: acme}\n\
-             - {name: base, secret: base}\n\
-             rules:\n\
-             - {registries: [ghcr.io/acme], secret: robot, login: acme, namespaces: ['team-*', pullcred]}\n\
-             - {registries: [ghcr.io/tools], secret: robot, login: acme, namespaces: [team-a]}\n\
-             - {registries: [quay.io], secret: base, login: base, namespaces: ['*'], namespaceLabels: {tier: prod}}\n\
-             - {registries: [own.io], secret: own}\n",
-        )
-        .unwrap();
-        let copies = Copies::of(&mapping, "pullcred");
+        let rules = vec![
+            rule("ghcr.io/acme", "robot", &["team-*", "pullcred"], Some(("acme", &[]))),
+            rule("ghcr.io/tools", "robot", &["team-a"], Some(("acme", &[]))),
+            rule("quay.io", "base", &["*"], Some(("base", &[("tier", "prod")]))),
+            rule("own.io", "own", &[], None),
+        ];
+        let copies = Copies::of(&Mapping::new(rules, Vec::new()), "pullcred");
         assert_eq!(copies.label_keys().collect::<Vec<_>>(), ["tier"]);
         for (namespace, labels, expected) in [
             ("team-a", &[][..], &["robot by rules [0, 1]"][..]),

@@ -3,6 +3,8 @@
 //! One task owns the state. Content is taken when it is written, not when it is queued: a namespace in the queue is but its
 //! name.
 
+mod intake;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     future::{Future, pending},
@@ -23,21 +25,19 @@ use super::{
     objects::Objects,
     plan::Step,
     seen::Seen,
-    sources::{Event, Resource, Sources},
-    state::{Content, Namespace, State, Task},
+    sources::{Event, Sources},
+    state::{Content, State, Task},
     status::Status,
-    wanted::Copies,
     writes::{Done, Place, collect, create, update},
 };
 use crate::{
     cluster::{Backoff, CallError, Outcome, Pace, Schedule, Urgency, Worked},
     core::{
+        copies::Copies,
         credentials::{Credentials, CredentialsError},
         pod::{INJECT_LABEL, OPTED_IN},
-        rules::{LoginName, Mapping},
+        rules::LoginName,
     },
-    fingerprint::Fingerprint,
-    mapping,
 };
 
 /// Writes a second, and how many at once after a quiet time. At this rate the API server spends less on a rotation than at a
@@ -150,125 +150,6 @@ impl Engine {
         }
     }
 
-    // === events ===
-
-    fn take_in(&mut self, event: Event) {
-        let now = Instant::now();
-        match event {
-            Event::Listing(resource) => self.sources.listing(&resource),
-            Event::Listed(resource) => {
-                self.pace.resume(now);
-                self.listed(&resource, now);
-            }
-            Event::Failed(resource, error) => self.sources.failed(&resource, &error),
-            Event::Mapping { text, collect } => {
-                self.take_mapping(text.as_deref(), collect.as_deref(), now)
-            }
-            Event::Namespace { name, found } => {
-                let namespace = found.map(|(labels, terminating)| Namespace {
-                    labels: self.labels(labels),
-                    terminating,
-                    since: now,
-                });
-                self.sources.saw(&Resource::Namespaces, &name);
-                if namespace.is_none() {
-                    self.status.forget(&name);
-                }
-                if self.state.set_namespace(&name, namespace) {
-                    let urgency =
-                        if self.sources.all_listed() { Urgency::New } else { Urgency::Bulk };
-                    self.schedule.want(Arc::from(&*name), urgency, now);
-                }
-            }
-            Event::Copy { secret, namespace, seen } => {
-                self.sources.saw(&Resource::Copies(Arc::clone(&secret)), &namespace);
-                self.state.set_seen(&namespace, &secret, seen);
-                self.schedule.want(Arc::from(&*namespace), Urgency::Changed, now);
-            }
-            Event::Login { secret } => {
-                let names: Vec<_> = self.state.logins_in(&secret).cloned().collect();
-                for name in names {
-                    self.state.forget_login(&name);
-                    self.read_login(name);
-                }
-            }
-        }
-    }
-
-    /// A list is complete: what was known and is not in it has gone.
-    fn listed(&mut self, resource: &Resource, now: Instant) {
-        let before = self.sources.all_listed();
-        let listed = self.sources.listed(resource);
-        match resource {
-            Resource::Namespaces => {
-                let known: Vec<_> = self.state.opted_in().map(Arc::clone).collect();
-                for name in known.into_iter().filter(|name| !listed.contains(&**name)) {
-                    self.state.set_namespace(&name, None);
-                    self.schedule.want(name, Urgency::Changed, now);
-                }
-            }
-            Resource::Copies(secret) => {
-                let known: Vec<_> = self.state.namespaces_with(secret).map(Arc::clone).collect();
-                for name in known.into_iter().filter(|name| !listed.contains(&**name)) {
-                    self.state.set_seen(&name, secret, None);
-                    self.schedule.want(name, Urgency::Changed, now);
-                }
-            }
-            Resource::Login(secret) => {
-                let names: Vec<_> = self.state.logins_in(secret).cloned().collect();
-                // Had it been in the list, it would be read by now, or under way.
-                for name in names {
-                    if !self.state.is_read(&name) && !self.reading.contains_key(&name) {
-                        self.state.set_login(&name, None);
-                    }
-                }
-            }
-            Resource::Mapping => {}
-        }
-        if !before && self.sources.all_listed() {
-            self.want_all(Urgency::Bulk, now);
-        }
-    }
-
-    fn take_mapping(&mut self, text: Option<&str>, collect: Option<&str>, now: Instant) {
-        let Some(text) = text else {
-            self.status.mapping_failed("the ConfigMap has no key pullcred.yaml, or is not there");
-            return;
-        };
-        let mapping: Mapping = match mapping::parse(text) {
-            Ok(mapping) => mapping,
-            Err(error) => return self.status.mapping_failed(&error.to_string()),
-        };
-        let fingerprint = Fingerprint::of(&[text]).to_string();
-        self.status.mapping_in_force(&fingerprint, mapping.logins().len());
-        if self.mapping.as_deref() != Some(&*fingerprint) {
-            self.state.set_mapping(&mapping, &self.own_namespace);
-            self.mapping = Some(fingerprint.as_str().into());
-            let secrets = self.state.copies().secrets().map(|it| Arc::from(it.as_str())).collect();
-            let logins = self.state.logins().map(|(_, it)| Arc::from(it.as_str())).collect();
-            let labels = self.state.copies().label_keys().map(Into::into).collect();
-            self.sources.follow(secrets, logins, labels);
-        }
-        self.state.release_collection(collect == self.mapping.as_deref());
-        self.want_all(Urgency::Bulk, now);
-    }
-
-    /// Of a namespace's labels, those that rules ask for.
-    fn labels(&self, labels: BTreeMap<String, String>) -> Vec<(Box<str>, Box<str>)> {
-        let keys: BTreeSet<&str> = self.state.copies().label_keys().collect();
-        let asked = labels.into_iter().filter(|(key, _)| keys.contains(key.as_str()));
-        asked.map(|(key, value)| (key.into(), value.into())).collect()
-    }
-
-    fn want_all(&mut self, urgency: Urgency, now: Instant) {
-        let names: Vec<_> = self.state.namespaces().map(Arc::clone).collect();
-        for name in names {
-            self.schedule.want(name, urgency, now);
-        }
-    }
-
-    // === work ===
-
     /// Starts what is ready, as far as the pace allows. Answers when there may be more.
     fn start_work(&mut self, now: Instant) -> Option<Instant> {
         if self.mapping.is_none() || !self.sources.all_listed() {
@@ -317,7 +198,9 @@ impl Engine {
             *again = true;
             return;
         }
-        let Some((_, secret)) = self.state.logins().find(|(it, _)| **it == name) else { return };
+        let Some((_, secret)) = self.state.logins().secrets().find(|(it, _)| **it == name) else {
+            return;
+        };
         let secret = secret.as_str().to_owned();
         let (objects, namespace) = (Arc::clone(&self.objects), Arc::clone(&self.own_namespace));
         self.reading.insert(name.clone(), false);
@@ -345,7 +228,7 @@ impl Engine {
                 self.reachable.send_replace(());
                 self.retries.remove(&name);
                 self.status.login_read(&name);
-                self.state.set_login(&name, read);
+                self.state.logins_mut().set(&name, read);
             }
             Err(error) => {
                 self.status.login_failed(&name, &error);
@@ -435,7 +318,7 @@ impl Engine {
         let now = Instant::now();
         if self.wipe_at.is_some_and(|at| at <= now) {
             self.wipe_at = None;
-            self.state.wipe();
+            self.state.logins_mut().wipe();
         }
         let due = self.retries.iter().filter(|(_, (at, _))| *at <= now);
         let due: Vec<_> = due.map(|(name, _)| name.clone()).collect();

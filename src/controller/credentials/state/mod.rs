@@ -1,21 +1,20 @@
 //! What is known of the cluster, and what it calls for in a namespace. Pure: watches put it in, and the moment is given.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-    time::Duration,
-};
+mod logins;
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
+use self::logins::Made;
+pub use self::logins::{Content, LoginProblem, Logins};
 use super::{
     plan::{Step, Wanted, plan},
-    seen::{Fingerprint, Seen},
-    wanted::{Copies, Recipe},
+    seen::Seen,
 };
 use crate::core::{
-    credentials::{Credentials, CredentialsError},
-    rules::{LoginName, Mapping, RegistryPattern, SecretName},
+    copies::{Copies, Recipe},
+    rules::{LoginName, Mapping},
 };
 
 /// At most so many copies may become unwanted at a time whatever their share.
@@ -27,7 +26,7 @@ const COLLECT_SHARE: usize = 5;
 #[derive(Debug, Default)]
 pub struct State {
     copies: Arc<Copies>,
-    logins: BTreeMap<LoginName, Login>,
+    logins: Logins,
     namespaces: BTreeMap<Arc<str>, Place>,
     /// Since when copies are unwanted, by namespace and Secret.
     unwanted: BTreeMap<(Arc<str>, Arc<str>), Instant>,
@@ -55,73 +54,6 @@ pub struct Namespace {
     /// Since when it has been known.
     pub since: Instant,
 }
-
-/// A login, and what has been made of it.
-#[derive(Debug)]
-struct Login {
-    secret: SecretName,
-    content: LoginContent,
-}
-
-/// What is known of a login's content.
-#[derive(Debug, Default)]
-enum LoginContent {
-    /// Not read yet.
-    #[default]
-    Unknown,
-    /// It cannot be used.
-    Unusable(LoginProblem),
-    /// It was read. The credentials themselves are kept only while they are being written.
-    Known { uid: Box<str>, credentials: Option<Credentials>, made: HashMap<Recipe, Made> },
-}
-
-/// Why a login fills nothing.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum LoginProblem {
-    /// There is no such Secret.
-    #[error("there is no Secret {0}")]
-    Missing(SecretName),
-    /// It has no logins that a kubelet could use.
-    #[error("Secret {secret} is no pull Secret: {why}")]
-    Unreadable {
-        /// The Secret.
-        secret: SecretName,
-        /// What is wrong with it.
-        why: CredentialsError,
-    },
-    /// It has none for any registry of a rule.
-    #[error("Secret {secret} has no login for {registry}")]
-    NotFor {
-        /// The Secret.
-        secret: SecretName,
-        /// The first registry of a rule that it does not serve.
-        registry: RegistryPattern,
-    },
-}
-
-/// What a recipe makes of a login.
-#[derive(Debug, Clone)]
-struct Made {
-    /// `None` where the login has nothing for any registry of the recipe.
-    fingerprint: Option<Fingerprint>,
-    /// What is written; kept as long as the credentials.
-    content: Option<Arc<Content>>,
-    unserved: Vec<RegistryPattern>,
-}
-
-/// The content of a copy, wiped when the last write of it is over.
-#[derive(Debug)]
-pub struct Content {
-    /// The name of the login.
-    pub login: LoginName,
-    /// The fingerprint, as it goes into the annotation.
-    pub fingerprint: String,
-    /// The Docker config. Its `Debug` shows nothing of it.
-    pub config: Config,
-}
-
-/// A rendered Docker config.
-pub struct Config(pub zeroize::Zeroizing<Vec<u8>>);
 
 /// Something to do in a namespace.
 #[derive(Debug, Clone)]
@@ -170,98 +102,26 @@ impl State {
     /// From now on, this mapping holds. What is known of logins and Secrets that it still names stays.
     pub fn set_mapping(&mut self, mapping: &Mapping, own_namespace: &str) {
         self.copies = Arc::new(Copies::of(mapping, own_namespace));
-        let mut before = std::mem::take(&mut self.logins);
-        for login in mapping.logins() {
-            let known = before.remove(&login.name).filter(|it| it.secret == login.secret);
-            let mut known = known
-                .unwrap_or(Login { secret: login.secret.clone(), content: LoginContent::Unknown });
-            // Recipes are numbered by the mapping.
-            if let LoginContent::Known { credentials, made, .. } = &mut known.content {
-                made.clear();
-                if credentials.is_none() {
-                    known.content = LoginContent::Unknown;
-                }
-            }
-            self.logins.insert(login.name.clone(), known);
-        }
+        self.logins.set_mapping(mapping);
         self.unwanted.clear();
         self.released = false;
+    }
+
+    /// The logins.
+    #[must_use]
+    pub fn logins(&self) -> &Logins {
+        &self.logins
+    }
+
+    /// The logins, to note what is read of them.
+    pub fn logins_mut(&mut self) -> &mut Logins {
+        &mut self.logins
     }
 
     /// The copies that are wanted somewhere.
     #[must_use]
     pub fn copies(&self) -> &Arc<Copies> {
         &self.copies
-    }
-
-    /// The logins, with their Secrets.
-    pub fn logins(&self) -> impl Iterator<Item = (&LoginName, &SecretName)> {
-        self.logins.iter().map(|(name, login)| (name, &login.secret))
-    }
-
-    /// The logins that are in this Secret.
-    pub fn logins_in<'s>(&'s self, secret: &'s str) -> impl Iterator<Item = &'s LoginName> {
-        let found = self.logins.iter().filter(move |(_, login)| login.secret.as_str() == secret);
-        found.map(|(name, _)| name)
-    }
-
-    /// Notes what a login's Secret holds; `None` where there is no such Secret.
-    pub fn set_login(
-        &mut self,
-        name: &LoginName,
-        read: Option<(Box<str>, Result<Credentials, CredentialsError>)>,
-    ) {
-        let Some(login) = self.logins.get_mut(name) else { return };
-        let secret = login.secret.clone();
-        login.content = match read {
-            None => LoginContent::Unusable(LoginProblem::Missing(secret)),
-            Some((_, Err(why))) => LoginContent::Unusable(LoginProblem::Unreadable { secret, why }),
-            Some((uid, Ok(credentials))) => {
-                LoginContent::Known { uid, credentials: Some(credentials), made: HashMap::new() }
-            }
-        };
-    }
-
-    /// Notes that a login's Secret has changed, so that it must be read again.
-    pub fn forget_login(&mut self, name: &LoginName) {
-        if let Some(login) = self.logins.get_mut(name) {
-            login.content = LoginContent::Unknown;
-        }
-    }
-
-    /// Wipes credentials and contents: nothing is being written. Fingerprints stay.
-    pub fn wipe(&mut self) {
-        for login in self.logins.values_mut() {
-            if let LoginContent::Known { credentials, made, .. } = &mut login.content {
-                *credentials = None;
-                made.values_mut().for_each(|made| made.content = None);
-            }
-        }
-    }
-
-    /// Whether a login has been read since it last changed.
-    #[must_use]
-    pub fn is_read(&self, name: &LoginName) -> bool {
-        let login = self.logins.get(name);
-        login.is_some_and(|login| !matches!(login.content, LoginContent::Unknown))
-    }
-
-    /// What is wrong with each login; nothing where it can be used, or was not read yet.
-    pub fn problems(&self) -> impl Iterator<Item = (&LoginName, Option<LoginProblem>)> {
-        self.logins.iter().map(|(name, login)| {
-            let problem = match &login.content {
-                LoginContent::Unknown => None,
-                LoginContent::Unusable(problem) => Some(problem.clone()),
-                LoginContent::Known { made, .. } => {
-                    let unserved = made.values().flat_map(|made| &made.unserved).next();
-                    unserved.map(|registry| LoginProblem::NotFor {
-                        secret: login.secret.clone(),
-                        registry: registry.clone(),
-                    })
-                }
-            };
-            (name, problem)
-        })
     }
 
     /// Notes an opted-in namespace, or that it no longer is one. Answers whether that changes anything.
@@ -277,7 +137,7 @@ impl State {
         };
         match (&mut place.opted_in, namespace) {
             (Some(known), Some(now)) => {
-                (known.labels, known.terminating) = (now.labels, now.terminating)
+                (known.labels, known.terminating) = (now.labels, now.terminating);
             }
             (known, now) => *known = now,
         }
@@ -350,7 +210,7 @@ impl State {
             }
         }
         for (secret, recipe) in all {
-            let made = match recipe.as_ref().map(|recipe| self.make(recipe)) {
+            let made = match recipe.as_ref().map(|recipe| self.logins.make(&self.copies, recipe)) {
                 None => None,
                 Some(Ok(made)) => Some(made),
                 Some(Err(login)) => {
@@ -420,7 +280,7 @@ impl State {
         for (name, place) in &self.namespaces {
             for recipe in self.recipes(name, place) {
                 let Some(secret) = self.copies.secrets().nth(recipe.copy) else { continue };
-                let wanted = self.known(&recipe);
+                let wanted = self.logins.known(&self.copies, &recipe);
                 match plan(wanted.unwrap_or(Wanted::Unavailable), place.seen.get(secret.as_str())) {
                     Step::Ready => counts.ready += 1,
                     Step::Conflict => counts.conflict += 1,
@@ -453,55 +313,5 @@ impl State {
         self.copies.wanted(name, |key| {
             namespace.labels.iter().find(|(it, _)| **it == *key).map(|(_, value)| &**value)
         })
-    }
-
-    /// What is wanted by a recipe, as far as its login has been read.
-    fn known(&self, recipe: &Recipe) -> Option<Wanted> {
-        let login = self.logins.get(self.copies.login(recipe)?)?;
-        match &login.content {
-            LoginContent::Unknown => None,
-            LoginContent::Unusable(_) => Some(Wanted::Unavailable),
-            LoginContent::Known { made, .. } => Some(match made.get(recipe)?.fingerprint {
-                Some(fingerprint) => Wanted::Content(fingerprint),
-                None => Wanted::Unavailable,
-            }),
-        }
-    }
-
-    /// What a recipe makes of its login; `None` where the login cannot be used.
-    ///
-    /// # Errors
-    ///
-    /// The login, where it must be read first.
-    fn make(&mut self, recipe: &Recipe) -> Result<Option<Made>, Option<LoginName>> {
-        let Some(name) = self.copies.login(recipe).cloned() else { return Err(None) };
-        let Some(login) = self.logins.get_mut(&name) else { return Err(None) };
-        let (uid, credentials, made) = match &mut login.content {
-            LoginContent::Unknown => return Err(Some(name)),
-            LoginContent::Unusable(_) => return Ok(None),
-            LoginContent::Known { uid, credentials, made } => (uid, credentials, made),
-        };
-        if let Some(known) = made.get(recipe)
-            && (known.content.is_some() || credentials.is_none() || known.fingerprint.is_none())
-        {
-            return Ok(Some(known.clone()));
-        }
-        let Some(credentials) = credentials else { return Err(Some(name)) };
-        let slice = self.copies.slice(recipe, credentials);
-        let unserved = slice.unserved().to_vec();
-        let content = (!slice.is_empty()).then(|| {
-            let fingerprint = slice.fingerprint(uid.as_bytes());
-            Arc::new(Content { login: name, fingerprint, config: Config(slice.render()) })
-        });
-        let fingerprint = content.as_ref().and_then(|it| Fingerprint::parse(&it.fingerprint));
-        let new = Made { fingerprint, content, unserved };
-        made.insert(recipe.clone(), new.clone());
-        Ok(Some(new))
-    }
-}
-
-impl std::fmt::Debug for Config {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Config")
     }
 }

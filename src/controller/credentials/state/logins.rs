@@ -1,0 +1,235 @@
+//! What has been read of the logins, and what is made of it.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+    sync::Arc,
+};
+
+use super::super::{plan::Wanted, seen::Fingerprint};
+use crate::core::{
+    copies::{Copies, Recipe},
+    credentials::{Credentials, CredentialsError},
+    rules::{LoginName, Mapping, RegistryPattern, SecretName},
+};
+
+/// All logins of a mapping, by name.
+#[derive(Debug, Default)]
+pub struct Logins(BTreeMap<LoginName, Login>);
+
+/// A login, and what has been made of it.
+#[derive(Debug)]
+struct Login {
+    secret: SecretName,
+    content: LoginContent,
+}
+
+/// What is known of a login's content.
+#[derive(Debug, Default)]
+enum LoginContent {
+    /// Not read yet.
+    #[default]
+    Unknown,
+    /// It cannot be used.
+    Unusable(LoginProblem),
+    /// It was read. The credentials themselves are kept only while they are being written.
+    Known { uid: Box<str>, credentials: Option<Credentials>, made: HashMap<Recipe, Made> },
+}
+
+/// Why a login fills nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LoginProblem {
+    /// There is no such Secret.
+    #[error("there is no Secret {0}")]
+    Missing(SecretName),
+    /// It has no logins that a kubelet could use.
+    #[error("Secret {secret} is no pull Secret: {why}")]
+    Unreadable {
+        /// The Secret.
+        secret: SecretName,
+        /// What is wrong with it.
+        why: CredentialsError,
+    },
+    /// It has none for any registry of a rule.
+    #[error("Secret {secret} has no login for {registry}")]
+    NotFor {
+        /// The Secret.
+        secret: SecretName,
+        /// The first registry of a rule that it does not serve.
+        registry: RegistryPattern,
+    },
+}
+
+/// What a recipe makes of a login.
+#[derive(Debug, Clone)]
+pub(super) struct Made {
+    /// `None` where the login has nothing for any registry of the recipe.
+    pub(super) fingerprint: Option<Fingerprint>,
+    /// What is written; kept as long as the credentials.
+    pub(super) content: Option<Arc<Content>>,
+    unserved: Vec<RegistryPattern>,
+}
+
+/// The content of a copy, wiped when the last write of it is over.
+#[derive(Debug)]
+pub struct Content {
+    /// The name of the login.
+    pub login: LoginName,
+    /// The fingerprint, as it goes into the annotation.
+    pub fingerprint: String,
+    /// The Docker config. Its `Debug` shows nothing of it.
+    pub config: Config,
+}
+
+/// A rendered Docker config.
+pub struct Config(pub zeroize::Zeroizing<Vec<u8>>);
+
+// === impl Logins ===
+
+impl Logins {
+    /// From now on, these are the logins. What has been read of those whose Secret is still the same stays.
+    pub(super) fn set_mapping(&mut self, mapping: &Mapping) {
+        let mut before = std::mem::take(&mut self.0);
+        for login in mapping.logins() {
+            let known = before.remove(&login.name).filter(|it| it.secret == login.secret);
+            let mut known = known
+                .unwrap_or(Login { secret: login.secret.clone(), content: LoginContent::Unknown });
+            // Recipes are numbered by the mapping.
+            if let LoginContent::Known { credentials, made, .. } = &mut known.content {
+                made.clear();
+                if credentials.is_none() {
+                    known.content = LoginContent::Unknown;
+                }
+            }
+            self.0.insert(login.name.clone(), known);
+        }
+    }
+
+    /// The logins, with their Secrets.
+    pub fn secrets(&self) -> impl Iterator<Item = (&LoginName, &SecretName)> {
+        self.0.iter().map(|(name, login)| (name, &login.secret))
+    }
+
+    /// The logins that are in this Secret.
+    pub fn in_secret<'s>(&'s self, secret: &'s str) -> impl Iterator<Item = &'s LoginName> {
+        let found = self.0.iter().filter(move |(_, login)| login.secret.as_str() == secret);
+        found.map(|(name, _)| name)
+    }
+
+    /// Notes what a login's Secret holds; `None` where there is no such Secret.
+    pub fn set(
+        &mut self,
+        name: &LoginName,
+        read: Option<(Box<str>, Result<Credentials, CredentialsError>)>,
+    ) {
+        let Some(login) = self.0.get_mut(name) else { return };
+        let secret = login.secret.clone();
+        login.content = match read {
+            None => LoginContent::Unusable(LoginProblem::Missing(secret)),
+            Some((_, Err(why))) => LoginContent::Unusable(LoginProblem::Unreadable { secret, why }),
+            Some((uid, Ok(credentials))) => {
+                LoginContent::Known { uid, credentials: Some(credentials), made: HashMap::new() }
+            }
+        };
+    }
+
+    /// Notes that a login's Secret has changed, so that it must be read again.
+    pub fn forget(&mut self, name: &LoginName) {
+        if let Some(login) = self.0.get_mut(name) {
+            login.content = LoginContent::Unknown;
+        }
+    }
+
+    /// Wipes credentials and contents: nothing is being written. Fingerprints stay.
+    pub fn wipe(&mut self) {
+        for login in self.0.values_mut() {
+            if let LoginContent::Known { credentials, made, .. } = &mut login.content {
+                *credentials = None;
+                for made in made.values_mut() {
+                    made.content = None;
+                }
+            }
+        }
+    }
+
+    /// Whether a login has been read since it last changed.
+    #[must_use]
+    pub fn is_read(&self, name: &LoginName) -> bool {
+        let login = self.0.get(name);
+        login.is_some_and(|login| !matches!(login.content, LoginContent::Unknown))
+    }
+
+    /// What is wrong with each login; nothing where it can be used, or was not read yet.
+    pub fn problems(&self) -> impl Iterator<Item = (&LoginName, Option<LoginProblem>)> {
+        self.0.iter().map(|(name, login)| {
+            let problem = match &login.content {
+                LoginContent::Unknown => None,
+                LoginContent::Unusable(problem) => Some(problem.clone()),
+                LoginContent::Known { made, .. } => {
+                    let unserved = made.values().flat_map(|made| &made.unserved).next();
+                    unserved.map(|registry| LoginProblem::NotFor {
+                        secret: login.secret.clone(),
+                        registry: registry.clone(),
+                    })
+                }
+            };
+            (name, problem)
+        })
+    }
+
+    /// What is wanted by a recipe, as far as its login has been read.
+    pub(super) fn known(&self, copies: &Copies, recipe: &Recipe) -> Option<Wanted> {
+        let login = self.0.get(copies.login(recipe)?)?;
+        match &login.content {
+            LoginContent::Unknown => None,
+            LoginContent::Unusable(_) => Some(Wanted::Unavailable),
+            LoginContent::Known { made, .. } => Some(match made.get(recipe)?.fingerprint {
+                Some(fingerprint) => Wanted::Content(fingerprint),
+                None => Wanted::Unavailable,
+            }),
+        }
+    }
+
+    /// What a recipe makes of its login; `None` where the login cannot be used.
+    ///
+    /// # Errors
+    ///
+    /// The login, where it must be read first.
+    pub(super) fn make(
+        &mut self,
+        copies: &Copies,
+        recipe: &Recipe,
+    ) -> Result<Option<Made>, Option<LoginName>> {
+        let Some(name) = copies.login(recipe).cloned() else { return Err(None) };
+        let Some(login) = self.0.get_mut(&name) else { return Err(None) };
+        let (uid, credentials, made) = match &mut login.content {
+            LoginContent::Unknown => return Err(Some(name)),
+            LoginContent::Unusable(_) => return Ok(None),
+            LoginContent::Known { uid, credentials, made } => (uid, credentials, made),
+        };
+        if let Some(known) = made.get(recipe)
+            && (known.content.is_some() || credentials.is_none() || known.fingerprint.is_none())
+        {
+            return Ok(Some(known.clone()));
+        }
+        let Some(credentials) = credentials else { return Err(Some(name)) };
+        let slice = copies.slice(recipe, credentials);
+        let unserved = slice.unserved().to_vec();
+        let content = (!slice.is_empty()).then(|| {
+            let fingerprint = slice.fingerprint(uid.as_bytes());
+            Arc::new(Content { login: name, fingerprint, config: Config(slice.render()) })
+        });
+        let fingerprint = content.as_ref().and_then(|it| Fingerprint::parse(&it.fingerprint));
+        let new = Made { fingerprint, content, unserved };
+        made.insert(recipe.clone(), new.clone());
+        Ok(Some(new))
+    }
+}
+
+// === impl Config ===
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Config")
+    }
+}
