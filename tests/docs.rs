@@ -29,7 +29,7 @@ use pullcred::{
 };
 
 /// The commands whose flags `docs/configuration.md` has, each in a section of its own.
-const LONG_RUNNING: [&str; 2] = ["controller", "webhook"];
+const LONG_RUNNING: [&str; 3] = ["controller", "credentials", "webhook"];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -209,7 +209,7 @@ fn mappings_are_mappings() {
         for block in blocks(&text) {
             let values = block.lines.iter().position(|line| *line == "mapping:");
             let mapping: Vec<&str> = match (block.language, values) {
-                ("yaml", None) if block.lines[0].starts_with("rules:") => block.lines,
+                ("yaml", None) if ["rules:", "logins:"].contains(&block.lines[0]) => block.lines,
                 (_, None) => continue,
                 (_, Some(at)) => {
                     block.lines[at + 1..].iter().map_while(|line| line.strip_prefix("  ")).collect()

@@ -31,7 +31,7 @@ pub struct CredentialsArgs {
         long,
         env = "PULLCRED_ADMIN_LISTEN",
         value_name = "ADDRESS",
-        default_value = "0.0.0.0:8080"
+        default_value = "[::]:8080"
     )]
     admin_listen: SocketAddr,
     /// For how long a copy stays that is no longer wanted: a label is often removed by mistake
