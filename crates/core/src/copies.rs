@@ -119,6 +119,14 @@ impl Copies {
         self.rules(recipe).next().map(|rule| &rule.fill.login)
     }
 
+    /// The registries of all rules that a login fills, in the order of the file.
+    #[must_use]
+    pub fn registries(&self, login: &LoginName) -> Vec<RegistryPattern> {
+        let rules = self.copies.iter().flat_map(|copy| &copy.rules);
+        let filled = rules.filter(|rule| rule.fill.login == *login);
+        filled.flat_map(|rule| rule.patterns.iter().cloned()).collect()
+    }
+
     /// The logins of a copy's rules: what their registries need of `credentials`.
     #[must_use]
     pub fn slice(&self, recipe: &Recipe, credentials: &Credentials) -> Slice {

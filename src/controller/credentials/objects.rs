@@ -20,14 +20,14 @@ use zeroize::{Zeroize, Zeroizing};
 
 use super::{
     seen::{DATA_KEY, MANAGER, Ours},
-    state::Content,
+    state::{Content, LoginRead},
     writes::{Failure, Place, Secrets},
 };
 use crate::{
     cluster::{CallError, Cluster, Collection, Outcome},
     core::{
         copies::{CONTENT, LOGIN, MARK},
-        credentials::{Credentials, CredentialsError},
+        credentials::Credentials,
         keyring::secret::Form,
     },
 };
@@ -86,12 +86,12 @@ impl Objects {
         Self { cluster, namespaces: Collection::of::<Namespace>(None) }
     }
 
-    /// What a login's Secret holds, with its uid; `None` where there is no such Secret.
+    /// What a login's Secret holds; `None` where there is no such Secret.
     pub(super) async fn login(
         &self,
         namespace: &str,
         secret: &str,
-    ) -> Result<Option<(Box<str>, Result<Credentials, CredentialsError>)>, CallError> {
+    ) -> Result<Option<LoginRead>, CallError> {
         let secrets = Collection::of::<Secret>(Some(namespace));
         let secret: Option<LoginSecret> = self.cluster.get(&secrets, secret).await?;
         Ok(secret.map(LoginSecret::read))
@@ -217,8 +217,9 @@ impl Failure for CallError {
 // === impl LoginSecret ===
 
 impl LoginSecret {
-    fn read(mut self) -> (Box<str>, Result<Credentials, CredentialsError>) {
+    fn read(mut self) -> LoginRead {
         let uid = self.metadata.uid.take().unwrap_or_default().into();
+        let version = self.metadata.resource_version.take().unwrap_or_default().into();
         let decode = |text: &String| BASE64_STANDARD.decode(text).ok().map(Zeroizing::new);
         let data: Vec<(&str, Zeroizing<Vec<u8>>)> = self
             .data
@@ -230,7 +231,7 @@ impl LoginSecret {
         });
         drop(data);
         self.data.values_mut().for_each(Zeroize::zeroize);
-        (uid, credentials)
+        LoginRead { uid, version, credentials }
     }
 }
 

@@ -84,7 +84,7 @@ impl Engine {
                 // Had it been in the list, it would be read by now, or under way.
                 for name in names {
                     if !self.state.logins().is_read(&name) && !self.reading.contains_key(&name) {
-                        self.state.logins_mut().set(&name, None);
+                        self.state.set_login(&name, None);
                     }
                 }
             }

@@ -26,7 +26,7 @@ use super::{
     plan::Step,
     seen::Seen,
     sources::{Event, Sources},
-    state::{Content, State, Task},
+    state::{Content, LoginRead, State, Task},
     status::Status,
     writes::{Done, Place, collect, create, update},
 };
@@ -34,7 +34,6 @@ use crate::{
     cluster::{Backoff, CallError, Outcome, Pace, Schedule, Urgency, Worked},
     core::{
         copies::Copies,
-        credentials::{Credentials, CredentialsError},
         pod::{INJECT_LABEL, OPTED_IN},
         rules::LoginName,
     },
@@ -82,11 +81,9 @@ pub(super) struct Engine {
 
 /// Work at the API server that has ended.
 enum Work {
-    Login { name: LoginName, read: Result<LoginRead, CallError> },
+    Login { name: LoginName, read: Result<Option<LoginRead>, CallError> },
     Namespace { name: Arc<str>, tasks: Vec<(Task, Result<Done, CallError>)> },
 }
-
-type LoginRead = Option<(Box<str>, Result<Credentials, CredentialsError>)>;
 
 // === impl Engine ===
 
@@ -221,14 +218,20 @@ impl Engine {
         }
     }
 
-    fn login_read(&mut self, name: LoginName, read: Result<LoginRead, CallError>, now: Instant) {
+    fn login_read(
+        &mut self,
+        name: LoginName,
+        read: Result<Option<LoginRead>, CallError>,
+        now: Instant,
+    ) {
         let again = self.reading.remove(&name).unwrap_or_default();
+        let changed;
         match read {
             Ok(read) => {
                 self.reachable.send_replace(());
                 self.retries.remove(&name);
                 self.status.login_read(&name);
-                self.state.logins_mut().set(&name, read);
+                changed = self.state.set_login(&name, read);
             }
             Err(error) => {
                 self.status.login_failed(&name, &error);
@@ -247,9 +250,11 @@ impl Engine {
         for namespace in self.blocked.remove(&name).into_iter().flatten() {
             self.schedule.want(namespace, Urgency::New, now);
         }
-        let names: Vec<_> = self.state.opted_in().map(Arc::clone).collect();
-        for namespace in names {
-            self.schedule.want(namespace, Urgency::Bulk, now);
+        if changed {
+            let names: Vec<_> = self.state.opted_in().map(Arc::clone).collect();
+            for namespace in names {
+                self.schedule.want(namespace, Urgency::Bulk, now);
+            }
         }
     }
 

@@ -22,6 +22,19 @@ pub struct Logins(BTreeMap<LoginName, Login>);
 struct Login {
     secret: SecretName,
     content: LoginContent,
+    /// Whether its Secret has not changed since it was read.
+    fresh: bool,
+}
+
+/// What was read of a login's Secret.
+#[derive(Debug)]
+pub struct LoginRead {
+    /// The uid of the Secret.
+    pub uid: Box<str>,
+    /// Its `resourceVersion`.
+    pub version: Box<str>,
+    /// Its credentials, or why it has none.
+    pub credentials: Result<Credentials, CredentialsError>,
 }
 
 /// What is known of a login's content.
@@ -33,7 +46,14 @@ enum LoginContent {
     /// It cannot be used.
     Unusable(LoginProblem),
     /// It was read. The credentials themselves are kept only while they are being written.
-    Known { uid: Box<str>, credentials: Option<Credentials>, made: HashMap<Recipe, Made> },
+    Known {
+        uid: Box<str>,
+        version: Box<str>,
+        credentials: Option<Credentials>,
+        /// The first registry of a rule that it does not serve.
+        unserved: Option<RegistryPattern>,
+        made: HashMap<Recipe, Made>,
+    },
 }
 
 /// Why a login fills nothing.
@@ -67,7 +87,6 @@ pub(super) struct Made {
     pub(super) fingerprint: Option<Fingerprint>,
     /// What is written; kept as long as the credentials.
     pub(super) content: Option<Arc<Content>>,
-    unserved: Vec<RegistryPattern>,
 }
 
 /// The content of a copy, wiped when the last write of it is over.
@@ -88,17 +107,17 @@ pub struct Config(pub zeroize::Zeroizing<Vec<u8>>);
 
 impl Logins {
     /// From now on, these are the logins. What has been read of those whose Secret is still the same stays.
-    pub(super) fn set_mapping(&mut self, mapping: &Mapping) {
+    pub(super) fn set_mapping(&mut self, mapping: &Mapping, copies: &Copies) {
         let mut before = std::mem::take(&mut self.0);
         for login in mapping.logins() {
             let known = before.remove(&login.name).filter(|it| it.secret == login.secret);
-            let mut known = known
-                .unwrap_or(Login { secret: login.secret.clone(), content: LoginContent::Unknown });
-            // Recipes are numbered by the mapping.
-            if let LoginContent::Known { credentials, made, .. } = &mut known.content {
+            let mut known = known.unwrap_or_else(|| Login::unread(login.secret.clone()));
+            if let LoginContent::Known { credentials, unserved, made, .. } = &mut known.content {
+                // Recipes are numbered by the mapping.
                 made.clear();
-                if credentials.is_none() {
-                    known.content = LoginContent::Unknown;
+                match credentials {
+                    Some(it) => *unserved = first_unserved(it, copies, &login.name),
+                    None => known = Login::unread(login.secret.clone()),
                 }
             }
             self.0.insert(login.name.clone(), known);
@@ -116,27 +135,46 @@ impl Logins {
         found.map(|(name, _)| name)
     }
 
-    /// Notes what a login's Secret holds; `None` where there is no such Secret.
-    pub fn set(
+    /// Notes what a login's Secret holds; `None` if there is no such Secret. Returns whether that differs from what was
+    /// known.
+    pub(super) fn set(
         &mut self,
+        copies: &Copies,
         name: &LoginName,
-        read: Option<(Box<str>, Result<Credentials, CredentialsError>)>,
-    ) {
-        let Some(login) = self.0.get_mut(name) else { return };
+        read: Option<LoginRead>,
+    ) -> bool {
+        let Some(login) = self.0.get_mut(name) else { return false };
+        login.fresh = true;
         let secret = login.secret.clone();
-        login.content = match read {
-            None => LoginContent::Unusable(LoginProblem::Missing(secret)),
-            Some((_, Err(why))) => LoginContent::Unusable(LoginProblem::Unreadable { secret, why }),
-            Some((uid, Ok(credentials))) => {
-                LoginContent::Known { uid, credentials: Some(credentials), made: HashMap::new() }
+        let problem = match read {
+            None => LoginProblem::Missing(secret),
+            Some(LoginRead { credentials: Err(why), .. }) => {
+                LoginProblem::Unreadable { secret, why }
+            }
+            Some(LoginRead { uid, version, credentials: Ok(now) }) => {
+                if let LoginContent::Known { uid: known, version: same, credentials, .. } =
+                    &mut login.content
+                    && (&uid, &version) == (known, same)
+                {
+                    // It was read again because its credentials had been wiped.
+                    *credentials = Some(now);
+                    return false;
+                }
+                let unserved = first_unserved(&now, copies, name);
+                let (credentials, made) = (Some(now), HashMap::new());
+                login.content = LoginContent::Known { uid, version, credentials, unserved, made };
+                return true;
             }
         };
+        let same = matches!(&login.content, LoginContent::Unusable(known) if *known == problem);
+        login.content = LoginContent::Unusable(problem);
+        !same
     }
 
     /// Notes that a login's Secret has changed, so that it must be read again.
     pub fn forget(&mut self, name: &LoginName) {
         if let Some(login) = self.0.get_mut(name) {
-            login.content = LoginContent::Unknown;
+            login.fresh = false;
         }
     }
 
@@ -155,8 +193,7 @@ impl Logins {
     /// Whether a login has been read since it last changed.
     #[must_use]
     pub fn is_read(&self, name: &LoginName) -> bool {
-        let login = self.0.get(name);
-        login.is_some_and(|login| !matches!(login.content, LoginContent::Unknown))
+        self.0.get(name).is_some_and(|login| login.fresh)
     }
 
     /// What is wrong with each login; nothing where it can be used, or was not read yet.
@@ -165,13 +202,9 @@ impl Logins {
             let problem = match &login.content {
                 LoginContent::Unknown => None,
                 LoginContent::Unusable(problem) => Some(problem.clone()),
-                LoginContent::Known { made, .. } => {
-                    let unserved = made.values().flat_map(|made| &made.unserved).next();
-                    unserved.map(|registry| LoginProblem::NotFor {
-                        secret: login.secret.clone(),
-                        registry: registry.clone(),
-                    })
-                }
+                LoginContent::Known { unserved, .. } => unserved.clone().map(|registry| {
+                    LoginProblem::NotFor { secret: login.secret.clone(), registry }
+                }),
             };
             (name, problem)
         })
@@ -203,9 +236,10 @@ impl Logins {
         let Some(name) = copies.login(recipe).cloned() else { return Err(None) };
         let Some(login) = self.0.get_mut(&name) else { return Err(None) };
         let (uid, credentials, made) = match &mut login.content {
+            _ if !login.fresh => return Err(Some(name)),
             LoginContent::Unknown => return Err(Some(name)),
             LoginContent::Unusable(_) => return Ok(None),
-            LoginContent::Known { uid, credentials, made } => (uid, credentials, made),
+            LoginContent::Known { uid, credentials, made, .. } => (uid, credentials, made),
         };
         if let Some(known) = made.get(recipe)
             && (known.content.is_some() || credentials.is_none() || known.fingerprint.is_none())
@@ -214,16 +248,30 @@ impl Logins {
         }
         let Some(credentials) = credentials else { return Err(Some(name)) };
         let slice = copies.slice(recipe, credentials);
-        let unserved = slice.unserved().to_vec();
         let content = (!slice.is_empty()).then(|| {
             let fingerprint = slice.fingerprint(uid.as_bytes());
             Arc::new(Content { login: name, fingerprint, config: Config(slice.render()) })
         });
         let fingerprint = content.as_ref().and_then(|it| Fingerprint::parse(&it.fingerprint));
-        let new = Made { fingerprint, content, unserved };
+        let new = Made { fingerprint, content };
         made.insert(recipe.clone(), new.clone());
         Ok(Some(new))
     }
+}
+
+impl Login {
+    fn unread(secret: SecretName) -> Self {
+        Self { secret, content: LoginContent::Unknown, fresh: false }
+    }
+}
+
+/// The first registry of the rules of a login that it does not serve.
+fn first_unserved(
+    credentials: &Credentials,
+    copies: &Copies,
+    login: &LoginName,
+) -> Option<RegistryPattern> {
+    credentials.slice(&copies.registries(login)).unserved().first().cloned()
 }
 
 // === impl Config ===

@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 use self::logins::Made;
-pub use self::logins::{Content, LoginProblem, Logins};
+pub use self::logins::{Content, LoginProblem, LoginRead, Logins};
 use super::{
     plan::{Step, Wanted, plan},
     seen::Seen,
@@ -102,7 +102,7 @@ impl State {
     /// From now on, this mapping holds. What is known of logins and Secrets that it still names stays.
     pub fn set_mapping(&mut self, mapping: &Mapping, own_namespace: &str) {
         self.copies = Arc::new(Copies::of(mapping, own_namespace));
-        self.logins.set_mapping(mapping);
+        self.logins.set_mapping(mapping, &self.copies);
         self.unwanted.clear();
         self.released = false;
     }
@@ -113,7 +113,13 @@ impl State {
         &self.logins
     }
 
-    /// The logins, to note what is read of them.
+    /// Notes what a login's Secret holds; `None` if there is no such Secret. Returns whether that differs from what was
+    /// known.
+    pub fn set_login(&mut self, name: &LoginName, read: Option<LoginRead>) -> bool {
+        self.logins.set(&self.copies, name, read)
+    }
+
+    /// The logins, to note which must be read again, and to wipe them.
     pub fn logins_mut(&mut self) -> &mut Logins {
         &mut self.logins
     }
