@@ -11,6 +11,7 @@
 
 mod access;
 mod alerts;
+mod credentials;
 mod generated;
 mod helm;
 mod object;

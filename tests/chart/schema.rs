@@ -35,6 +35,23 @@ fn slips_of_the_pen_are_refused() {
             r#"--set-json=mapping.rules=[{"registries":["quay.io"],"secret":"Not_A_Name"}]"#,
             "/mapping/rules/0/secret",
         ),
+        (
+            r#"--set-json=mapping.rules=[{"registries":["quay.io"],"secret":"s","login":"A B"}]"#,
+            "/mapping/rules/0/login",
+        ),
+        (
+            r#"--set-json=mapping.rules=[{"registries":["quay.io"],"secret":"s","namespaceLabels":{"on":true}}]"#,
+            "/mapping/rules/0/namespaceLabels/on': got boolean, want string",
+        ),
+        (r#"--set-json=mapping.logins=[{"name":"acme"}]"#, "missing property 'secret'"),
+        (
+            r#"--set-json=mapping.logins=[{"name":"acme","secret":"s","password":"p"}]"#,
+            "additional properties 'password' not allowed",
+        ),
+        ("--set-json=mapping.logins=[]", "/mapping/logins': minItems: got 0, want 1"),
+        ("--set=credentials.grace=10", "/credentials/grace"),
+        ("--set=credentials.secretNames={Not_A_Name}", "/credentials/secretNames/0"),
+        ("--set=credentials.serviceAccount.create=false", "/credentials/serviceAccount/name"),
     ] {
         let refusal = refusal(&[argument]);
         assert!(refusal.contains(words), "{argument}: {refusal}");
@@ -71,6 +88,66 @@ fn what_the_templates_refuse_says_what_to_write() {
                 "--set=certificates.existingSecret.caBundle=",
             ],
             "pullcred-cm-tls is the name of a Secret of another certificates.mode: choose another",
+        ),
+    ] {
+        let refusal = refusal(arguments);
+        assert!(refusal.contains(words), "{arguments:?}: {refusal}");
+    }
+}
+
+/// RBAC reads an empty list of names as all names, so logins without a copy must never render.
+#[test]
+fn logins_that_would_make_wrong_objects_are_refused_in_words() {
+    let mapping = |logins: &str, rule: &str| {
+        format!(
+            r#"--set-json=mapping={{"logins":[{logins}],"rules":[{{"registries":["quay.io"],"secret":"s"{rule}}}]}}"#
+        )
+    };
+    let acme = r#"{"name":"acme","secret":"robot"}"#;
+    for (mapping, words) in [
+        (
+            mapping(acme, ""),
+            "mapping.logins: no rule uses one: write login: acme in the rules whose Secret it fills",
+        ),
+        (
+            mapping(acme, r#","namespaces":["a"],"login":"other""#),
+            "mapping.rules[0].login: there is no login other: write it under mapping.logins, as {name: other, secret:",
+        ),
+        (
+            mapping(acme, r#","login":"acme""#),
+            "mapping.rules[0]: a rule with a login says where its Secret is made: write namespaces",
+        ),
+        (
+            mapping(acme, r#","namespaceLabels":{"tier":"prod"}"#),
+            "mapping.rules[0].namespaceLabels say where a login fills the rule's Secret, and the rule has no login",
+        ),
+    ] {
+        let refusal = refusal(&[&mapping]);
+        assert!(refusal.contains(words), "{mapping}: {refusal}");
+    }
+    let from = "--set=mappingFrom.configMap=mine";
+    let names = "--set=credentials.secretNames={s},credentials.loginSecretNames={robot}";
+    for (arguments, words) in [
+        (
+            &[from, "--set=credentials.secretNames={s}"][..],
+            "credentials.loginSecretNames is not: write the names of the logins' Secrets there",
+        ),
+        (
+            &[from, "--set=credentials.loginSecretNames={robot}"],
+            "credentials.secretNames is not: write the names of the copies there",
+        ),
+        (
+            &[from, names, "--set=mappingFrom.key=mapping.yaml"],
+            "mappingFrom.key is mapping.yaml, and the credentials controller reads the key pullcred.yaml",
+        ),
+        (&[names], "the chart takes these names from mapping, so leave both out"),
+        (
+            &["--set=webhook.enabled=false"],
+            "without logins there is no credentials controller: nothing would be left. Write mapping.logins",
+        ),
+        (
+            &["--set=webhook.enabled=false", from],
+            "nothing would be left. Write credentials.secretNames and credentials.loginSecretNames",
         ),
     ] {
         let refusal = refusal(arguments);
@@ -157,7 +234,7 @@ fn the_schema_knows_the_values_and_no_others() {
     let values: Value = serde_saphyr::from_str(&read("values.yaml")).unwrap();
     let mut schema: Value = serde_json::from_str(&read("values.schema.json")).unwrap();
     let account = schema["definitions"]["serviceAccount"].clone();
-    for role in ["webhook", "controller"] {
+    for role in ["webhook", "controller", "credentials"] {
         schema["properties"][role]["properties"]["serviceAccount"] = account.clone();
     }
 
@@ -165,7 +242,7 @@ fn the_schema_knows_the_values_and_no_others() {
     keys(&values, "", Value::as_object, &mut written);
     keys(&schema, "", |schema| schema.get("properties")?.as_object(), &mut known);
     // Left to whoever installs: a parent chart's condition, and fields that have no default.
-    let optional = ["enabled", "mapping.always"];
+    let optional = ["enabled", "mapping.always", "mapping.logins"];
     let issuer = "certificates.certManager.issuerRef.";
     let unwritten: Vec<_> = known
         .difference(&written)

@@ -1,4 +1,4 @@
-{{/* Names. 40 characters leave room for the longest suffix, `-controller-metrics`. */}}
+{{/* Names. 40 characters leave room for the longest suffix, `-credentials-metrics`. */}}
 {{- define "pullcred.name" -}}
 {{- .Values.nameOverride | default .Chart.Name | trunc 40 | trimSuffix "-" -}}
 {{- end }}
@@ -18,6 +18,7 @@
 
 {{- define "pullcred.webhookName" -}}{{ include "pullcred.fullname" . }}-webhook{{- end }}
 {{- define "pullcred.controllerName" -}}{{ include "pullcred.fullname" . }}-controller{{- end }}
+{{- define "pullcred.credentialsName" -}}{{ include "pullcred.fullname" . }}-credentials{{- end }}
 {{- define "pullcred.publishName" -}}{{ include "pullcred.fullname" . }}-publish{{- end }}
 {{- define "pullcred.checkName" -}}{{ include "pullcred.fullname" . }}-mapping-check{{- end }}
 {{- define "pullcred.unregisterName" -}}{{ include "pullcred.fullname" . }}-unregister{{- end }}
@@ -32,6 +33,10 @@
 
 {{- define "pullcred.controllerServiceAccount" -}}
 {{- .Values.controller.serviceAccount.name | default (include "pullcred.controllerName" .) -}}
+{{- end }}
+
+{{- define "pullcred.credentialsServiceAccount" -}}
+{{- .Values.credentials.serviceAccount.name | default (include "pullcred.credentialsName" .) -}}
 {{- end }}
 
 {{/* The Secret with the serving certificate, and those with a CA's key. Modes share no name: each leaves the Secrets of the others
@@ -72,6 +77,33 @@
 {{- $peers = append $peers (dict "ipBlock" (dict "cidr" .)) }}
 {{- end }}
 {{- with $peers }}{{ toYaml . }}{{ end }}
+{{- end }}
+
+{{/* What a Pod may do that talks to the API server and serves an admin port: the rest of a NetworkPolicy after its podSelector. */}}
+{{- define "pullcred.apiServerTraffic" -}}
+policyTypes: [Ingress, Egress]
+{{- with include "pullcred.adminPeers" . }}
+ingress:
+  - ports:
+      - port: admin
+        protocol: TCP
+    from:
+      {{- . | nindent 6 }}
+{{- end }}
+egress:
+  # No DNS: the API server's address is in the environment of each Pod.
+  - ports:
+      {{- range .Values.networkPolicy.apiServerPorts }}
+      - port: {{ . }}
+        protocol: TCP
+      {{- end }}
+    {{- with .Values.networkPolicy.apiServerCIDRs }}
+    to:
+      {{- range . }}
+      - ipBlock:
+          cidr: {{ . }}
+      {{- end }}
+    {{- end }}
 {{- end }}
 
 {{/* What the API server adds to a policy's matchConstraints, around a namespaceSelector. The whole of it has one owner, so that what is
@@ -168,9 +200,38 @@ readinessProbe:
   failureThreshold: 2
 {{- end }}
 
-{{/* Whether the controller has a job: today certificates alone. */}}
+{{/* Whether the controller has a job: the webhook's certificate. */}}
 {{- define "pullcred.controllerEnabled" -}}
-{{- if eq .Values.certificates.mode "self" }}true{{ end -}}
+{{- if and .Values.webhook.enabled (eq .Values.certificates.mode "self") }}true{{ end -}}
+{{- end }}
+
+{{/* Whether there are logins whose copies the credentials controller keeps. */}}
+{{- define "pullcred.credentialsEnabled" -}}
+{{- if include "pullcred.copyNames" . }}true{{ end -}}
+{{- end }}
+
+{{/* The names of the copies, as a list in YAML: the Secrets of rules with a login. Never an empty list: to RBAC that is every Secret. */}}
+{{- define "pullcred.copyNames" -}}
+{{- $names := list }}
+{{- if .Values.mappingFrom.configMap }}
+{{- $names = .Values.credentials.secretNames | default list }}
+{{- else if .Values.mapping.logins }}
+{{- range .Values.mapping.rules }}
+{{- if .login }}{{ $names = append $names .secret }}{{ end }}
+{{- end }}
+{{- end }}
+{{- with $names | uniq | sortAlpha }}{{ toYaml . }}{{ end }}
+{{- end }}
+
+{{/* The names of the logins' own Secrets, likewise. */}}
+{{- define "pullcred.loginSecretNames" -}}
+{{- $names := list }}
+{{- if .Values.mappingFrom.configMap }}
+{{- $names = .Values.credentials.loginSecretNames | default list }}
+{{- else }}
+{{- range .Values.mapping.logins }}{{ $names = append $names .secret }}{{ end }}
+{{- end }}
+{{- with $names | uniq | sortAlpha }}{{ toYaml . }}{{ end }}
 {{- end }}
 
 {{/* Whether a Job at install and upgrade writes the caBundle, and the controller never does. */}}
@@ -178,8 +239,13 @@ readinessProbe:
 {{- if and (include "pullcred.controllerEnabled" .) (eq .Values.certificates.self.publish "job") }}true{{ end -}}
 {{- end }}
 
+{{/* Whether a Job at uninstall removes the webhook configuration. */}}
+{{- define "pullcred.unregisterEnabled" -}}
+{{- if and .Values.webhook.enabled .Values.unregisterHook.enabled }}true{{ end -}}
+{{- end }}
+
 {{- define "pullcred.testsEnabled" -}}
-{{- if and .Values.tests.enabled (not .Values.mappingFrom.configMap) }}true{{ end -}}
+{{- if and .Values.webhook.enabled .Values.tests.enabled (not .Values.mappingFrom.configMap) }}true{{ end -}}
 {{- end }}
 
 {{/* The annotations of what the Job that publishes needs, with a weight. */}}
@@ -198,9 +264,10 @@ helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded,hook-failed
 
 {{/* What the schema can't say. */}}
 {{- define "pullcred.validate" -}}
-{{- if and .Values.mappingFrom.configMap (or .Values.mapping.rules .Values.mapping.always) -}}
+{{- if and .Values.mappingFrom.configMap (or .Values.mapping.rules .Values.mapping.always .Values.mapping.logins) -}}
 {{- fail "both mapping and mappingFrom.configMap are set: the mapping is in one or the other" -}}
 {{- end -}}
+{{- include "pullcred.validateCredentials" . -}}
 {{- if not (or .Values.mappingFrom.configMap .Values.mapping.rules .Values.mapping.always (include "pullcred.testsEnabled" .)) -}}
 {{- fail "the mapping is empty, and pullcred doesn't start with an empty one: write mapping.rules, such as [{registries: [registry.example.com], secret: example}]" -}}
 {{- end -}}
@@ -227,7 +294,7 @@ helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded,hook-failed
 {{- if and .Values.webhook.hostNetwork (or (eq (int .Values.webhook.ports.https) 10250) (eq (int .Values.webhook.ports.admin) 10250)) -}}
 {{- fail "webhook.hostNetwork is on, and port 10250 of each node is the kubelet's: choose another for webhook.ports" -}}
 {{- end -}}
-{{- range (lookup "admissionregistration.k8s.io/v1" "MutatingWebhookConfiguration" "" "").items -}}
+{{- range (.Values.webhook.enabled | ternary (lookup "admissionregistration.k8s.io/v1" "MutatingWebhookConfiguration" "" "") dict).items -}}
 {{- $other := . -}}
 {{- $annotations := .metadata.annotations | default dict -}}
 {{- $ours := and (eq (index $annotations "meta.helm.sh/release-name" | default "") $.Release.Name) (eq (index $annotations "meta.helm.sh/release-namespace" | default "") $.Release.Namespace) -}}
@@ -237,7 +304,7 @@ helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded,hook-failed
 {{- end -}}
 {{- end -}}
 {{- end -}}
-{{- $certificates := .Values.certificates -}}
+{{- $certificates := .Values.webhook.enabled | ternary .Values.certificates (dict "mode" "none") -}}
 {{- $fullname := include "pullcred.fullname" . -}}
 {{- range list "-tls" "-ca" "-cm-tls" "-cm-ca" -}}
 {{- if and (eq $certificates.mode "existingSecret") (eq $certificates.existingSecret.name (print $fullname .)) -}}
@@ -251,6 +318,61 @@ helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded,hook-failed
 {{- end -}}
 {{- if not $injected -}}
 {{- fail "certificates.mode is existingSecret: set certificates.existingSecret.caBundle to the CA certificate in PEM, or have cert-manager write it by the annotation cert-manager.io/inject-ca-from or cert-manager.io/inject-ca-from-secret in registration.annotations" -}}
+{{- end -}}
+{{- end -}}
+{{- end }}
+
+{{/* What must hold of logins. The hook that reads the mapping refuses what is wrong within it; here is what would make wrong objects. */}}
+{{- define "pullcred.validateCredentials" -}}
+{{- $own := .Values.credentials -}}
+{{- if .Values.mappingFrom.configMap -}}
+{{- $copies := $own.secretNames -}}
+{{- $logins := $own.loginSecretNames -}}
+{{- if and $copies (not $logins) -}}
+{{- fail "credentials.secretNames is set and credentials.loginSecretNames is not: write the names of the logins' Secrets there, those under logins[].secret of the mapping in your ConfigMap, such as [acme-robot]" -}}
+{{- else if and $logins (not $copies) -}}
+{{- fail "credentials.loginSecretNames is set and credentials.secretNames is not: write the names of the copies there, those under rules[].secret of the rules with a login, such as [acme-robot]" -}}
+{{- end -}}
+{{- if and $copies (ne .Values.mappingFrom.key "pullcred.yaml") -}}
+{{- fail (printf "mappingFrom.key is %s, and the credentials controller reads the key pullcred.yaml: rename it in ConfigMap %s, and leave mappingFrom.key out" .Values.mappingFrom.key .Values.mappingFrom.configMap) -}}
+{{- end -}}
+{{- else -}}
+{{- if or $own.secretNames $own.loginSecretNames -}}
+{{- fail "credentials.secretNames and credentials.loginSecretNames are for mappingFrom alone: the chart takes these names from mapping, so leave both out" -}}
+{{- end -}}
+{{- $names := list -}}
+{{- range .Values.mapping.logins }}{{ $names = append $names .name }}{{ end -}}
+{{- range $rule, $_ := .Values.mapping.rules -}}
+{{- if and .login (not (has .login $names)) -}}
+{{- fail (printf "mapping.rules[%d].login: there is no login %s: write it under mapping.logins, as {name: %s, secret: NAME-OF-ITS-SECRET}" $rule .login .login) -}}
+{{- else if and .login (not .namespaces) (not .namespaceLabels) -}}
+{{- fail (printf "mapping.rules[%d]: a rule with a login says where its Secret is made: write namespaces, such as [\"team-*\"], or namespaceLabels, such as {tier: prod}" $rule) -}}
+{{- else if and .namespaceLabels (not .login) -}}
+{{- fail (printf "mapping.rules[%d].namespaceLabels say where a login fills the rule's Secret, and the rule has no login: write one, or use namespaces" $rule) -}}
+{{- end -}}
+{{- end -}}
+{{- if and .Values.mapping.logins (not (include "pullcred.copyNames" .)) -}}
+{{- fail (printf "mapping.logins: no rule uses one: write login: %s in the rules whose Secret it fills, or leave mapping.logins out" (first $names)) -}}
+{{- end -}}
+{{- end -}}
+{{- if not (or .Values.webhook.enabled (include "pullcred.credentialsEnabled" .)) -}}
+{{- if .Values.mappingFrom.configMap -}}
+{{- fail "webhook.enabled is false, and without the names of copies there is no credentials controller: nothing would be left. Write credentials.secretNames and credentials.loginSecretNames, or leave webhook.enabled true" -}}
+{{- else -}}
+{{- fail "webhook.enabled is false, and without logins there is no credentials controller: nothing would be left. Write mapping.logins, and login in the rules that they fill, or leave webhook.enabled true" -}}
+{{- end -}}
+{{- end -}}
+{{- range (include "pullcred.credentialsEnabled" . | empty | ternary dict (lookup "rbac.authorization.k8s.io/v1" "ClusterRole" "" "")).items -}}
+{{- $labels := .metadata.labels | default dict -}}
+{{- if and (eq (index $labels "app.kubernetes.io/component" | default "") "credentials") (eq (index $labels "helm.sh/chart" | default "" | trunc 9) "pullcred-") (ne .metadata.name (include "pullcred.credentialsName" $)) -}}
+{{- $other := . -}}
+{{- range .rules -}}
+{{- range .resourceNames -}}
+{{- if has . (include "pullcred.copyNames" $ | fromYamlArray) -}}
+{{- fail (printf "another release of pullcred keeps copies named %s already, by ClusterRole %s: each would collect those of the other. Name the copies of this one otherwise, in rules[].secret, or remove that release" . $other.metadata.name) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
 {{- end }}
