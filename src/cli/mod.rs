@@ -24,7 +24,7 @@ pub use self::{
     explain::{AskedArgs, ClusterArgs, ExplainArgs},
     inject::InjectArgs,
     policy::PolicyArgs,
-    secret::{MakeSecretArgs, SecretAction, SecretArgs, ShowSecretArgs},
+    secret::{CopiesArgs, MakeSecretArgs, SecretAction, SecretArgs, ShowSecretArgs},
     shell::{CompletionsArgs, ManArgs},
     webhook::{TlsArgs, WebhookArgs},
 };

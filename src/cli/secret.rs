@@ -1,6 +1,9 @@
 //! `pullcred secret`
 
-use std::{ffi::OsStr, fmt::Display, marker::PhantomData, path::PathBuf, str::FromStr};
+use std::{
+    collections::HashSet, ffi::OsStr, fmt::Display, marker::PhantomData, path::PathBuf,
+    str::FromStr,
+};
 
 use clap::{
     Arg, Args, Command, Subcommand,
@@ -11,10 +14,11 @@ use clap::{
 use crate::{
     cluster::ClusterOptions,
     commands::{
-        Failure,
+        Failure, NamespaceLabel,
         manifests::Source,
         secret::{
-            Logins, MakeOptions, Options, Output, Registry, SecretName, ShowOptions, Shown, Target,
+            CopiesOptions, Logins, MakeOptions, Options, Output, Registry, SecretName, ShowOptions,
+            Shown, Target,
         },
     },
 };
@@ -54,6 +58,8 @@ pub struct SecretArgs {
 /// Other things to do with a Secret than to make one.
 #[derive(Debug, Subcommand)]
 pub enum SecretAction {
+    /// Write the Secrets that the credentials controller keeps in a namespace, as a List
+    Copies(CopiesArgs),
     /// Show what a Secret holds and what the kubelet makes of it, without passwords
     Show(ShowSecretArgs),
 }
@@ -96,6 +102,45 @@ pub struct MakeSecretArgs {
     pub kubeconfig: Option<PathBuf>,
 }
 
+/// Which copies to write.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "The namespace is taken to have opted in. The copies are those that pullcred credentials keeps there,
+with their passwords, in the order of the mapping. Only a manifest with a uid, as a cluster returns
+it, gives the copies the annotation pullcred.dev/content: its value is made with that uid.
+Exit code: 0 written, also where the namespace gets none, 1 a login cannot be used, 2 usage or mapping.
+
+Examples:
+  What would the namespace shop get?
+    kubectl get secret -n pullcred acme-robot -o yaml |
+      pullcred secret copies --config pullcred.yaml --from - -n shop
+  Where a rule asks for labels of the namespace:
+    pullcred secret copies --config values.yaml --from logins.yaml -n shop -l tier=prod
+  Which registries does each copy open?
+    pullcred secret copies --config pullcred.yaml --from logins.yaml -n shop |
+      pullcred secret show -"
+)]
+pub struct CopiesArgs {
+    /// The mapping of registries to Secrets, or values of the chart
+    #[arg(long, env = "PULLCRED_CONFIG", value_name = "FILE")]
+    pub config: PathBuf,
+    /// Manifests with the Secrets of the logins, in YAML or JSON: a file, or `-`; may be repeated
+    #[arg(long = "from", value_name = "FILE", required = true)]
+    pub sources: Vec<Source>,
+    /// The namespace that the copies are for [default: default]
+    #[arg(short, long, value_name = "NAMESPACE", value_parser = super::namespace)]
+    pub namespace: Option<String>,
+    /// The labels of that namespace
+    #[arg(short, long, value_name = "KEY=VALUE", value_delimiter = ',', value_parser = label)]
+    pub labels: Vec<NamespaceLabel>,
+    /// The namespace that pullcred is installed in, with the Secrets of the logins
+    #[arg(long, value_name = "NAMESPACE", value_parser = super::namespace, default_value = "pullcred")]
+    pub installed_in: String,
+    /// How to write the Secrets
+    #[arg(short, long, value_name = "FORMAT", value_enum, default_value_t)]
+    pub output: Output,
+}
+
 /// Which Secret to show.
 #[derive(Debug, Args)]
 #[command(after_help = "Passwords are shown as ********, whatever their length. Users are shown.
@@ -122,6 +167,12 @@ pub struct ShowSecretArgs {
     /// The kubeconfig [default: KUBECONFIG, ~/.kube/config, or the Pod that this runs in]
     #[arg(long, value_name = "FILE", requires = "live", conflicts_with = "file")]
     pub kubeconfig: Option<PathBuf>,
+}
+
+/// Reads a label with its value, such as `tier=prod`.
+fn label(text: &str) -> Result<NamespaceLabel, String> {
+    let (key, value) = text.split_once('=').ok_or("write a label with its value: tier=prod")?;
+    NamespaceLabel::new(key, value).map_err(|error| error.to_string())
 }
 
 /// A value parser whose errors never repeat the value. Clap's own do, and a URL may hold a password.
@@ -166,10 +217,13 @@ impl SecretArgs {
     ///
     /// # Errors
     ///
-    /// None that Clap lets through: where there is no subcommand, the flags are required.
+    /// [`Failure`] where a label is there twice.
     pub fn into_options(self) -> Result<Options, Failure> {
         let Self { action, make } = self;
         match (action, make) {
+            (Some(SecretAction::Copies(copies)), _) => {
+                Ok(Options::Copies(Box::new(copies.into_options()?)))
+            }
             (Some(SecretAction::Show(show)), _) => Ok(Options::Show(show.into_options())),
             (None, Some(make)) => Ok(Options::Make(Box::new(make.into_options()))),
             (None, None) => Err(Failure::usage("name the Secret and its registries")),
@@ -202,6 +256,20 @@ impl MakeSecretArgs {
             (false, output) => Target::Stdout(output),
         };
         MakeOptions { name, namespace, registries, logins, verify, target }
+    }
+}
+
+impl CopiesArgs {
+    fn into_options(self) -> Result<CopiesOptions, Failure> {
+        let Self { config, sources, namespace, labels, installed_in, output } = self;
+        let mut keys = HashSet::new();
+        if let Some(twice) = labels.iter().find(|label| !keys.insert(label.key())) {
+            let key = twice.key();
+            return Err(Failure::usage(format!(
+                "--labels: {key} is there twice, but a namespace has one value of it"
+            )));
+        }
+        Ok(CopiesOptions { config, sources, namespace, labels, installed_in, output })
     }
 }
 

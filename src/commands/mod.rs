@@ -14,6 +14,7 @@ mod config;
 mod constraints;
 pub mod explain;
 pub mod inject;
+mod logins;
 pub mod manifests;
 mod owner;
 mod paste;
@@ -27,7 +28,7 @@ pub use accounts::AccountSource;
 pub use config::{ConfigError, load_mapping};
 pub use printable::PrintableLines;
 
-pub use crate::core::rules::NamespacePattern;
+pub use crate::core::rules::{NamespaceLabel, NamespacePattern};
 use crate::{
     cluster::{CallError, ClusterError},
     errors::with_causes,

@@ -154,7 +154,7 @@ impl Report {
 }
 
 /// The first `most` of some names, and how many more there are.
-pub(super) fn first_of(names: &[impl AsRef<str>], most: usize) -> String {
+pub(in crate::commands) fn first_of(names: &[impl AsRef<str>], most: usize) -> String {
     let first = names.iter().take(most).map(AsRef::as_ref).collect::<Vec<_>>().join(", ");
     match names.len().saturating_sub(most) {
         0 => first,

@@ -17,6 +17,7 @@ use super::{Exit, Failure, Streams, load_mapping};
 
 pub use self::{live::Live, name::Check};
 
+pub(super) use self::finding::first_of;
 pub(super) use self::live::{GivenText, NotGiven, WEBHOOK, selected};
 
 /// What to check, and how to report it.

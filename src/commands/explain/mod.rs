@@ -144,18 +144,8 @@ pub fn run(options: &Options, streams: &mut Streams<'_>) -> Result<Exit, Failure
 fn read_secrets(sources: &[Source], stdin: &mut dyn BufRead) -> Result<SecretsAtHand, Failure> {
     let mut secrets_at_hand = SecretsAtHand::default();
     for source in sources {
-        for document in source.open(stdin)? {
-            let document = document?;
-            let line = document.content_line();
-            let mut read = || {
-                for object in objects(&document.value()?, line)? {
-                    if let Some(secret) = SecretManifest::from_object(&object, line)? {
-                        secrets_at_hand.add(secret);
-                    }
-                }
-                Ok(())
-            };
-            read().map_err(|problem| ManifestError::new(source, problem))?;
+        for secret in SecretManifest::all_of(source, stdin)? {
+            secrets_at_hand.add(secret);
         }
     }
     Ok(secrets_at_hand)

@@ -125,6 +125,12 @@ impl<'v> Object<'v> {
         self.metadata("namespace")
     }
 
+    /// `metadata.uid`, where it is written and not empty.
+    #[must_use]
+    pub fn uid(&self) -> Option<&'v str> {
+        self.metadata("uid")
+    }
+
     fn metadata(&self, name: &str) -> Option<&'v str> {
         let text = self.value.get("metadata")?.get(name)?.as_str()?;
         Some(text).filter(|text| !text.is_empty())

@@ -1,6 +1,6 @@
 //! Secrets in manifests.
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, io::BufRead};
 
 use base64::{
     Engine, alphabet,
@@ -9,7 +9,7 @@ use base64::{
 use k8s_openapi::{ByteString, api::core::v1::Secret};
 use serde_json::{Map, Value};
 
-use super::{Object, Problem};
+use super::{ManifestError, Object, Problem, Source, objects};
 use crate::core::keyring::secret::{self, Contents, Flaw, SecretError};
 
 /// The type of a Secret that names none.
@@ -30,6 +30,8 @@ pub struct SecretManifest {
     pub namespace: Option<String>,
     /// `type`; `Opaque` where it is not written.
     pub type_: String,
+    /// `metadata.uid`, where it is written: an API server has given it one.
+    pub uid: Option<String>,
     data: BTreeMap<String, Vec<u8>>,
 }
 
@@ -45,7 +47,29 @@ impl SecretManifest {
         data: BTreeMap<String, Vec<u8>>,
     ) -> Self {
         let type_ = type_.filter(|type_| !type_.is_empty());
-        Self { name, namespace, type_: type_.unwrap_or_else(|| DEFAULT_TYPE.to_owned()), data }
+        let type_ = type_.unwrap_or_else(|| DEFAULT_TYPE.to_owned());
+        Self { name, namespace, type_, uid: None, data }
+    }
+
+    /// All Secrets of a source, in their order.
+    ///
+    /// # Errors
+    ///
+    /// [`ManifestError`] where the source cannot be read, or the API server would refuse one of them.
+    pub fn all_of(source: &Source, stdin: &mut dyn BufRead) -> Result<Vec<Self>, ManifestError> {
+        let mut secrets = Vec::new();
+        for document in source.open(stdin)? {
+            let document = document?;
+            let line = document.content_line();
+            let mut read = || {
+                for object in objects(&document.value()?, line)? {
+                    secrets.extend(Self::from_object(&object, line)?);
+                }
+                Ok(())
+            };
+            read().map_err(|problem| ManifestError::new(source, problem))?;
+        }
+        Ok(secrets)
     }
 
     /// Reads a manifest; none where the object is something other than a Secret.
@@ -83,15 +107,24 @@ impl SecretManifest {
         }
         let type_ = object.value().get("type").and_then(Value::as_str).map(ToOwned::to_owned);
         let namespace = object.namespace().map(ToOwned::to_owned);
-        Ok(Some(Self::new(name.to_owned(), namespace, type_, data)))
+        let uid = object.uid().map(ToOwned::to_owned);
+        Ok(Some(Self { uid, ..Self::new(name.to_owned(), namespace, type_, data) }))
     }
 
     /// A Secret that an API server has.
     #[must_use]
-    pub fn from_api(namespace: &str, name: &str, Secret { type_, data, .. }: Secret) -> Self {
+    pub fn from_api(namespace: &str, name: &str, secret: Secret) -> Self {
+        let Secret { metadata, type_, data, .. } = secret;
         let data = data.unwrap_or_default();
         let data = data.into_iter().map(|(key, ByteString(bytes))| (key, bytes)).collect();
-        Self::new(name.to_owned(), Some(namespace.to_owned()), type_, data)
+        let namespace = Some(namespace.to_owned());
+        Self { uid: metadata.uid, ..Self::new(name.to_owned(), namespace, type_, data) }
+    }
+
+    /// The size of its data, as the API server counts it.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.data.values().map(Vec::len).sum()
     }
 
     /// The bytes under a key of its data.

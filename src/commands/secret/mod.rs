@@ -1,6 +1,7 @@
 //! `pullcred secret`: pull Secrets that hold no more than they must, and what is in one.
 
 mod apply;
+mod copies;
 mod docker_config;
 mod login;
 mod pull_secret;
@@ -11,6 +12,7 @@ mod verify;
 use std::{collections::BTreeSet, io::Write, path::PathBuf};
 
 use clap::ValueEnum;
+use serde::Serialize;
 
 use self::{
     docker_config::DockerConfig,
@@ -24,6 +26,7 @@ use crate::{
     registry::{Http, Login, is_loopback},
 };
 
+pub use self::copies::CopiesOptions;
 pub use self::registry::{Registry, RegistryError};
 pub use self::show::Shown;
 pub use crate::core::rules::SecretName;
@@ -60,6 +63,8 @@ fn docker_login(registry: &str) -> String {
 /// What to do.
 #[derive(Debug)]
 pub enum Options {
+    /// Write the copies of logins that a namespace gets.
+    Copies(Box<CopiesOptions>),
     /// Make a Secret.
     Make(Box<MakeOptions>),
     /// Show one.
@@ -131,6 +136,7 @@ pub enum Output {
 /// shown cannot be read.
 pub fn run(options: &Options, streams: &mut Streams<'_>) -> Result<Exit, Failure> {
     match options {
+        Options::Copies(options) => copies::run(options, streams),
         Options::Make(options) => make(options, streams),
         Options::Show(options) => show::run(options, streams),
     }
@@ -152,12 +158,11 @@ fn make(options: &MakeOptions, streams: &mut Streams<'_>) -> Result<Exit, Failur
     warn_of_logins(&logins, streams.stderr)?;
     let secret =
         PullSecret::new(name, namespace.clone(), &logins).map_err(|error| unwritten(&error))?;
-    let text = match target {
-        Target::Stdout(Output::Yaml) => yaml(&secret).map_err(|error| unwritten(&error))?,
-        Target::Stdout(Output::Json) | Target::Cluster(_) => {
-            serde_json::to_string_pretty(&secret).map_err(|error| unwritten(&error))? + "\n"
-        }
+    let output = match target {
+        Target::Stdout(output) => *output,
+        Target::Cluster(_) => Output::Json,
     };
+    let text = text(&secret, output)?;
     prove(&text, &logins).map_err(Failure::trouble)?;
     if !images.is_empty() {
         block_on(open(&images, &logins, streams.stderr))?;
@@ -197,10 +202,19 @@ async fn open(
     Ok(())
 }
 
-fn yaml(secret: &PullSecret) -> Result<String, serde_saphyr::ser::Error> {
-    // A long line of base64 stays one line.
-    let options = serde_saphyr::ser_options! { prefer_block_scalars: false };
-    serde_saphyr::to_string_with_options(secret, options)
+/// An object as it is written.
+fn text(object: &impl Serialize, output: Output) -> Result<String, Failure> {
+    match output {
+        Output::Json => {
+            let text = serde_json::to_string_pretty(object).map_err(|error| unwritten(&error))?;
+            Ok(text + "\n")
+        }
+        Output::Yaml => {
+            // A long line of base64 stays one line.
+            let options = serde_saphyr::ser_options! { prefer_block_scalars: false };
+            serde_saphyr::to_string_with_options(object, options).map_err(|error| unwritten(&error))
+        }
+    }
 }
 
 /// The login for each registry, or all that is wrong with them at once.

@@ -40,6 +40,10 @@ struct Metadata {
     name: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     namespace: Option<String>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    labels: BTreeMap<&'static str, String>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    annotations: BTreeMap<&'static str, String>,
 }
 
 /// The document behind [`DATA_KEY`]. Nothing else of a Docker config means something to the kubelet.
@@ -74,13 +78,29 @@ impl PullSecret {
             (registry.key().as_str().to_owned(), Auth { auth: login.auth() })
         });
         let config = serde_json::to_vec(&Config { auths: auths.collect() })?;
-        Ok(Self {
+        Ok(Self::of_config(name, namespace, &config))
+    }
+
+    /// A Secret with this Docker config.
+    pub(super) fn of_config(name: &SecretName, namespace: Option<String>, config: &[u8]) -> Self {
+        let (labels, annotations) = (BTreeMap::new(), BTreeMap::new());
+        Self {
             api_version: "v1",
             kind: "Secret",
-            metadata: Metadata { name: name.to_string(), namespace },
+            metadata: Metadata { name: name.to_string(), namespace, labels, annotations },
             type_: TYPE,
             data: BTreeMap::from([(DATA_KEY, BASE64_STANDARD.encode(config))]),
-        })
+        }
+    }
+
+    /// The same Secret with these labels and annotations.
+    pub(super) fn marked(
+        mut self,
+        labels: BTreeMap<&'static str, String>,
+        annotations: BTreeMap<&'static str, String>,
+    ) -> Self {
+        self.metadata = Metadata { labels, annotations, ..self.metadata };
+        self
     }
 }
 

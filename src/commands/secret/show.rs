@@ -13,7 +13,7 @@ use crate::{
     cluster::{ClusterOptions, Collection, client::block_on},
     commands::{
         Exit, Failure, Streams,
-        manifests::{ManifestError, Problem, SecretManifest, Source, objects},
+        manifests::{SecretManifest, Source},
         printable::Printable,
     },
     core::{
@@ -68,18 +68,7 @@ pub(super) fn run(options: &ShowOptions, streams: &mut Streams<'_>) -> Result<Ex
 }
 
 fn manifest(source: &Source, streams: &mut Streams<'_>) -> Result<Vec<SecretManifest>, Failure> {
-    let mut secrets = Vec::new();
-    for document in source.open(streams.stdin)? {
-        let document = document?;
-        let line = document.content_line();
-        let mut read = || {
-            for object in objects(&document.value()?, line)? {
-                secrets.extend(SecretManifest::from_object(&object, line)?);
-            }
-            Ok::<_, Problem>(())
-        };
-        read().map_err(|problem| ManifestError::new(source, problem))?;
-    }
+    let secrets = SecretManifest::all_of(source, streams.stdin)?;
     if secrets.is_empty() {
         return Err(Failure::trouble(format!("there is no Secret in {source}")));
     }
