@@ -225,13 +225,12 @@ impl Engine {
         now: Instant,
     ) {
         let again = self.reading.remove(&name).unwrap_or_default();
-        let changed;
-        match read {
+        let changed = match read {
             Ok(read) => {
                 self.reachable.send_replace(());
                 self.retries.remove(&name);
                 self.status.login_read(&name);
-                changed = self.state.set_login(&name, read);
+                self.state.set_login(&name, read)
             }
             Err(error) => {
                 self.status.login_failed(&name, &error);
@@ -243,7 +242,7 @@ impl Engine {
                 *at = now + backoff.fail();
                 return;
             }
-        }
+        };
         if again {
             return self.read_login(name);
         }
