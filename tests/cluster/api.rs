@@ -41,6 +41,16 @@ impl Api {
         self.send("PATCH", path, content, change.to_string()).await
     }
 
+    /// A server-side apply by this field manager, without force.
+    pub(crate) async fn apply(&self, path: &str, manager: &str, object: &Value) -> Result<Answer> {
+        let path = format!("{path}?fieldManager={manager}");
+        self.send("PATCH", &path, "application/apply-patch+yaml", object.to_string()).await
+    }
+
+    pub(crate) async fn put(&self, path: &str, object: &Value) -> Result<Answer> {
+        self.send("PUT", path, "application/json", object.to_string()).await
+    }
+
     pub(crate) async fn delete(&self, path: &str) -> Result<Answer> {
         self.send("DELETE", path, "application/json", String::new()).await
     }
@@ -88,6 +98,11 @@ impl Answer {
     /// The object of a success.
     pub(crate) fn object(self) -> Result<Value> {
         Ok(serde_json::from_str(&self.ok()?)?)
+    }
+
+    /// The object, where there is one.
+    pub(crate) fn found(self) -> Result<Option<Value>> {
+        if self.status == StatusCode::NOT_FOUND { Ok(None) } else { self.object().map(Some) }
     }
 
     /// Why the API server refused, in its words.

@@ -1,20 +1,25 @@
 //! What the API server wrote down about a request: its audit log.
 
-use std::{fs, path::Path};
+use std::{collections::HashSet, fs, path::Path};
 
 use anyhow::Result;
 use serde_json::Value;
 
 use crate::{namespace::StoredPod, wait::until_some};
 
+/// An account all of whose requests are written down, with their answers.
+pub(crate) const WATCHED_ACCOUNT: &str =
+    "system:serviceaccount:copies-restart:pullcred-credentials";
+
 /// The policy: every Pod that somebody creates, with what each webhook did to it (the annotations
-/// `patch.webhook.admission.k8s.io/…` need level Request).
+/// `patch.webhook.admission.k8s.io/…` need level Request), and all that [`WATCHED_ACCOUNT`] asks for.
 pub(crate) const POLICY: &str = "\
 apiVersion: audit.k8s.io/v1
 kind: Policy
 omitStages: [RequestReceived]
 rules:
 - {level: Request, verbs: [create], resources: [{group: '', resources: [pods]}]}
+- {level: RequestResponse, users: ['system:serviceaccount:copies-restart:pullcred-credentials']}
 - {level: None}
 ";
 
@@ -39,6 +44,27 @@ impl AuditEvent {
             Ok(of_pod.next().map(Self))
         })
         .await
+    }
+
+    /// The requests of [`WATCHED_ACCOUNT`] so far, each once. A watch is there from its first answer on.
+    pub(crate) fn of_watched_account(log: &Path) -> Result<Vec<Self>> {
+        let log = fs::read_to_string(log)?;
+        let mut seen = HashSet::new();
+        let events = log.lines().filter_map(|line| serde_json::from_str(line).ok());
+        let theirs = events.filter(|event: &Value| event["user"]["username"] == WATCHED_ACCOUNT);
+        let once = theirs.filter(|event| seen.insert(event["auditID"].to_string()));
+        Ok(once.map(Self).collect())
+    }
+
+    /// `GET /path?query`.
+    pub(crate) fn request(&self) -> String {
+        let text = |field: &str| self.0[field].as_str().unwrap_or_default();
+        format!("{} {}", text("verb"), text("requestURI"))
+    }
+
+    /// The object that was answered; null where it was not one.
+    pub(crate) fn answered(&self) -> &Value {
+        &self.0["responseObject"]
     }
 
     /// What a webhook annotated under `key` and eight digits, once or more often.

@@ -145,6 +145,11 @@ impl Cluster {
         AuditEvent::of_creation(&self.control_plane.folder().join(AUDIT_LOG), pod).await
     }
 
+    /// What the API server wrote down of the requests of [`audit::WATCHED_ACCOUNT`].
+    pub(crate) fn audited_account(&self) -> Result<Vec<AuditEvent>> {
+        AuditEvent::of_watched_account(&self.control_plane.folder().join(AUDIT_LOG))
+    }
+
     async fn register_common_webhook(&self) -> Result<Pullcred> {
         let listen = loopback();
         let webhook = self.start_webhook("pullcred", listen, "127.0.0.1", MAPPING).await?;

@@ -6,15 +6,15 @@
 //! | [`sandbox`] | namespaces of the run's own, in which this program executes itself again |
 //! | [`programs`] | what is built for the runs before they enter the sandbox |
 //! | [`process`] | a child with a log, limits on waiting, and a certain end |
-//! | [`pki`], [`access`] | certificates; kubeconfigs and clients for any user |
+//! | [`pki`], [`access`], [`account`] | certificates; kubeconfigs and clients for any user; a `ServiceAccount` |
 //! | [`control_plane`] | the four Kubernetes processes |
 //! | [`prometheus`] | a Prometheus with the chart's alerts |
-//! | [`pullcred`], [`registration`] | the binary under test, and how a cluster is told of it |
+//! | [`pullcred`], [`controller`], [`registration`] | the binary under test, and how a cluster is told of it |
 //! | [`cluster`] | the control plane that scenarios share |
 //! | [`node`] | the control plane that scenarios share with a node, which runs containers |
 //! | [`setting`], [`stage`] | where they play, and what is torn down |
 //! | [`api`], [`namespace`], [`fixtures`], [`wait`], [`audit`] | the words that scenarios are written in |
-//! | [`sidecar`], [`handshake`] | a second webhook, of somebody else; a caller of webhooks |
+//! | [`tls_server`], [`sidecar`], [`handshake`] | webhooks of somebody else; a caller of webhooks |
 //! | [`scenarios`], [`report`] | the tests, and the table of what they read back |
 //!
 //! `cargo test --test cluster` runs them, `-- --list` names them, `-- NAME` runs some. The table of
@@ -22,10 +22,12 @@
 //! with `PULLCRED_TABLE=1` any run's table goes to stderr.
 
 mod access;
+mod account;
 mod api;
 mod audit;
 mod cluster;
 mod control_plane;
+mod controller;
 mod fixtures;
 mod handshake;
 mod namespace;
@@ -42,6 +44,7 @@ mod scenarios;
 mod setting;
 mod sidecar;
 mod stage;
+mod tls_server;
 mod wait;
 
 use std::{

@@ -57,3 +57,24 @@ async fn until_some_within<T>(
         tokio::time::sleep(POLL).await;
     }
 }
+
+/// How often to look again where the time is measured.
+const FINE_POLL: Duration = Duration::from_millis(5);
+
+/// Looks until a condition holds, and answers how long that took since `begin`.
+pub(crate) async fn time_until(
+    begin: Instant,
+    limit: Duration,
+    what: &str,
+    mut look: impl AsyncFnMut() -> Result<bool>,
+) -> Result<Duration> {
+    loop {
+        if look().await? {
+            return Ok(begin.elapsed());
+        }
+        if begin.elapsed() >= limit {
+            return Err(StillNone { what: what.to_owned(), limit }.into());
+        }
+        tokio::time::sleep(FINE_POLL).await;
+    }
+}

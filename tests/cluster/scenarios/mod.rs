@@ -10,6 +10,7 @@ mod chart_modes;
 mod check;
 mod command_line;
 mod controller;
+mod copies;
 mod documents;
 mod guard;
 mod images;
@@ -60,6 +61,17 @@ pub(crate) fn on_a_control_plane(slot: &Slot) -> Vec<Trial> {
         controller::emptied_ca_bundle,
         controller::secrets_of_somebody_else,
         controller::rights,
+        copies::removal,
+        copies::two_processes,
+        copies::foreign,
+        copies::namespace_deletion,
+        copies::restart,
+        copies::privacy,
+        copies::drift,
+        copies::joined,
+        copies::audience,
+        copies::follow,
+        copies::rights,
         load::rolling_restarts,
         load::room_for_one_request,
         load::burst_of_a_thousand,

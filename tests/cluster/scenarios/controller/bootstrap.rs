@@ -5,8 +5,8 @@ use std::{env, sync::Arc};
 use anyhow::{Result, ensure};
 use serde_json::json;
 
-use super::home::{CA_SECRET, Controller, Home, TLS_SECRET, USUAL, decoded};
-use crate::{cluster::Cluster, report::Report, wait::until};
+use super::home::{CA_SECRET, Home, TLS_SECRET, USUAL, decoded};
+use crate::{cluster::Cluster, controller::Controller, report::Report, wait::until};
 
 /// How often five processes start together. Five rounds take ten seconds; `PULLCRED_CONTROLLER_ROUNDS` asks for more.
 const ROUNDS: u32 = 5;

@@ -1,20 +1,20 @@
 //! A namespace in which controllers live, with the rights that the chart gives them and no others.
 
-use std::{fs, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
 
 use crate::{
-    api::{Answer, Api},
+    account::Account,
+    api::Api,
     cluster::Cluster,
+    controller::Controller,
     namespace::Namespace,
-    pki::User,
     process::Process,
-    pullcred::{Pullcred, get},
+    pullcred::Pullcred,
     registration::{COLLECTION, Registration},
-    sandbox::next_port,
     wait::until,
 };
 
@@ -30,14 +30,8 @@ pub(super) struct Home {
     pub(super) cluster: Arc<Cluster>,
     pub(super) namespace: Namespace,
     name: &'static str,
-    server: Value,
-}
-
-/// A running controller.
-pub(super) struct Controller {
-    process: Process,
-    log: PathBuf,
-    admin: SocketAddr,
+    controller: Account,
+    unregister: Account,
 }
 
 /// How long certificates live, in seconds.
@@ -58,14 +52,14 @@ impl Home {
     /// A namespace of that name, with the chart's rights; its registration has the same name and is yet to be made.
     pub(super) async fn new(cluster: Arc<Cluster>, name: &'static str) -> Result<Self> {
         let namespace = Namespace::create(cluster.api(), name, &json!({})).await?;
-        let template = cluster.control_plane().kubeconfig(User::named(name))?;
-        let template: Value = serde_json::from_str(&fs::read_to_string(template)?)?;
-        let server = template["clusters"][0]["cluster"].clone();
-        let home = Self { cluster, namespace, name, server };
-        for account in ["pullcred-controller", "pullcred-unregister"] {
-            home.grant(account).await?;
-        }
-        Ok(home)
+        let account = async |role: &str| {
+            let account = Account::create(cluster.control_plane(), &namespace, role).await?;
+            grant(cluster.api(), name, role, &account).await?;
+            Ok::<_, anyhow::Error>(account)
+        };
+        let controller = account("pullcred-controller").await?;
+        let unregister = account("pullcred-unregister").await?;
+        Ok(Self { cluster, namespace, name, controller, unregister })
     }
 
     pub(super) fn api(&self) -> &Api {
@@ -96,8 +90,7 @@ impl Home {
 
     /// Starts a controller and does not wait.
     pub(super) async fn spawn(&self, name: &str, times: Times) -> Result<Controller> {
-        let server = self.server["server"].as_str().context("no server")?;
-        self.spawn_against(server, name, times).await
+        self.spawn_against(self.server()?, name, times).await
     }
 
     /// Starts a controller that reaches the API server at another address.
@@ -107,34 +100,35 @@ impl Home {
         name: &str,
         times: Times,
     ) -> Result<Controller> {
-        let admin = SocketAddr::from(([127, 0, 0, 1], next_port()));
         let name = format!("{}-{name}", self.name);
-        let kubeconfig = self.kubeconfig("pullcred-controller", server, &name).await?;
-        let mut command = Pullcred::command();
-        command
-            .arg("controller")
-            .args(["--namespace", self.namespace.name()])
-            .args(["--webhook-config", self.name])
-            .args(["--service", SERVICE])
-            .args(["--ca-secret", CA_SECRET])
-            .args(["--tls-secret", TLS_SECRET])
-            .args(["--admin-listen", &admin.to_string()])
-            .args(["--ca-duration", &format!("{}s", times.ca_duration)])
-            .args(["--leaf-duration", &format!("{}s", times.leaf_duration)])
-            .args(["--propagation", &format!("{}s", times.propagation)])
-            .env("KUBECONFIG", kubeconfig)
-            // As much as it can be made to say: no key may be part of it.
-            .env("PULLCRED_LOG", "trace");
+        let kubeconfig = self.controller.kubeconfig(server, &name).await?;
+        let arguments = [
+            "controller",
+            "--namespace",
+            self.namespace.name(),
+            "--webhook-config",
+            self.name,
+            "--service",
+            SERVICE,
+            "--ca-secret",
+            CA_SECRET,
+            "--tls-secret",
+            TLS_SECRET,
+            "--ca-duration",
+            &format!("{}s", times.ca_duration),
+            "--leaf-duration",
+            &format!("{}s", times.leaf_duration),
+            "--propagation",
+            &format!("{}s", times.propagation),
+        ];
         let logs = self.cluster.control_plane().folder();
-        let process = Process::start(&name, &mut command, logs)?;
-        Ok(Controller { process, log: logs.join(format!("{name}.log")), admin })
+        Controller::spawn(&name, &arguments, &kubeconfig, logs)
     }
 
     /// Runs `pullcred controller unregister` with the rights of the chart's hook.
     pub(super) async fn unregister(&self, name: &str) -> Result<()> {
-        let server = self.server["server"].as_str().context("no server")?;
         let name = format!("{}-{name}", self.name);
-        let kubeconfig = self.kubeconfig("pullcred-unregister", server, &name).await?;
+        let kubeconfig = self.unregister.kubeconfig(self.unregister.server()?, &name).await?;
         let mut command = Pullcred::command();
         command
             .args(["controller", "unregister", "--webhook-config", self.name])
@@ -146,40 +140,19 @@ impl Home {
         Ok(())
     }
 
-    /// A kubeconfig with a token of a ServiceAccount of this namespace.
-    pub(super) async fn kubeconfig(
-        &self,
-        account: &str,
-        server: &str,
-        file: &str,
-    ) -> Result<PathBuf> {
-        let request = json!({
-            "apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest",
-            "spec": {"expirationSeconds": 3600},
-        });
-        let path = format!("serviceaccounts/{account}/token");
-        let token = self.namespace.create_object("/api/v1", &path, &request).await?;
-        let mut cluster = self.server.clone();
-        cluster["server"] = server.into();
-        let config = json!({
-            "apiVersion": "v1", "kind": "Config", "current-context": "test",
-            "contexts": [{"name": "test", "context": {"cluster": "test", "user": account}}],
-            "clusters": [{"name": "test", "cluster": cluster}],
-            "users": [{"name": account, "user": {"token": token["status"]["token"]}}],
-        });
-        let path = self.cluster.control_plane().folder().join(format!("{file}.kubeconfig"));
-        fs::write(&path, config.to_string())?;
-        Ok(path)
+    /// The `ServiceAccount` of controllers.
+    pub(super) fn account(&self) -> &Account {
+        &self.controller
     }
 
     /// The API server's own address.
     pub(super) fn server(&self) -> Result<&str> {
-        self.server["server"].as_str().context("no server")
+        self.controller.server()
     }
 
     /// The registration, where there is one.
     pub(super) async fn registered(&self) -> Result<Option<Value>> {
-        found(self.api().get(&format!("{COLLECTION}/{}", self.name)).await?)
+        self.api().get(&format!("{COLLECTION}/{}", self.name)).await?.found()
     }
 
     /// The `caBundle` as PEM, empty where there is none.
@@ -201,7 +174,7 @@ impl Home {
 
     /// A Secret, where there is one.
     pub(super) async fn secret(&self, name: &str) -> Result<Option<Value>> {
-        found(self.api().get(&self.secret_path(name)).await?)
+        self.api().get(&self.secret_path(name)).await?.found()
     }
 
     pub(super) async fn delete_secret(&self, name: &str) -> Result<()> {
@@ -223,105 +196,33 @@ impl Home {
         until("caBundle with the CA", async || Ok(self.bundle().await? == self.ca().await?)).await
     }
 
-    /// Creates a ServiceAccount with the rights that the chart gives to the one of this name.
-    async fn grant(&self, account: &str) -> Result<()> {
-        let object = json!({
-            "apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": account},
-        });
-        self.namespace.create_object("/api/v1", "serviceaccounts", &object).await?;
-        for rendered in CHART.split("\n---\n") {
-            if !rendered.contains("Role\n") || !rendered.contains(&format!("name: {account}\n")) {
-                continue;
-            }
-            let mut role: Value = serde_saphyr::from_str(rendered)?;
-            let kind = role["kind"].as_str().unwrap_or_default().to_owned();
-            if !matches!(kind.as_str(), "ClusterRole" | "Role") {
-                continue;
-            }
-            for name in role["rules"][0]["resourceNames"].as_array_mut().into_iter().flatten() {
-                // The release of the rendered chart has the name that here the registration has.
-                if name == "pullcred" {
-                    *name = self.name.into();
-                }
-            }
-            self.bind(account, &kind, role["rules"].take()).await?;
+    /// Writes that a controller made to the registration.
+    pub(super) async fn bundle_writes(&self, controller: &Controller) -> Result<u64> {
+        const SERIES: &str = "pullcred_certificate_writes_total{object=\"webhook-configuration\",result=\"success\"}";
+        controller.metric(SERIES).await
+    }
+}
+
+/// Gives an account the rights that the chart gives to the one of the name `role`. The release of the rendered chart has
+/// the name that here the registration has.
+async fn grant(api: &Api, registration: &str, role: &str, account: &Account) -> Result<()> {
+    for rendered in CHART.split("\n---\n") {
+        if !rendered.contains("Role\n") || !rendered.contains(&format!("name: {role}\n")) {
+            continue;
         }
-        Ok(())
-    }
-
-    async fn bind(&self, account: &str, kind: &str, rules: Value) -> Result<()> {
-        const GROUP: &str = "rbac.authorization.k8s.io";
-        let name = format!("{}-{account}", self.name);
-        let collection = match kind {
-            "Role" => {
-                format!("/apis/{GROUP}/v1/namespaces/{}/role", self.namespace.name())
+        let mut object: Value = serde_saphyr::from_str(rendered)?;
+        let kind = object["kind"].as_str().unwrap_or_default().to_owned();
+        if !matches!(kind.as_str(), "ClusterRole" | "Role") {
+            continue;
+        }
+        for name in object["rules"][0]["resourceNames"].as_array_mut().into_iter().flatten() {
+            if name == "pullcred" {
+                *name = registration.into();
             }
-            _ => format!("/apis/{GROUP}/v1/clusterrole"),
-        };
-        let role = json!({
-            "apiVersion": format!("{GROUP}/v1"), "kind": kind,
-            "metadata": {"name": name}, "rules": rules,
-        });
-        self.api().post(&format!("{collection}s"), &role).await?.ok()?;
-        let subject = json!({
-            "kind": "ServiceAccount", "name": account, "namespace": self.namespace.name(),
-        });
-        let binding = json!({
-            "apiVersion": format!("{GROUP}/v1"), "kind": format!("{kind}Binding"),
-            "metadata": {"name": name}, "subjects": [subject],
-            "roleRef": {"apiGroup": GROUP, "kind": kind, "name": name},
-        });
-        self.api().post(&format!("{collection}bindings"), &binding).await?.ok().map(drop)
+        }
+        account.bind(api, &kind, object["rules"].take()).await?;
     }
-}
-
-// === impl Controller ===
-
-impl Controller {
-    /// Waits until it says that all is in order.
-    pub(super) async fn ready(&mut self) -> Result<()> {
-        let admin = self.admin;
-        let limit = Duration::from_secs(30);
-        self.process.ready(limit, async || get(admin, "/readyz").await.map(drop)).await
-    }
-
-    /// Where it serves `/metrics`.
-    pub(super) fn admin(&self) -> SocketAddr {
-        self.admin
-    }
-
-    /// What it says about itself.
-    pub(super) async fn readyz(&self) -> Result<String> {
-        get(self.admin, "/readyz?verbose").await
-    }
-
-    /// The value of a counter with these labels, 0 where it has none yet.
-    pub(super) async fn metric(&self, series: &str) -> Result<u64> {
-        let metrics = get(self.admin, "/metrics").await?;
-        let line = metrics.lines().find_map(|line| line.strip_prefix(series));
-        Ok(line.map_or(Ok(0), |value| value.trim().parse())?)
-    }
-
-    /// Writes that it made to the registration.
-    pub(super) async fn bundle_writes(&self) -> Result<u64> {
-        self.metric("pullcred_certificate_writes_total{object=\"webhook-configuration\",result=\"success\"}")
-            .await
-    }
-
-    /// Everything that it has logged.
-    pub(super) fn log(&self) -> Result<String> {
-        Ok(fs::read_to_string(&self.log)?)
-    }
-
-    /// Ends it at once.
-    pub(super) fn kill(self) {
-        self.process.kill();
-    }
-}
-
-/// The object of an answer, where there is one.
-fn found(answer: Answer) -> Result<Option<Value>> {
-    if answer.status().as_u16() == 404 { Ok(None) } else { answer.object().map(Some) }
+    Ok(())
 }
 
 /// The text under base64, empty for null.

@@ -1,13 +1,13 @@
 //! What the chart lets a controller do, asked of the API server's own authorizer.
 
-use std::{fs, path::Path, process::Stdio, sync::Arc};
+use std::{path::Path, process::Stdio, sync::Arc};
 
 use anyhow::{Result, ensure};
-use kube::{Client, Config, config::KubeConfigOptions};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::home::{CA_SECRET, Home, TLS_SECRET, USUAL};
 use crate::{
+    account::api_with,
     api::{Answer, Api},
     cluster::Cluster,
     registration::COLLECTION,
@@ -26,7 +26,7 @@ pub(crate) async fn rights(cluster: Arc<Cluster>) -> Result<Report> {
     });
     home.namespace.create_object("/api/v1", "secrets", &other).await?;
 
-    let kubeconfig = home.kubeconfig("pullcred-controller", home.server()?, "rights").await?;
+    let kubeconfig = home.account().kubeconfig(home.server()?, "rights").await?;
     let listed = can_i(&home, &kubeconfig)?;
     let secrets = rules(&listed, "secrets");
     let verbs = "get list watch create patch";
@@ -115,11 +115,4 @@ fn can_i(home: &Home, kubeconfig: &Path) -> Result<String> {
 /// The lines about a resource.
 fn rules(listed: &str, resource: &str) -> Vec<String> {
     listed.lines().filter(|line| line.starts_with(resource)).map(str::to_owned).collect()
-}
-
-async fn api_with(kubeconfig: &Path) -> Result<Api> {
-    let document: Value = serde_json::from_str(&fs::read_to_string(kubeconfig)?)?;
-    let options = KubeConfigOptions::default();
-    let config = Config::from_custom_kubeconfig(serde_json::from_value(document)?, &options);
-    Ok(Api::new(Client::try_from(config.await?)?))
 }

@@ -6,10 +6,10 @@ use anyhow::{Result, ensure};
 use tokio::time::{Instant, sleep};
 
 use super::{
-    home::{CA_SECRET, Controller, Home, TLS_SECRET, Times, decoded},
+    home::{CA_SECRET, Home, TLS_SECRET, Times, decoded},
     witness::{Replicas, Seen, Witness},
 };
-use crate::{cluster::Cluster, report::Report, wait::until};
+use crate::{cluster::Cluster, controller::Controller, report::Report, wait::until};
 
 /// A CA for half a minute. In the last third two waits must fit.
 const SHORT: Times = Times { ca_duration: 30.0, leaf_duration: 15.0, propagation: 3.0 };

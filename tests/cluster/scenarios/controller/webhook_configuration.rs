@@ -59,7 +59,8 @@ pub(crate) async fn overwritten_ca_bundle(cluster: Arc<Cluster>) -> Result<Repor
     home.until_published().await?;
     let writes = async || {
         Ok::<_, anyhow::Error>(
-            controllers[0].bundle_writes().await? + controllers[1].bundle_writes().await?,
+            home.bundle_writes(&controllers[0]).await?
+                + home.bundle_writes(&controllers[1]).await?,
         )
     };
     let before = writes().await?;
@@ -102,11 +103,11 @@ pub(crate) async fn edits_by_others(cluster: Arc<Cluster>) -> Result<Report> {
     }
     home.edit_webhook(json!({"namespaceSelector": selector})).await?;
     let before = home.registered().await?.context("gone")?;
-    let writes = controller.bundle_writes().await?;
+    let writes = home.bundle_writes(&controller).await?;
     sleep(Duration::from_secs(20)).await;
     let after = home.registered().await?.context("gone")?;
     ensure!(after == before, "{before} has become {after}");
-    ensure!(controller.bundle_writes().await? == writes, "it has written");
+    ensure!(home.bundle_writes(&controller).await? == writes, "it has written");
     let generation = &after["metadata"]["generation"];
     let seen = format!("generation {generation} for 20 s, nothing written");
     Ok(Report::new().seen("`namespaceSelector` edited by an enforcer", seen))

@@ -1,0 +1,294 @@
+//! A namespace in which credentials controllers live, with logins and a mapping.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, ensure};
+use base64::{Engine, prelude::BASE64_STANDARD_NO_PAD};
+use serde_json::{Value, json};
+
+use super::login::{DockerConfig, KEY, TYPE, auth};
+use crate::{
+    account::Account, api::Api, cluster::Cluster, controller::Controller, namespace::Namespace,
+    pullcred::get, registration::INJECT, wait::time_until,
+};
+
+/// The ServiceAccount of controllers.
+pub(super) const ACCOUNT: &str = "pullcred-credentials";
+/// The ConfigMap with the mapping.
+pub(super) const MAPPING: &str = "pullcred-mapping";
+/// The field manager of copies.
+pub(super) const MANAGER: &str = "pullcred-credentials";
+/// The label of copies, and its value.
+pub(super) const MARK: (&str, &str) = ("app.kubernetes.io/managed-by", "pullcred");
+/// For what takes milliseconds where the machine is not busy.
+pub(super) const SOON: Duration = Duration::from_secs(5);
+
+/// Where a scenario's controllers live.
+pub(super) struct Home {
+    pub(super) cluster: Arc<Cluster>,
+    pub(super) namespace: Namespace,
+    pub(super) account: Account,
+    passwords: Mutex<Vec<String>>,
+}
+
+// === impl Home ===
+
+impl Home {
+    /// A namespace of that name, whose controllers may write copies of these names and read logins of those.
+    pub(super) async fn new(
+        cluster: Arc<Cluster>,
+        name: &str,
+        mapping: &str,
+        copies: &[&str],
+        logins: &[&str],
+    ) -> Result<Self> {
+        let namespace = Namespace::create(cluster.api(), name, &json!({})).await?;
+        let account = Account::create(cluster.control_plane(), &namespace, ACCOUNT).await?;
+        let everywhere = json!([
+            {"apiGroups": [""], "resources": ["secrets"], "resourceNames": copies,
+             "verbs": ["get", "list", "watch", "create", "patch", "delete"]},
+            {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get", "list", "watch"]},
+        ]);
+        account.bind(cluster.api(), "ClusterRole", everywhere).await?;
+        let here = json!([
+            {"apiGroups": [""], "resources": ["secrets"], "resourceNames": logins,
+             "verbs": ["get", "list", "watch"]},
+            {"apiGroups": [""], "resources": ["configmaps"], "resourceNames": [MAPPING],
+             "verbs": ["get", "list", "watch"]},
+            {"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create"]},
+        ]);
+        account.bind(cluster.api(), "Role", here).await?;
+        let mapping = json!({
+            "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": MAPPING},
+            "data": {"pullcred.yaml": mapping},
+        });
+        namespace.create_object("/api/v1", "configmaps", &mapping).await?;
+        Ok(Self { cluster, namespace, account, passwords: Mutex::default() })
+    }
+
+    pub(super) fn api(&self) -> &Api {
+        self.cluster.api()
+    }
+
+    /// A namespace, opted in and with further labels.
+    pub(super) async fn opted_in(&self, name: &str, labels: &[(&str, &str)]) -> Result<Namespace> {
+        let mut all = json!({INJECT: "enabled"});
+        for (key, value) in labels {
+            all[key] = (*value).into();
+        }
+        self.labelled(name, &all).await
+    }
+
+    /// A namespace with these labels. No Pod is created in it, so nothing is waited for.
+    pub(super) async fn labelled(&self, name: &str, labels: &Value) -> Result<Namespace> {
+        let object = json!({
+            "apiVersion": "v1", "kind": "Namespace",
+            "metadata": {"name": name, "labels": labels},
+        });
+        self.api().post("/api/v1/namespaces", &object).await?.ok()?;
+        Ok(Namespace::existing(self.api(), name))
+    }
+
+    // === logins ===
+
+    /// Creates the Secret of a login with these passwords, by registry key.
+    pub(super) async fn create_login(&self, name: &str, logins: &[(&str, &str)]) -> Result<()> {
+        self.will_be_secret(logins);
+        let secret = DockerConfig::new(logins).secret(name);
+        self.namespace.create_object("/api/v1", "secrets", &secret).await.map(drop)
+    }
+
+    /// Changes it, as people do who rotate a password.
+    pub(super) async fn rotate_login(&self, name: &str, logins: &[(&str, &str)]) -> Result<()> {
+        self.will_be_secret(logins);
+        let change = json!({"data": {KEY: DockerConfig::new(logins).encoded()}});
+        let path = format!("secrets/{name}");
+        self.namespace.patch_object("/api/v1", &path, &change).await.map(drop)
+    }
+
+    fn will_be_secret(&self, logins: &[(&str, &str)]) {
+        let mut passwords = self.passwords.lock().unwrap_or_else(PoisonError::into_inner);
+        passwords.extend(logins.iter().map(|(_, password)| password.to_string()));
+    }
+
+    /// What may be shown nowhere.
+    pub(super) fn hide(&self, text: &str) {
+        self.passwords.lock().unwrap_or_else(PoisonError::into_inner).push(text.to_owned());
+    }
+
+    // === copies ===
+
+    /// Waits until a namespace has the copy of a name with these passwords, and answers it and how long that took since
+    /// `begin`.
+    pub(super) async fn copied(
+        &self,
+        begin: Instant,
+        namespace: &Namespace,
+        name: &str,
+        logins: &[(&str, &str)],
+    ) -> Result<(Value, Duration)> {
+        let expected = DockerConfig::new(logins);
+        let mut stored = Value::Null;
+        let what = format!("copy {}/{name} for {expected:?}", namespace.name());
+        let took = time_until(begin, SOON, &what, async || {
+            let Some(secret) = self.secret(namespace, name).await? else { return Ok(false) };
+            let found = DockerConfig::of(&secret).is_ok_and(|it| it == expected);
+            stored = secret;
+            Ok(found)
+        });
+        let took = took.await.with_context(|| shape(&stored))?;
+        ensure!(stored["type"] == TYPE, "{}", shape(&stored));
+        ensure!(stored["data"].as_object().is_some_and(|it| it.len() == 1), "{}", shape(&stored));
+        ensure!(stored["metadata"]["labels"] == json!({MARK.0: MARK.1}), "{}", shape(&stored));
+        Ok((stored, took))
+    }
+
+    /// Waits until a namespace has no Secret of a name, and answers how long that took since `begin`.
+    pub(super) async fn gone(
+        &self,
+        begin: Instant,
+        limit: Duration,
+        namespace: &Namespace,
+        name: &str,
+    ) -> Result<Duration> {
+        let what = format!("end of the copy {}/{name}", namespace.name());
+        let look = async || Ok(self.secret(namespace, name).await?.is_none());
+        time_until(begin, limit, &what, look).await
+    }
+
+    /// A Secret, where there is one.
+    pub(super) async fn secret(&self, namespace: &Namespace, name: &str) -> Result<Option<Value>> {
+        self.api().get(&secret_path(namespace.name(), name)).await?.found()
+    }
+
+    /// All Secrets of a name, by namespace.
+    pub(super) async fn all(&self, name: &str) -> Result<Vec<Value>> {
+        let path = format!("/api/v1/secrets?fieldSelector=metadata.name%3D{name}");
+        let mut list = self.api().get(&path).await?.object()?;
+        Ok(list["items"].as_array_mut().map(std::mem::take).unwrap_or_default())
+    }
+
+    // === controllers ===
+
+    /// Starts a controller and waits until it is ready.
+    pub(super) async fn start(&self, name: &str, grace: &str) -> Result<Controller> {
+        let mut controller = self.spawn(name, grace).await?;
+        controller.ready().await?;
+        Ok(controller)
+    }
+
+    /// Starts a controller and does not wait.
+    pub(super) async fn spawn(&self, name: &str, grace: &str) -> Result<Controller> {
+        let name = format!("{}-{name}", self.namespace.name());
+        let kubeconfig = self.account.kubeconfig(self.account.server()?, &name).await?;
+        let arguments = [
+            "credentials",
+            "--namespace",
+            self.namespace.name(),
+            "--mapping-config-map",
+            MAPPING,
+            "--grace",
+            grace,
+        ];
+        let logs = self.cluster.control_plane().folder();
+        Controller::spawn(&name, &arguments, &kubeconfig, logs)
+    }
+
+    /// Waits until `/readyz?verbose` has this text in it, whether ready or not, and answers that line.
+    pub(super) async fn reported(&self, controller: &Controller, text: &str) -> Result<String> {
+        let mut line = None;
+        let what = format!("word of `{text}` in /readyz");
+        time_until(Instant::now(), SOON, &what, async || {
+            let report = match controller.readyz().await {
+                Ok(report) => report,
+                Err(error) => error.to_string(),
+            };
+            line = report.lines().find(|line| line.contains(text)).map(str::to_owned);
+            Ok(line.is_some())
+        })
+        .await?;
+        line.context("gone")
+    }
+
+    /// How often a controller wrote, with this result.
+    pub(super) async fn written(
+        &self,
+        controller: &Controller,
+        operation: &str,
+        result: &str,
+    ) -> Result<u64> {
+        let labels = format!("operation=\"{operation}\",result=\"{result}\"");
+        controller.metric(&format!("pullcred_copy_writes_total{{{labels}}}")).await
+    }
+
+    /// The same with any result.
+    pub(super) async fn writes(&self, controller: &Controller, operation: &str) -> Result<u64> {
+        let mut sum = 0;
+        for result in ["success", "conflict", "failure"] {
+            sum += self.written(controller, operation, result).await?;
+        }
+        Ok(sum)
+    }
+
+    /// Events of this reason in the namespace of the logins.
+    pub(super) async fn events(&self, reason: &str) -> Result<Vec<Value>> {
+        let list = self.namespace.object("/apis/events.k8s.io/v1", "events").await?;
+        let items = list["items"].as_array().cloned().unwrap_or_default();
+        Ok(items.into_iter().filter(|it| it["reason"] == reason).collect())
+    }
+
+    /// Nothing of any login is in a log, in metrics, in readiness or in Events.
+    pub(super) async fn says_nothing(&self, controllers: &[&Controller]) -> Result<String> {
+        let events = self.namespace.object("/apis/events.k8s.io/v1", "events").await?;
+        let mut places = vec![("Events", events.to_string())];
+        for controller in controllers {
+            let log = controller.log()?;
+            ensure!(log.lines().count() > 20, "the log is almost empty");
+            ensure!(log.contains("TRACE"), "the log is not at level trace");
+            places.push(("the log", log));
+            places.push(("metrics", get(controller.admin(), "/metrics").await?));
+            let readiness = controller.readyz().await;
+            places.push(("readiness", readiness.unwrap_or_else(|error| error.to_string())));
+        }
+        let passwords = self.passwords.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        ensure!(!passwords.is_empty(), "there is nothing to look for");
+        for (place, text) in &places {
+            for password in &passwords {
+                let shown = forms(password).iter().any(|it| text.contains(it));
+                ensure!(!shown, "{place}: the password {password} is there");
+            }
+        }
+        let bytes: usize = places.iter().map(|(_, text)| text.len()).sum();
+        Ok(format!("{} passwords looked for in {} KiB", passwords.len(), bytes / 1024))
+    }
+}
+
+/// A password as it is, as a Docker config has it, and as a Secret has that, wherever it begins.
+fn forms(password: &str) -> Vec<String> {
+    let auth = auth(password);
+    let in_secret = (0..3).map(|offset| {
+        let encoded = BASE64_STANDARD_NO_PAD.encode([&"   "[..offset], &auth].concat());
+        // Both ends depend on what is beside them.
+        encoded[4..encoded.len() - 4].to_owned()
+    });
+    // Users are the same everywhere, and six bytes with the colon.
+    let alone = auth[8..].trim_end_matches('=').to_owned();
+    [password.to_owned(), alone].into_iter().chain(in_secret).collect()
+}
+
+/// The path of a Secret.
+pub(super) fn secret_path(namespace: &str, name: &str) -> String {
+    format!("/api/v1/namespaces/{namespace}/secrets/{name}")
+}
+
+/// A Secret as a message may show it: without its data.
+pub(super) fn shape(secret: &Value) -> String {
+    let mut shown = secret.clone();
+    for value in shown["data"].as_object_mut().into_iter().flat_map(|data| data.values_mut()) {
+        *value = "…".into();
+    }
+    shown.to_string()
+}
