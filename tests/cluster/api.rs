@@ -41,9 +41,9 @@ impl Api {
         self.send("PATCH", path, content, change.to_string()).await
     }
 
-    /// A server-side apply by this field manager, without force.
-    pub(crate) async fn apply(&self, path: &str, manager: &str, object: &Value) -> Result<Answer> {
-        let path = format!("{path}?fieldManager={manager}");
+    /// A server-side apply, with a query such as `fieldManager=somebody&force=true`.
+    pub(crate) async fn apply(&self, path: &str, query: &str, object: &Value) -> Result<Answer> {
+        let path = format!("{path}?{query}");
         self.send("PATCH", &path, "application/apply-patch+yaml", object.to_string()).await
     }
 

@@ -1,4 +1,4 @@
-//! `pullcred credentials` against a real API server, with the rights that it is to have and no others.
+//! `pullcred credentials` against a real API server, with the rights that the chart gives it.
 
 mod drift;
 mod follow;
@@ -6,6 +6,7 @@ mod foreign;
 mod home;
 mod lifetime;
 mod login;
+mod policy;
 mod privacy;
 mod rights;
 mod together;
@@ -15,6 +16,7 @@ pub(crate) use self::{
     follow::{audience, follow, removal},
     foreign::{foreign, joined},
     lifetime::{namespace_deletion, restart},
+    policy::policy,
     privacy::privacy,
     rights::rights,
     together::two_processes,

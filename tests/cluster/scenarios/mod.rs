@@ -72,6 +72,7 @@ pub(crate) fn on_a_control_plane(slot: &Slot) -> Vec<Trial> {
         copies::audience,
         copies::follow,
         copies::rights,
+        copies::policy,
         load::rolling_restarts,
         load::room_for_one_request,
         load::burst_of_a_thousand,

@@ -15,6 +15,11 @@ use crate::{
     pullcred::get, registration::INJECT, wait::time_until,
 };
 
+/// The chart with logins as Helm renders it: its own tests keep this file true.
+const CHART: &str = include_str!("../../../chart/snapshots/credentials.snap");
+
+const ADMISSION: &str = "/apis/admissionregistration.k8s.io/v1";
+
 /// The ServiceAccount of controllers.
 pub(super) const ACCOUNT: &str = "pullcred-credentials";
 /// The ConfigMap with the mapping.
@@ -47,20 +52,7 @@ impl Home {
     ) -> Result<Self> {
         let namespace = Namespace::create(cluster.api(), name, &json!({})).await?;
         let account = Account::create(cluster.control_plane(), &namespace, ACCOUNT).await?;
-        let everywhere = json!([
-            {"apiGroups": [""], "resources": ["secrets"], "resourceNames": copies,
-             "verbs": ["get", "list", "watch", "create", "patch", "delete"]},
-            {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get", "list", "watch"]},
-        ]);
-        account.bind(cluster.api(), "ClusterRole", everywhere).await?;
-        let here = json!([
-            {"apiGroups": [""], "resources": ["secrets"], "resourceNames": logins,
-             "verbs": ["get", "list", "watch"]},
-            {"apiGroups": [""], "resources": ["configmaps"], "resourceNames": [MAPPING],
-             "verbs": ["get", "list", "watch"]},
-            {"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create"]},
-        ]);
-        account.bind(cluster.api(), "Role", here).await?;
+        grant(cluster.api(), &account, name, copies, logins).await?;
         let mapping = json!({
             "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": MAPPING},
             "data": {"pullcred.yaml": mapping},
@@ -264,6 +256,65 @@ impl Home {
         let bytes: usize = places.iter().map(|(_, text)| text.len()).sum();
         Ok(format!("{} passwords looked for in {} KiB", passwords.len(), bytes / 1024))
     }
+}
+
+/// Gives an account the rights and the policy that the chart gives to its controller, for these names of copies and logins.
+async fn grant(
+    api: &Api,
+    account: &Account,
+    namespace: &str,
+    copies: &[&str],
+    logins: &[&str],
+) -> Result<()> {
+    let mut granted = Vec::new();
+    for rendered in CHART.split("\n---\n") {
+        if !rendered.contains("# Source: pullcred/templates/credentials/") {
+            continue;
+        }
+        let mut object: Value = serde_saphyr::from_str(rendered)?;
+        let kind = object["kind"].as_str().unwrap_or_default().to_owned();
+        match kind.as_str() {
+            "ClusterRole" | "Role" => {
+                let secrets = if kind == "Role" { logins } else { copies };
+                for rule in object["rules"].as_array_mut().into_iter().flatten() {
+                    if rule["resources"][0] == "secrets" {
+                        ensure!(rule["resourceNames"].is_array(), "a rule without names: {rule}");
+                        rule["resourceNames"] = json!(secrets);
+                    }
+                }
+                account.bind(api, &kind, object["rules"].take()).await?;
+            }
+            "ValidatingAdmissionPolicy" | "ValidatingAdmissionPolicyBinding" => {
+                let collection = if kind.ends_with('g') { "policybindings" } else { "policies" };
+                let path = format!("{ADMISSION}/validatingadmission{collection}");
+                api.post(&path, &policy(&object, account, namespace)?).await?.ok()?;
+            }
+            _ => continue,
+        }
+        granted.push(kind);
+    }
+    granted.sort_unstable();
+    let all =
+        ["ClusterRole", "Role", "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"];
+    ensure!(granted == all, "the chart has {granted:?}");
+    Ok(())
+}
+
+/// A policy or a binding of the chart, for another account in another namespace.
+fn policy(rendered: &Value, account: &Account, namespace: &str) -> Result<Value> {
+    let release = "system:serviceaccount:pullcred:pullcred-credentials";
+    let text = rendered.to_string();
+    let changed = text
+        .replace(release, &account.user())
+        .replace("'kube-system', 'pullcred'", &format!("'kube-system', '{namespace}'"));
+    let is_binding = rendered["kind"] == "ValidatingAdmissionPolicyBinding";
+    ensure!(is_binding || changed.matches(namespace).count() == 2, "not for {namespace}: {text}");
+    let mut object: Value = serde_json::from_str(&changed)?;
+    object["metadata"]["name"] = namespace.into();
+    if is_binding {
+        object["spec"]["policyName"] = namespace.into();
+    }
+    Ok(object)
 }
 
 /// A password as it is, as a Docker config has it, and as a Secret has that, wherever it begins.

@@ -92,7 +92,7 @@ async fn refusals(api: &Api, namespace: &str, home: &Home) -> Result<usize> {
             ("watch", api.get(&format!("{all}?watch=true&timeoutSeconds=1")).await?),
             ("create", api.post(&all, &object(kind, "other-new")).await?),
             ("patch", api.patch(&one, &json!({})).await?),
-            ("apply", api.apply(&one, "someone", &object(kind, "other")).await?),
+            ("apply", api.apply(&one, "fieldManager=a", &object(kind, "other")).await?),
             ("delete", api.delete(&one).await?),
             ("delete all", api.delete(&all).await?),
         ];
@@ -140,7 +140,7 @@ async fn allowed_by_name_only(api: &Api, home: &Home, elsewhere: &Namespace) -> 
     let update = DockerConfig::new(&[("ghcr.io/acme", "x")]).secret(LOGIN);
     let tried = [
         ("patch a login", api.patch(&login, &json!({})).await?),
-        ("apply a login", api.apply(&login, "pullcred-credentials", &update).await?),
+        ("apply a login", api.apply(&login, "fieldManager=a", &update).await?),
         ("delete a login", api.delete(&login).await?),
         ("a login's name elsewhere", api.get(&secret_path(elsewhere.name(), LOGIN)).await?),
         (
