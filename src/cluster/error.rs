@@ -99,6 +99,19 @@ impl CallError {
         matches!(self.cause, Cause::Refused { .. })
     }
 
+    /// Whether other requests would fail likewise: no answer, or one that says to come back later. A 500 alone is none: it may
+    /// come from an admission webhook that one namespace has.
+    #[must_use]
+    pub fn is_outage(&self) -> bool {
+        match &self.cause {
+            Cause::TimedOut(_) | Cause::Unreachable(_) => true,
+            Cause::Refused { code, retry_after, .. } => {
+                retry_after.is_some() || matches!(code, 429 | 502..=504)
+            }
+            _ => false,
+        }
+    }
+
     /// The HTTP status of the answer; none where no answer came.
     #[must_use]
     pub fn status(&self) -> Option<u16> {

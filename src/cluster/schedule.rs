@@ -27,8 +27,9 @@ pub enum Urgency {
 pub enum Worked {
     /// Nothing is left to do, until something changes.
     Done,
-    /// To be worked on again after this pause, although nothing failed.
-    Later(Duration),
+    /// It has changed meanwhile: again after this pause, and after the key's back-off if that repeats. Wanting the key ends
+    /// the pause.
+    Stale(Duration),
     /// It failed: again after the key's back-off, or after this pause if that is longer.
     Failed(Duration),
 }
@@ -92,14 +93,11 @@ impl<K: Ord + Clone> Schedule<K> {
             self.make_ready(key);
             return;
         };
-        let more = urgency < entry.urgency;
-        entry.urgency = entry.urgency.min(urgency);
+        let before = entry.urgency;
+        entry.urgency = before.min(urgency);
         match entry.state {
-            State::Ready { order } if more => {
-                let before = self.ready.iter().find(|(_, it, _)| *it == order).cloned();
-                if let Some(before) = before {
-                    self.ready.remove(&before);
-                }
+            State::Ready { order } if urgency < before => {
+                self.ready.remove(&(before, order, key.clone()));
                 self.make_ready(key);
             }
             State::Ready { .. } | State::Waiting { failed: true, .. } => {}
@@ -138,30 +136,24 @@ impl<K: Ord + Clone> Schedule<K> {
         Some(key)
     }
 
-    /// Puts a key back that could not be worked on after all.
-    pub fn put_back(&mut self, key: &K) {
-        if self.keys.contains_key(key) {
-            self.make_ready(key.clone());
-        }
-    }
-
     /// Notes what came of the work on a key.
     pub fn worked(&mut self, key: &K, worked: Worked, now: Instant) {
         let Some(entry) = self.keys.get_mut(key) else { return };
         let State::Working { again } = entry.state else { return };
         let (pause, failed) = match worked {
             Worked::Failed(least) => (entry.backoff.fail().max(least), true),
-            Worked::Done | Worked::Later(_) if again => (Duration::ZERO, false),
-            Worked::Later(pause) => {
-                entry.backoff.succeed();
-                (pause, false)
+            Worked::Done | Worked::Stale(_) if again => (Duration::ZERO, false),
+            Worked::Stale(first) => {
+                let is_first = entry.backoff.attempts() == 0;
+                let pause = entry.backoff.fail();
+                (if is_first { first } else { pause }, false)
             }
             Worked::Done => {
                 self.keys.remove(key);
                 return;
             }
         };
-        if !failed {
+        if worked == Worked::Done {
             entry.backoff.succeed();
         }
         if pause.is_zero() {
@@ -172,19 +164,6 @@ impl<K: Ord + Clone> Schedule<K> {
             entry.state = State::Waiting { until, failed };
             self.waiting.insert((until, key.clone()));
         }
-    }
-
-    /// Forgets a key that is not being worked on.
-    pub fn forget(&mut self, key: &K) {
-        let Some(entry) = self.keys.get(key) else { return };
-        match entry.state {
-            State::Ready { order } => self.ready.retain(|(_, it, _)| *it != order),
-            State::Waiting { until, .. } => {
-                self.waiting.remove(&(until, key.clone()));
-            }
-            State::Working { .. } => return,
-        }
-        self.keys.remove(key);
     }
 
     /// When the next key that waits becomes ready; `None` where none waits.
@@ -296,22 +275,13 @@ mod tests {
         assert_eq!(schedule.next_at(), Some(now + Duration::from_secs(600)));
         schedule.want("a", Urgency::Changed, now);
         assert_eq!(schedule.next(now), Some("a"));
-        schedule.worked(&"a", Worked::Later(Duration::from_secs(5)), now);
+        schedule.worked(&"a", Worked::Stale(Duration::from_millis(100)), now);
         assert_eq!(schedule.next(now), None);
-        assert_eq!(schedule.next(now + Duration::from_secs(5)), Some("a"));
-        schedule.worked(&"a", Worked::Done, now);
-        schedule.want_at("b", Urgency::Bulk, now + Duration::from_secs(5), now);
-        schedule.forget(&"b");
-        assert_eq!(schedule.next_at(), None);
-    }
-
-    #[test]
-    fn a_key_that_is_put_back_comes_again() {
-        let now = Instant::now();
-        let mut schedule = schedule();
-        schedule.want("a", Urgency::New, now);
-        let key = schedule.next(now).unwrap();
-        schedule.put_back(&key);
+        let now = now + Duration::from_millis(100);
+        assert_eq!(schedule.next(now), Some("a"));
+        schedule.worked(&"a", Worked::Stale(Duration::from_millis(100)), now);
+        assert_eq!(schedule.next(now + Duration::from_secs(1)), None);
+        schedule.want("a", Urgency::Changed, now);
         assert_eq!(schedule.next(now), Some("a"));
     }
 }

@@ -171,9 +171,9 @@ impl Sources {
         self.status.watch_failed(resource, error);
     }
 
-    /// Whether everything has been listed once: before that, what is not known may be there.
-    pub(super) fn all_listed(&self) -> bool {
-        self.watches.values().all(|watch| watch.listed)
+    /// Whether all of this has been listed once: before that, what is not known may be there.
+    pub(super) fn is_listed(&self, resource: &Resource) -> bool {
+        self.watches.get(resource).is_some_and(|watch| watch.listed)
     }
 
     /// Ends when a watch has ended that should not: by a panic.

@@ -70,6 +70,9 @@ pub(super) enum Done {
     Conflict,
     /// Things are not as they were seen: plan again with what the watches bring.
     Stale,
+    /// A deletion must not happen, or is not needed: the namespace wants the copy, or is being deleted. The watches bring
+    /// what comes of it.
+    NotNow,
 }
 
 /// Makes a copy where none was seen.
@@ -157,7 +160,7 @@ pub(super) async fn collect<S: Secrets>(
 ) -> Result<Done, S::Error> {
     let Some(namespace) = secrets.namespace(at.namespace).await? else { return Ok(Done::Is(None)) };
     if namespace.deletion_timestamp.is_some() || wanted(&namespace) {
-        return Ok(Done::Stale);
+        return Ok(Done::NotNow);
     }
     let seen = match secrets.metadata(at).await?.as_ref().map(Seen::of) {
         Some(Seen::Ours(ours)) => ours,

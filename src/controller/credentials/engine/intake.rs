@@ -27,6 +27,7 @@ impl Engine {
             }
             Event::Failed(resource, error) => self.sources.failed(&resource, &error),
             Event::Mapping { text, collect } => {
+                self.sources.saw(&Resource::Mapping, "");
                 self.take_mapping(text.as_deref(), collect.as_deref(), now);
             }
             Event::Namespace { name, found } => {
@@ -40,14 +41,17 @@ impl Engine {
                     self.status.forget(&name);
                 }
                 if self.state.set_namespace(&name, namespace) {
-                    let urgency =
-                        if self.sources.all_listed() { Urgency::New } else { Urgency::Bulk };
+                    let urgency = if self.sources.is_listed(&Resource::Namespaces) {
+                        Urgency::New
+                    } else {
+                        Urgency::Bulk
+                    };
                     self.schedule.want(Arc::from(&*name), urgency, now);
                 }
             }
             Event::Copy { secret, namespace, seen } => {
                 self.sources.saw(&Resource::Copies(Arc::clone(&secret)), &namespace);
-                self.state.set_seen(&namespace, &secret, seen);
+                self.state.set_seen(&namespace, &secret, seen, now);
                 self.schedule.want(Arc::from(&*namespace), Urgency::Changed, now);
             }
             Event::Login { secret } => {
@@ -62,7 +66,7 @@ impl Engine {
 
     /// A list is complete: what was known and is not in it has gone.
     fn listed(&mut self, resource: &Resource, now: Instant) {
-        let before = self.sources.all_listed();
+        let was_known = self.sources.is_listed(resource);
         let listed = self.sources.listed(resource);
         match resource {
             Resource::Namespaces => {
@@ -75,9 +79,10 @@ impl Engine {
             Resource::Copies(secret) => {
                 let known: Vec<_> = self.state.namespaces_with(secret).map(Arc::clone).collect();
                 for name in known.into_iter().filter(|name| !listed.contains(&**name)) {
-                    self.state.set_seen(&name, secret, None);
+                    self.state.set_seen(&name, secret, None, now);
                     self.schedule.want(name, Urgency::Changed, now);
                 }
+                self.state.set_listed(secret);
             }
             Resource::Login(secret) => {
                 let names: Vec<_> = self.state.logins().in_secret(secret).cloned().collect();
@@ -88,9 +93,10 @@ impl Engine {
                     }
                 }
             }
+            Resource::Mapping if listed.is_empty() => self.take_mapping(None, None, now),
             Resource::Mapping => {}
         }
-        if !before && self.sources.all_listed() {
+        if !was_known {
             self.want_all(Urgency::Bulk, now);
         }
     }

@@ -19,13 +19,14 @@ use tokio::{
     sync::{mpsc::Receiver, watch::Sender},
     time::{Instant, sleep_until},
 };
+use tracing::warn;
 
 use super::{
     metrics::{Operation, Written},
     objects::Objects,
     plan::Step,
     seen::Seen,
-    sources::{Event, Sources},
+    sources::{Event, Resource, Sources},
     state::{Content, LoginRead, State, Task},
     status::Status,
     writes::{Done, Place, collect, create, update},
@@ -149,7 +150,7 @@ impl Engine {
 
     /// Starts what is ready, as far as the pace allows. Answers when there may be more.
     fn start_work(&mut self, now: Instant) -> Option<Instant> {
-        if self.mapping.is_none() || !self.sources.all_listed() {
+        if self.mapping.is_none() || !self.sources.is_listed(&Resource::Namespaces) {
             return None;
         }
         loop {
@@ -213,7 +214,7 @@ impl Engine {
             Work::Login { name, read } => self.login_read(name, read, now),
             Work::Namespace { name, tasks } => self.namespace_done(&name, tasks, now),
         }
-        if self.work.is_empty() && self.schedule.is_empty() {
+        if self.work.is_empty() && !self.schedule.has_ready() {
             self.wipe_at = Some(now + WIPE_AFTER);
         }
     }
@@ -234,7 +235,7 @@ impl Engine {
             }
             Err(error) => {
                 self.status.login_failed(&name, &error);
-                if error.outcome() == Outcome::Unreachable {
+                if error.is_outage() {
                     self.pace.pause(error.retry_after().unwrap_or_default(), now);
                 }
                 let first = Backoff::new(OUTAGE_PAUSES.0, OUTAGE_PAUSES.1);
@@ -278,22 +279,32 @@ impl Engine {
                                 self.status.created_after(now - since);
                             }
                             self.status.wrote(operation, Written::Success);
-                            self.state.set_seen(name, &task.secret, seen);
+                            self.state.set_seen(name, &task.secret, seen, now);
                         }
                         Done::Conflict => {
                             self.status.wrote(operation, Written::Conflict);
-                            self.state.set_seen(name, &task.secret, Some(Seen::Foreign));
+                            self.state.set_seen(name, &task.secret, Some(Seen::Foreign), now);
                         }
                         Done::Stale => {
                             self.status.wrote(operation, Written::Conflict);
-                            worked = Worked::Later(STALE_PAUSE);
+                            worked = Worked::Stale(STALE_PAUSE);
                         }
+                        Done::NotNow => {}
                     }
+                }
+                Err(error) if self.is_left_behind(&task, &error) => {
+                    answered = true;
+                    let (namespace, secret) = (&**name, &*task.secret);
+                    warn!(
+                        namespace,
+                        secret, "no rule names this copy, and it may not be deleted: it stays"
+                    );
+                    self.state.set_seen(name, &task.secret, None, now);
                 }
                 Err(error) => {
                     self.status.wrote(operation, Written::Failure);
                     let mut pause = Duration::ZERO;
-                    if error.outcome() == Outcome::Unreachable {
+                    if error.is_outage() {
                         self.pace.pause(error.retry_after().unwrap_or_default(), now);
                     } else {
                         answered = true;
@@ -316,6 +327,13 @@ impl Engine {
         {
             self.schedule.want_at(Arc::clone(name), Urgency::Bulk, later, now);
         }
+    }
+
+    /// Whether a copy stays because no rule names it any more, and with the rule the right to delete it has gone.
+    fn is_left_behind(&self, task: &Task, error: &CallError) -> bool {
+        matches!(task.step, Step::Collect(_))
+            && error.outcome() == Outcome::Denied
+            && !self.state.copies().secrets().any(|name| name.as_str() == &*task.secret)
     }
 
     fn time_passed(&mut self) {

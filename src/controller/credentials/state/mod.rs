@@ -2,7 +2,11 @@
 
 mod logins;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::time::Instant;
 
@@ -21,6 +25,10 @@ use crate::core::{
 const COLLECT_FREELY: usize = 10;
 /// Beyond that, at most one copy in so many.
 const COLLECT_SHARE: usize = 5;
+/// The pause before a copy is repaired again; the first repair has none. It doubles each time.
+const REPAIR_PAUSE: Duration = Duration::from_secs(1);
+/// The longest such pause. A copy that nobody has changed for as long is repaired at once again.
+const REPAIR_PAUSE_MAX: Duration = Duration::from_secs(300);
 
 /// What is known.
 #[derive(Debug, Default)]
@@ -30,6 +38,10 @@ pub struct State {
     namespaces: BTreeMap<Arc<str>, Place>,
     /// Since when copies are unwanted, by namespace and Secret.
     unwanted: BTreeMap<(Arc<str>, Arc<str>), Instant>,
+    /// Copies that somebody changed or deleted lately, how often, and when last: another controller may want them otherwise.
+    disturbed: HashMap<(Arc<str>, Arc<str>), (u32, Instant)>,
+    /// The names under which all Secrets have been listed. What is not known of another may be there.
+    listed: BTreeSet<Arc<str>>,
     /// How many Secrets are copies of ours.
     ours: usize,
     grace: Duration,
@@ -71,7 +83,7 @@ pub struct Task {
 pub struct Tasks {
     /// To be done now.
     pub now: Vec<Task>,
-    /// When a deletion is due.
+    /// When there is more to do: a deletion, or a repair of what is changed again and again.
     pub later: Option<Instant>,
     /// Logins whose content must be read before anything can be written.
     pub read: Vec<LoginName>,
@@ -103,8 +115,15 @@ impl State {
     pub fn set_mapping(&mut self, mapping: &Mapping, own_namespace: &str) {
         self.copies = Arc::new(Copies::of(mapping, own_namespace));
         self.logins.set_mapping(mapping, &self.copies);
+        let copies = &self.copies;
+        self.listed.retain(|name| copies.secrets().any(|it| it.as_str() == &**name));
         self.unwanted.clear();
         self.released = false;
+    }
+
+    /// Notes that all Secrets of this name are known.
+    pub fn set_listed(&mut self, secret: &Arc<str>) {
+        self.listed.insert(Arc::clone(secret));
     }
 
     /// The logins.
@@ -154,9 +173,17 @@ impl State {
     }
 
     /// Notes a Secret under the name of a copy, or that there is none.
-    pub fn set_seen(&mut self, namespace: &str, secret: &Arc<str>, seen: Option<Seen>) {
+    pub fn set_seen(
+        &mut self,
+        namespace: &str,
+        secret: &Arc<str>,
+        seen: Option<Seen>,
+        now: Instant,
+    ) {
         let place = self.namespaces.entry(Arc::from(namespace)).or_default();
         let is_ours = matches!(seen, Some(Seen::Ours(_)));
+        let is_intact = |seen: Option<&Seen>| matches!(seen, Some(Seen::Ours(it)) if it.intact);
+        let disturbed = is_intact(place.seen.get(secret)) && !is_intact(seen.as_ref());
         let before = match seen {
             Some(seen) => place.seen.insert(Arc::clone(secret), seen),
             None => place.seen.remove(secret),
@@ -168,7 +195,20 @@ impl State {
         }
         if place.opted_in.is_none() && place.seen.is_empty() {
             self.namespaces.remove(namespace);
+        } else if disturbed {
+            self.disturbed.retain(|_, (_, last)| now < *last + REPAIR_PAUSE_MAX);
+            let key = (Arc::from(namespace), Arc::clone(secret));
+            let (times, last) = self.disturbed.entry(key).or_insert((0, now));
+            (*times, *last) = (times.saturating_add(1), now);
         }
+    }
+
+    /// When a copy may be written after it was disturbed.
+    fn repair_at(&self, key: &(Arc<str>, Arc<str>)) -> Option<Instant> {
+        let (times, last) = self.disturbed.get(key)?;
+        let doublings = times.checked_sub(2)?;
+        let pause = REPAIR_PAUSE.saturating_mul(1 << doublings.min(16));
+        Some(*last + pause.min(REPAIR_PAUSE_MAX))
     }
 
     /// All Secrets that are known under a name, by namespace.
@@ -205,8 +245,10 @@ impl State {
         }
         let mut all: Vec<(Arc<str>, Option<Recipe>)> = Vec::new();
         for recipe in recipes {
-            if let Some(secret) = self.copies.secrets().nth(recipe.copy) {
-                all.push((Arc::from(secret.as_str()), Some(recipe)));
+            if let Some(secret) = self.copies.secrets().nth(recipe.copy)
+                && let Some(secret) = self.listed.get(secret.as_str())
+            {
+                all.push((Arc::clone(secret), Some(recipe)));
             }
         }
         let wanted_names = all.len();
@@ -238,6 +280,11 @@ impl State {
                 self.unwanted.remove(&key);
                 let content = made.flatten().and_then(|made| made.content);
                 match step {
+                    Step::Create | Step::Update(_)
+                        if let Some(at) = self.repair_at(&key).filter(|at| *at > now) =>
+                    {
+                        tasks.later = Some(tasks.later.map_or(at, |it: Instant| it.min(at)));
+                    }
                     Step::Create | Step::Update(_) if content.is_none() => {
                         // Its fingerprint is known, and the credentials are wiped.
                         let login = recipe.as_ref().and_then(|it| self.copies.login(it)).cloned();
@@ -321,3 +368,6 @@ impl State {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

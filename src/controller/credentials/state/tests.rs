@@ -1,0 +1,218 @@
+use super::*;
+use crate::{
+    controller::credentials::seen::{Fingerprint, Ours},
+    core::credentials::Credentials,
+    mapping,
+};
+
+const MAPPING: &str = "logins:\n\
+    - {name: acme, secret: acme-login}\n\
+    rules:\n\
+    - {registries: [ghcr.io/acme], secret: robot, login: acme, namespaces: ['*']}\n";
+const CONFIG: &str = r#"{"auths":{"ghcr.io":{"username":"u","password":"p"}}}"#;
+const GRACE: Duration = Duration::from_secs(600);
+
+struct Setup {
+    state: State,
+    now: Instant,
+    secret: Arc<str>,
+}
+
+impl Setup {
+    /// A mapping is in force, its login has been read, and no Secret is there.
+    fn new() -> Self {
+        let (now, secret) = (Instant::now(), Arc::from("robot"));
+        let mut setup = Self { state: State::new(GRACE), now, secret };
+        setup.state.set_mapping(&mapping::parse(MAPPING).unwrap(), "pullcred");
+        setup.state.set_listed(&setup.secret.clone());
+        setup.read("1", CONFIG);
+        setup
+    }
+
+    fn read(&mut self, version: &str, config: &str) -> bool {
+        let credentials = Credentials::read("kubernetes.io/dockerconfigjson", |key| {
+            (key == ".dockerconfigjson").then_some(config.as_bytes())
+        });
+        let read = LoginRead { uid: "uid".into(), version: version.into(), credentials };
+        self.state.set_login(&"acme".parse().unwrap(), Some(read))
+    }
+
+    fn opt_in(&mut self, name: &str) {
+        let namespace = Namespace { labels: Vec::new(), terminating: false, since: self.now };
+        self.state.set_namespace(name, Some(namespace));
+    }
+
+    /// What is to be done in a namespace, as the names of its steps.
+    fn steps(&mut self, name: &str) -> Vec<&'static str> {
+        let tasks = self.state.tasks(name, self.now);
+        tasks.now.iter().map(|task| step_name(&task.step)).collect()
+    }
+
+    /// A copy is there, with this content; `intact` unless somebody has changed it.
+    fn see(&mut self, namespace: &str, content: &str, intact: bool) {
+        let ours = Ours {
+            uid: "u".into(),
+            version: "1".into(),
+            content: Fingerprint::parse(content),
+            intact,
+            immutable: false,
+            added: Box::default(),
+        };
+        self.state.set_seen(namespace, &self.secret, Some(Seen::Ours(ours)), self.now);
+    }
+
+    fn see_nothing(&mut self, namespace: &str) {
+        self.state.set_seen(namespace, &self.secret, None, self.now);
+    }
+
+    /// The fingerprint of what a namespace is to have.
+    fn wanted(&mut self) -> String {
+        self.opt_in("probe");
+        let tasks = self.state.tasks("probe", self.now);
+        self.state.set_namespace("probe", None);
+        tasks.now[0].content.as_ref().unwrap().fingerprint.clone()
+    }
+}
+
+fn step_name(step: &Step) -> &'static str {
+    match step {
+        Step::Create => "create",
+        Step::Update(_) => "update",
+        Step::Collect(_) => "collect",
+        _ => "nothing",
+    }
+}
+
+#[test]
+fn nothing_is_done_under_a_name_that_has_not_been_listed() {
+    let mut setup = Setup::new();
+    setup.opt_in("shop");
+    assert_eq!(setup.steps("shop"), ["create"]);
+    let two = MAPPING.replace(
+        "rules:\n",
+        "rules:\n- {registries: [ghcr.io/tools], secret: tools, login: acme, namespaces: ['*']}\n",
+    );
+    setup.state.set_mapping(&mapping::parse(&two).unwrap(), "pullcred");
+    assert_eq!(setup.steps("shop"), ["create"], "the new name is not known yet, the old one is");
+    setup.state.set_listed(&Arc::from("tools"));
+    assert_eq!(setup.steps("shop"), ["create", "create"]);
+}
+
+#[test]
+fn a_login_that_is_read_again_unchanged_changes_nothing() {
+    let mut setup = Setup::new();
+    let name = "acme".parse().unwrap();
+    assert!(!setup.read("1", CONFIG), "the same version");
+    setup.state.logins_mut().forget(&name);
+    setup.opt_in("shop");
+    let tasks = setup.state.tasks("shop", setup.now);
+    assert_eq!((tasks.now.len(), tasks.read), (0, vec![name]));
+    assert!(setup.read("2", &CONFIG.replace("\"p\"", "\"q\"")), "another password");
+    assert_eq!(setup.steps("shop"), ["create"]);
+}
+
+#[test]
+fn wiped_credentials_are_read_again_only_for_what_must_be_written() {
+    let mut setup = Setup::new();
+    let content = setup.wanted();
+    for name in ["shop", "team-a"] {
+        setup.opt_in(name);
+    }
+    setup.see("shop", &content, true);
+    setup.state.logins_mut().wipe();
+    let tasks = setup.state.tasks("shop", setup.now);
+    assert!(tasks.now.is_empty() && tasks.read.is_empty(), "{tasks:?}");
+    let tasks = setup.state.tasks("team-a", setup.now);
+    assert!(tasks.now.is_empty() && tasks.read.len() == 1, "{tasks:?}");
+}
+
+#[test]
+fn what_a_login_does_not_serve_is_known_before_any_namespace_asks() {
+    let mut setup = Setup::new();
+    assert!(setup.state.logins().problems().all(|(_, problem)| problem.is_none()));
+    setup.read("2", r#"{"auths":{"quay.io":{"username":"u","password":"p"}}}"#);
+    let problems: Vec<_> = setup.state.logins().problems().collect();
+    assert!(matches!(problems[..], [(_, Some(LoginProblem::NotFor { .. }))]), "{problems:?}");
+}
+
+#[test]
+fn a_copy_that_is_no_longer_wanted_goes_after_the_grace_and_not_if_it_is_wanted_again() {
+    let mut setup = Setup::new();
+    let content = setup.wanted();
+    setup.opt_in("shop");
+    setup.see("shop", &content, true);
+    setup.state.set_namespace("shop", None);
+    let tasks = setup.state.tasks("shop", setup.now);
+    assert_eq!((tasks.now.len(), tasks.later), (0, Some(setup.now + GRACE)));
+    setup.now += GRACE / 2;
+    setup.opt_in("shop");
+    assert_eq!(setup.steps("shop"), [""; 0]);
+    setup.state.set_namespace("shop", None);
+    setup.now += GRACE / 2;
+    assert_eq!(setup.steps("shop"), [""; 0], "the grace begins again");
+    setup.now += GRACE;
+    assert_eq!(setup.steps("shop"), ["collect"]);
+}
+
+#[test]
+fn many_deletions_at_once_wait_for_a_person() {
+    for (copies, unwanted, held) in
+        [(100, 10, false), (100, 20, false), (100, 21, true), (11, 10, false)]
+    {
+        let mut setup = Setup::new();
+        let content = setup.wanted();
+        let names: Vec<_> = (0..copies).map(|it| format!("ns-{it}")).collect();
+        for name in &names {
+            setup.opt_in(name);
+            setup.see(name, &content, true);
+        }
+        for name in &names[..unwanted] {
+            setup.state.set_namespace(name, None);
+            assert_eq!(setup.steps(name), [""; 0]);
+        }
+        setup.now += GRACE;
+        assert_eq!(setup.state.is_collection_held(), held, "{unwanted} of {copies}");
+        assert_eq!(setup.steps("ns-0").is_empty(), held);
+        setup.state.release_collection(true);
+        assert_eq!(setup.steps("ns-0"), ["collect"]);
+    }
+}
+
+#[test]
+fn a_copy_is_repaired_at_once_and_more_slowly_if_it_is_changed_again_and_again() {
+    let mut setup = Setup::new();
+    let content = setup.wanted();
+    setup.opt_in("shop");
+    let mut repairs = 0;
+    for second in 0..600 {
+        setup.see("shop", &content, true);
+        if second % 2 == 0 {
+            setup.see("shop", &content, false);
+        } else {
+            setup.see_nothing("shop");
+        }
+        let steps = setup.steps("shop");
+        assert!(second > 0 || steps == ["update"], "the first repair has no pause");
+        repairs += steps.len();
+        setup.now += Duration::from_secs(1);
+    }
+    assert!((1..20).contains(&repairs), "{repairs} repairs in ten minutes");
+    setup.now += REPAIR_PAUSE_MAX;
+    setup.opt_in("calm");
+    setup.see("calm", &content, true);
+    setup.see_nothing("calm");
+    setup.see("shop", &content, true);
+    setup.see_nothing("shop");
+    assert_eq!(setup.steps("shop"), ["create"], "after a quiet time it is repaired at once");
+}
+
+#[test]
+fn a_namespace_that_is_being_deleted_gets_nothing_and_keeps_what_it_has() {
+    let mut setup = Setup::new();
+    let terminating = Namespace { labels: Vec::new(), terminating: true, since: setup.now };
+    setup.state.set_namespace("shop", Some(terminating.clone()));
+    assert_eq!(setup.steps("shop"), [""; 0]);
+    let content = "0123456789abcdef0123456789abcdef";
+    setup.see("shop", content, true);
+    assert_eq!(setup.steps("shop"), [""; 0]);
+}
