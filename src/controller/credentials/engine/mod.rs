@@ -245,16 +245,16 @@ impl Engine {
             }
         };
         if again {
-            return self.read_login(name);
-        }
-        for namespace in self.blocked.remove(&name).into_iter().flatten() {
-            self.schedule.want(namespace, Urgency::New, now);
+            // It changed while it was read: what came may be older than the change.
+            self.state.logins_mut().forget(&name);
+            self.read_login(name);
+        } else {
+            for namespace in self.blocked.remove(&name).into_iter().flatten() {
+                self.schedule.want(namespace, Urgency::New, now);
+            }
         }
         if changed {
-            let names: Vec<_> = self.state.opted_in().map(Arc::clone).collect();
-            for namespace in names {
-                self.schedule.want(namespace, Urgency::Bulk, now);
-            }
+            self.want_all(Urgency::Bulk, now);
         }
     }
 
