@@ -14,11 +14,11 @@ use super::{
     events::Notice,
     metrics::{Metrics, Operation, Written},
     sources::Resource,
-    state::State,
+    state::{Conflict, State},
 };
 use crate::{
     cluster::{CallError, Schedule},
-    core::rules::LoginName,
+    core::rules::{LoginName, SecretName},
     errors::with_causes,
     http::admin::{Check, Report},
 };
@@ -126,21 +126,23 @@ impl Status {
 
     fn show_conflicts(&self, reported: &mut Reported, state: &State) {
         let conflicts = state.conflicts(NAMED);
-        let names: Vec<_> = conflicts.iter().map(|(ns, secret)| format!("{ns}/{secret}")).collect();
-        if names != reported.conflicts {
-            if !names.is_empty() {
-                let names = names.join(", ");
-                warn!(
-                    secrets = names,
-                    "Secrets of somebody else have the name of a copy: they are left alone"
-                );
-                for (login, secret) in state.logins().secrets() {
-                    let _ = login;
-                    self.notify(Notice::conflict(secret.as_str(), &names));
-                }
-            }
-            reported.conflicts = names;
+        let place = |it: &Conflict| format!("{}/{}", it.namespace, it.secret);
+        let names: Vec<_> = conflicts.iter().map(place).collect();
+        if names == reported.conflicts {
+            return;
         }
+        if !names.is_empty() {
+            let secrets = names.join(", ");
+            warn!(secrets, "Secrets of somebody else have the name of a copy: they are left alone");
+        }
+        let mut by_login: BTreeMap<&SecretName, Vec<String>> = BTreeMap::new();
+        for conflict in &conflicts {
+            by_login.entry(&conflict.login).or_default().push(place(conflict));
+        }
+        for (login, names) in by_login {
+            self.notify(Notice::conflict(login.as_str(), &names.join(", ")));
+        }
+        reported.conflicts = names;
     }
 
     fn report_held(&self, held: bool, unwanted: usize) {

@@ -129,6 +129,12 @@ impl Logins {
         self.0.iter().map(|(name, login)| (name, &login.secret))
     }
 
+    /// The Secret of a login.
+    #[must_use]
+    pub fn secret(&self, name: &LoginName) -> Option<&SecretName> {
+        self.0.get(name).map(|login| &login.secret)
+    }
+
     /// The logins that are in this Secret.
     pub fn in_secret<'s>(&'s self, secret: &'s str) -> impl Iterator<Item = &'s LoginName> {
         let found = self.0.iter().filter(move |(_, login)| login.secret.as_str() == secret);

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::core::{
     copies::{Copies, Recipe},
-    rules::{LoginName, Mapping},
+    rules::{LoginName, Mapping, SecretName},
 };
 
 /// At most so many copies may become unwanted at a time whatever their share.
@@ -100,6 +100,17 @@ pub struct Counts {
     pub conflict: usize,
     /// The login cannot be had.
     pub waiting: usize,
+}
+
+/// A foreign Secret that has the name of a copy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Conflict {
+    /// Where it is.
+    pub namespace: Arc<str>,
+    /// Its name.
+    pub secret: Arc<str>,
+    /// The Secret of the login that would fill a copy there.
+    pub login: SecretName,
 }
 
 // === impl State ===
@@ -345,15 +356,20 @@ impl State {
         counts
     }
 
-    /// The namespaces in which a foreign Secret has the name of a copy, with that name; at most so many.
+    /// The foreign Secrets that have the name of a copy, with the Secret of the copy's login; at most so many.
     #[must_use]
-    pub fn conflicts(&self, most: usize) -> Vec<(Arc<str>, Arc<str>)> {
+    pub fn conflicts(&self, most: usize) -> Vec<Conflict> {
         let of_place = |(name, place): (&Arc<str>, &Place)| {
             let recipes = self.recipes(name, place);
-            let names = recipes.iter().filter_map(|it| self.copies.secrets().nth(it.copy));
-            let foreign = names.filter_map(|secret| {
+            let foreign = recipes.iter().filter_map(|recipe| {
+                let secret = self.copies.secrets().nth(recipe.copy)?;
                 let (secret, seen) = place.seen.get_key_value(secret.as_str())?;
-                (*seen == Seen::Foreign).then(|| (Arc::clone(name), Arc::clone(secret)))
+                let login = self.logins.secret(self.copies.login(recipe)?)?;
+                (*seen == Seen::Foreign).then(|| Conflict {
+                    namespace: Arc::clone(name),
+                    secret: Arc::clone(secret),
+                    login: login.clone(),
+                })
             });
             foreign.collect::<Vec<_>>()
         };
