@@ -1,5 +1,5 @@
-//! What the documents say to type, typed: every command of a `console` block in the README, install.md and operations.md
-//! is run on the node, or listed here with the reason why not.
+//! What the documents say to type, typed: every command of a `console` block in the README, install.md, logins.md and
+//! operations.md is run on the node, or listed here with the reason why not.
 
 mod steps;
 
@@ -28,20 +28,27 @@ use crate::{
 };
 
 /// The documents whose commands are typed.
-const DOCUMENTS: [&str; 3] = ["README.md", "docs/install.md", "docs/operations.md"];
+const DOCUMENTS: [&str; 4] =
+    ["README.md", "docs/install.md", "docs/logins.md", "docs/operations.md"];
 
 /// The longest that one command takes: Helm waits for Pods, and a namespace for its Pods to leave.
 const LIMIT: Duration = Duration::from_secs(240);
 
 /// The sections that are typed, in this order: each leaves the cluster as the next one finds it.
-const TYPED: [(&str, &str); 12] = [
+const TYPED: [(&str, &str); 18] = [
     ("docs/install.md", "With Helm"),
     ("docs/install.md", "Opt a namespace in"),
+    ("docs/install.md", "A Secret of your own"),
     ("docs/operations.md", "What is in force"),
     ("docs/operations.md", "Is all well"),
     ("docs/operations.md", "The certificate"),
+    ("docs/operations.md", "Copies of logins"),
     ("docs/operations.md", "In an emergency"),
     ("README.md", "Install it in a cluster"),
+    ("docs/logins.md", "In a minute"),
+    ("docs/logins.md", "Rotate a login"),
+    ("docs/logins.md", "Deletions that wait for a person"),
+    ("docs/logins.md", "Deleting copies by hand"),
     ("docs/install.md", "What Helm installed"),
     ("docs/install.md", "Without a webhook"),
     ("docs/install.md", "Without Helm"),
@@ -50,7 +57,7 @@ const TYPED: [(&str, &str); 12] = [
 ];
 
 /// The sections that are not, and why.
-const NOT_TYPED: [(&str, &str, &str); 4] = [
+const NOT_TYPED: [(&str, &str, &str); 5] = [
     (
         "README.md",
         "The problem",
@@ -59,14 +66,22 @@ const NOT_TYPED: [(&str, &str, &str); 4] = [
     ("README.md", "Try it in a minute", "it compiles, and takes no cluster"),
     ("README.md", "The command line", "`tests/docs.rs` runs these, and compares what they print"),
     (
+        "docs/logins.md",
+        "Without the controller",
+        "`tests/docs.rs` runs this, and compares what it prints",
+    ),
+    (
         "docs/install.md",
         "The image",
         "the sandbox has neither compilers' caches nor skopeo: the image is packed by the same script, and pushed",
     ),
 ];
 
+/// The values of the documents, and pullcred's image in a private registry.
+const OWN_IMAGE: &str = "--values values.yaml --set image.registry=registry.example.com,image.repository=pullcred --set 'imagePullSecrets[0].name=registry'";
+
 /// What is typed otherwise than it stands, and why.
-const OTHERWISE: [(&str, &str, &str, &str); 5] = [
+const OTHERWISE: [(&str, &str, &str, &str); 8] = [
     // A placeholder.
     (
         "docs/operations.md",
@@ -80,16 +95,25 @@ const OTHERWISE: [(&str, &str, &str, &str); 5] = [
         "POD",
         "$(kubectl get pod -n pullcred -l app.kubernetes.io/component=controller -o jsonpath='{.items[0].metadata.name}')",
     ),
+    (
+        "docs/operations.md",
+        "Copies of logins",
+        "POD",
+        "$(kubectl get pod -n pullcred -l app.kubernetes.io/component=credentials -o jsonpath='{.items[0].metadata.name}')",
+    ),
+    // It is there, from install.md.
+    (
+        "README.md",
+        "Install it in a cluster",
+        "kubectl create namespace pullcred",
+        "kubectl get namespace pullcred",
+    ),
     // Namespaces of other scenarios are in this cluster, with what is wrong there on purpose.
     ("docs/install.md", "With Helm", "check --live", "check --live --namespace shop"),
     ("docs/operations.md", "Is all well", "check --live", "check --live --namespace shop"),
     // No image is published: these are the values of install.md.
-    (
-        "README.md",
-        "Install it in a cluster",
-        "--values values.yaml",
-        "--values values.yaml --set image.registry=registry.example.com,image.repository=pullcred --set 'imagePullSecrets[0].name=registry'",
-    ),
+    ("README.md", "Install it in a cluster", "--values values.yaml", OWN_IMAGE),
+    ("docs/logins.md", "In a minute", "--values values.yaml", OWN_IMAGE),
 ];
 
 /// Somebody at a shell, with the repository, a Docker config after `docker login`, and the programs that the documents use.
@@ -211,7 +235,8 @@ async fn remove_what_others_installed(cluster: &NodeCluster) -> Result<()> {
         Namespace::create(cluster.api(), "shop", &json!({})).await?;
     } else {
         cluster.existing("shop").label(INJECT, None).await?;
-        cluster.kubectl(&["delete", "pods", "--all", "--namespace=shop"]).await?;
+        let of_other_scenarios = ["delete", "pods,secrets", "--all", "--namespace=shop"];
+        cluster.kubectl(&of_other_scenarios).await?;
     }
     Ok(())
 }
