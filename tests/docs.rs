@@ -21,7 +21,10 @@ use markdown::{Console, anchors, blocks, commands, headings, links, quoted, tabl
 use pullcred::{
     cli::Cli,
     commands::check::Check,
-    controller::certificates::{metrics as controller, plan::Validity},
+    controller::{
+        certificates::{metrics as controller, plan::Validity},
+        credentials::metrics as credentials,
+    },
     core::{decide::Reason, review::ReviewError},
     http::observer::{HandshakeFailure, Observer},
     mapping,
@@ -107,6 +110,14 @@ fn the_metrics_of_the_controller_are_those_that_are_documented() {
     let validity = Validity { not_before: 0, not_after: 1 };
     metrics.read(&controller::Seen { ca: Some(validity), ..controller::Seen::default() });
     assert_eq!(names(&metrics.encode().unwrap()), documented("Of the controller"));
+}
+
+#[test]
+fn the_metrics_of_the_credentials_controller_are_those_that_are_documented() {
+    let (log, _guard) = tracing_appender::non_blocking(std::io::sink());
+    let metrics = credentials::Metrics::new(log.error_counter());
+    metrics.login("acme", true);
+    assert_eq!(names(&metrics.encode().unwrap()), documented("Of the credentials controller"));
 }
 
 #[test]

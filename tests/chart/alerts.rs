@@ -15,6 +15,8 @@ fn alerts(arguments: &[&str]) -> Vec<Object> {
     find(&objects, "PrometheusRule", "pullcred").items("/spec/groups/0/rules").collect()
 }
 
+const LOGINS: &str = "--values=charts/pullcred/ci/credentials-values.yaml";
+
 fn names(alerts: &[Object]) -> Vec<&str> {
     alerts.iter().map(|alert| alert.text("/alert")).collect()
 }
@@ -78,4 +80,30 @@ fn alerts_about_the_controller_are_for_releases_that_have_one() {
     let there = names(&alerts);
     assert!(!there.contains(&"PullcredControllerDown"), "{there:?}");
     assert!(there.contains(&"PullcredWebhookConfigurationMissing"), "{there:?}");
+}
+
+/// The same for the credentials controller, and for a release without the webhook.
+#[test]
+fn alerts_are_about_what_the_release_has() {
+    let [usual, logins, alone] =
+        [&[][..], &[LOGINS], &[LOGINS, "--set=webhook.enabled=false"]].map(alerts);
+    let is_about_copies = |alert: &&Object| alert.text("/expr").contains("pullcred-credentials");
+    let of_copies: Vec<Object> = logins.iter().filter(is_about_copies).cloned().collect();
+    assert_eq!(usual.iter().filter(is_about_copies).count(), 0);
+    // All that is said of log lines is said of its Pods, too.
+    assert_eq!(names(&of_copies).len(), logins.len() - usual.len() + 2, "{:?}", names(&of_copies));
+    let mut expected = names(&of_copies);
+    expected.retain(|name| *name != "PullcredCertificateExpiring");
+    assert_eq!(names(&alone), expected);
+    for alert in &alone {
+        let expression = alert.text("/expr");
+        assert!(
+            !expression.contains("webhook") && !expression.contains("apiserver"),
+            "{expression}"
+        );
+    }
+    for alert in logins {
+        let expression = alert.text("/expr");
+        assert!(!expression.contains("<credentials>"), "{expression}");
+    }
 }

@@ -207,12 +207,16 @@ fn alerts_and_dashboard_ask_for_metrics_that_are_there() {
     metrics.handshake_failed(HandshakeFailure::Protocol);
     metrics.certificate.succeeded();
     metrics.config.failed();
+    let copies = controller::credentials::metrics::Metrics::new(log.error_counter());
+    copies.login("acme", true);
     let exposed = metrics.encode().unwrap()
-        + &controller::certificates::metrics::Metrics::new(log.error_counter()).encode().unwrap();
+        + &controller::certificates::metrics::Metrics::new(log.error_counter()).encode().unwrap()
+        + &copies.encode().unwrap();
     let exposed: BTreeSet<_> =
         exposed.lines().filter_map(|line| line.split(['{', ' ']).next()).collect();
 
     let text = render(&[
+        "--values=charts/pullcred/ci/credentials-values.yaml",
         "--set=metrics.prometheusRule.enabled=true,metrics.prometheusRule.scrapedElsewhere=true",
         "--set=metrics.dashboard.enabled=true",
         "--show-only=templates/monitoring/prometheusrule.yaml",

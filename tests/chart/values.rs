@@ -292,10 +292,11 @@ fn monitoring_is_there_when_asked_for() {
         "--set=metrics.serviceMonitor.enabled=true,metrics.serviceMonitor.labels.release=prometheus",
         "--set=metrics.prometheusRule.enabled=true,metrics.prometheusRule.disabled={PullcredSlow}",
         "--set=metrics.dashboard.enabled=true",
+        "--values=charts/pullcred/ci/credentials-values.yaml",
     ]);
     let monitor = find(&objects, "ServiceMonitor", "pullcred");
     assert_eq!(monitor.text("/metadata/labels/release"), "prometheus");
-    for component in ["webhook", "controller"] {
+    for component in ["webhook", "controller", "credentials"] {
         let service = find(&objects, "Service", &format!("pullcred-{component}-metrics"));
         let port = service.items("/spec/ports").next().unwrap();
         assert_eq!(port.at("/name"), monitor.at("/spec/endpoints/0/port"));

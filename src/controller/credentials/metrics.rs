@@ -195,7 +195,8 @@ impl Metrics {
         self.latency.observe(seconds);
     }
 
-    pub(super) fn login(&self, name: &str, usable: bool) {
+    /// Whether a login of the mapping can be used.
+    pub fn login(&self, name: &str, usable: bool) {
         self.usable.get_or_create(&LoginLabel { login: name.to_owned() }).set(i64::from(usable));
     }
 

@@ -7,6 +7,7 @@ mod home;
 mod lifetime;
 mod login;
 mod policy;
+mod policy_beside;
 mod privacy;
 mod rights;
 mod together;
@@ -17,6 +18,7 @@ pub(crate) use self::{
     foreign::{foreign, joined},
     lifetime::{namespace_deletion, restart},
     policy::policy,
+    policy_beside::policy_beside_others,
     privacy::privacy,
     rights::rights,
     together::two_processes,

@@ -73,6 +73,7 @@ pub(crate) fn on_a_control_plane(slot: &Slot) -> Vec<Trial> {
         copies::follow,
         copies::rights,
         copies::policy,
+        copies::policy_beside_others,
         load::rolling_restarts,
         load::room_for_one_request,
         load::burst_of_a_thousand,
