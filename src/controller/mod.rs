@@ -5,6 +5,7 @@
 
 pub mod certificates;
 pub mod credentials;
+pub mod metrics;
 mod probe;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};

@@ -10,7 +10,10 @@ use prometheus_client::{
 use tracing_appender::non_blocking::ErrorCounter;
 
 use super::plan::Validity;
-use crate::http::exposition::{encode, process_registry};
+use crate::{
+    controller::metrics::{Watches, Written},
+    http::exposition::{encode, process_registry},
+};
 
 /// The metrics of a controller process.
 #[derive(Debug)]
@@ -20,8 +23,7 @@ pub struct Metrics {
     expiry: Family<KindLabel, Gauge>,
     not_before: Family<KindLabel, Gauge>,
     rotating: Gauge,
-    watch_restarts: Family<ResourceLabel, Counter>,
-    watch_connected: Family<ResourceLabel, Gauge>,
+    watches: Watches,
     errors: Counter,
     successful: Gauge,
     last_success: Gauge,
@@ -40,17 +42,6 @@ pub enum Object {
     WebhookConfiguration,
 }
 
-/// The result of a write.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Written {
-    /// The object had changed since it was read.
-    Conflict,
-    /// The API server refused it, or could not be reached.
-    Failure,
-    /// The API server accepted it.
-    Success,
-}
-
 #[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct WriteLabels {
     object: &'static str,
@@ -60,11 +51,6 @@ struct WriteLabels {
 #[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct KindLabel {
     kind: &'static str,
-}
-
-#[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct ResourceLabel {
-    resource: &'static str,
 }
 
 /// The state that a reconciliation read.
@@ -86,14 +72,15 @@ impl Metrics {
     /// The metrics of a process that has just started; `dropped_log_lines` is read at each scrape.
     #[must_use]
     pub fn new(dropped_log_lines: ErrorCounter) -> Self {
+        let mut registry = process_registry(dropped_log_lines);
+        let watches = Watches::register(&mut registry, &Object::ALL.map(Object::as_str));
         let mut metrics = Self {
-            registry: process_registry(dropped_log_lines),
+            registry,
             writes: Family::default(),
             expiry: Family::default(),
             not_before: Family::default(),
             rotating: Gauge::default(),
-            watch_restarts: Family::default(),
-            watch_connected: Family::default(),
+            watches,
             errors: Counter::default(),
             successful: Gauge::default(),
             last_success: Gauge::default(),
@@ -108,12 +95,9 @@ impl Metrics {
 
     fn create_series(&self) {
         for object in Object::ALL.map(Object::as_str) {
-            for result in [Written::Conflict, Written::Failure, Written::Success] {
+            for result in Written::ALL {
                 drop(self.writes.get_or_create(&WriteLabels { object, result: result.as_str() }));
             }
-            let label = ResourceLabel { resource: object };
-            drop(self.watch_restarts.get_or_create(&label));
-            drop(self.watch_connected.get_or_create(&label));
         }
     }
 
@@ -145,16 +129,6 @@ impl Metrics {
 
     fn register_reconciliation(&mut self) {
         let registry = &mut self.registry;
-        registry.register(
-            "watch_restarts",
-            "Watches that failed and were restarted, by what is watched",
-            self.watch_restarts.clone(),
-        );
-        registry.register(
-            "watch_connected",
-            "1 while the watch is established, by what is watched",
-            self.watch_connected.clone(),
-        );
         registry.register(
             "reconcile_errors",
             "Reconciliations in which an object could not be read, or a write was refused",
@@ -189,17 +163,10 @@ impl Metrics {
         self.writes.get_or_create(&label).inc();
     }
 
-    /// Counts a watch that failed.
-    pub fn watch_failed(&self, object: Object) {
-        let label = ResourceLabel { resource: object.as_str() };
-        self.watch_restarts.get_or_create(&label).inc();
-        self.watch_connected.get_or_create(&label).set(0);
-    }
-
-    /// Records that a watch is established.
-    pub fn watch_connected(&self, object: Object) {
-        let label = ResourceLabel { resource: object.as_str() };
-        self.watch_connected.get_or_create(&label).set(1);
+    /// The metrics of the watches.
+    #[must_use]
+    pub fn watches(&self) -> &Watches {
+        &self.watches
     }
 
     /// Counts a reconciliation that failed.
@@ -254,18 +221,6 @@ impl Object {
             Self::Ca => "ca",
             Self::Serving => "serving",
             Self::WebhookConfiguration => "webhook-configuration",
-        }
-    }
-}
-
-// === impl Written ===
-
-impl Written {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Conflict => "conflict",
-            Self::Failure => "failure",
-            Self::Success => "success",
         }
     }
 }

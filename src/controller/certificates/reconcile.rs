@@ -13,7 +13,7 @@ use super::{
     attempts::Attempts,
     certificate::CertificateError,
     durations::Durations,
-    metrics::{Object, Written},
+    metrics::Object,
     objects::{Objects, WriteError},
     plan::{Action, Authorities, Bundles, Timestamp, plan},
     secrets::TlsContent,
@@ -23,7 +23,7 @@ use super::{
     triggers::Trigger,
     webhook_configuration::Entries,
 };
-use crate::{cluster::Backoff, errors::with_causes, pki::time};
+use crate::{cluster::Backoff, controller::metrics::Written, errors::with_causes, pki::time};
 
 /// Changes within this time are handled together.
 const TOGETHER: Duration = Duration::from_millis(50);

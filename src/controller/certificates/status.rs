@@ -8,13 +8,14 @@ use std::{
 use tracing::{info, warn};
 
 use super::{
-    metrics::{Metrics, Object, Seen, Written},
+    metrics::{Metrics, Object, Seen},
     plan::{Authorities, Observed, Timestamp, Validity},
     secrets::Found,
     snapshot::Snapshot,
     webhook_configuration::Entries,
 };
 use crate::{
+    controller::metrics::Written,
     http::admin::{Check, Report},
     pki::time::date,
 };
@@ -98,11 +99,11 @@ impl Status {
     }
 
     pub(super) fn watch_failed(&self, object: Object) {
-        self.metrics.watch_failed(object);
+        self.metrics.watches().failed(object.as_str());
     }
 
     pub(super) fn watch_connected(&self, object: Object) {
-        self.metrics.watch_connected(object);
+        self.metrics.watches().connected(object.as_str());
     }
 
     fn reported(&self) -> MutexGuard<'_, Reported> {

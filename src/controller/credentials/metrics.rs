@@ -15,7 +15,10 @@ use prometheus_client::{
 use tracing_appender::non_blocking::ErrorCounter;
 
 use super::{plan::Step, sources::Resource, state::Counts};
-use crate::http::exposition::{encode, process_registry};
+use crate::{
+    controller::metrics::{Watches, Written},
+    http::exposition::{encode, process_registry},
+};
 
 /// The metrics of a credentials controller.
 #[derive(Debug)]
@@ -28,8 +31,7 @@ pub struct Metrics {
     oldest: Gauge,
     held: Gauge,
     usable: Family<LoginLabel, Gauge>,
-    watch_connected: Family<ResourceLabel, Gauge>,
-    watch_restarts: Family<ResourceLabel, Counter>,
+    watches: Watches,
     mapping: Gauge,
 }
 
@@ -42,17 +44,6 @@ pub enum Operation {
     Delete,
     /// A copy is written again.
     Update,
-}
-
-/// How a write ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Written {
-    /// The object was no longer as it was seen, or is somebody's.
-    Conflict,
-    /// It was refused, or did not get through.
-    Failure,
-    /// It is written.
-    Success,
 }
 
 #[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -71,11 +62,6 @@ struct LoginLabel {
     login: String,
 }
 
-#[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct ResourceLabel {
-    resource: &'static str,
-}
-
 const RESOURCES: [&str; 4] = ["copies", "logins", "mapping", "namespaces"];
 
 // === impl Metrics ===
@@ -84,8 +70,10 @@ impl Metrics {
     /// The metrics of a process that has just started; `dropped_log_lines` is read at each scrape.
     #[must_use]
     pub fn new(dropped_log_lines: ErrorCounter) -> Self {
+        let mut registry = process_registry(dropped_log_lines);
+        let watches = Watches::register(&mut registry, &RESOURCES);
         let mut metrics = Self {
-            registry: process_registry(dropped_log_lines),
+            registry,
             copies: Family::default(),
             writes: Family::default(),
             // From a millisecond to half an hour.
@@ -94,19 +82,14 @@ impl Metrics {
             oldest: Gauge::default(),
             held: Gauge::default(),
             usable: Family::default(),
-            watch_connected: Family::default(),
-            watch_restarts: Family::default(),
+            watches,
             mapping: Gauge::default(),
         };
         metrics.count(Counts::default(), 0);
         for operation in [Operation::Create, Operation::Delete, Operation::Update] {
-            for result in [Written::Conflict, Written::Failure, Written::Success] {
+            for result in Written::ALL {
                 drop(metrics.writes.get_or_create(&WriteLabels::new(operation, result)));
             }
-        }
-        for resource in RESOURCES {
-            drop(metrics.watch_connected.get_or_create(&ResourceLabel { resource }));
-            drop(metrics.watch_restarts.get_or_create(&ResourceLabel { resource }));
         }
         metrics.register();
         metrics
@@ -152,16 +135,6 @@ impl Metrics {
             self.usable.clone(),
         );
         registry.register(
-            "watch_connected",
-            "1 while a watch stands, by what is watched",
-            self.watch_connected.clone(),
-        );
-        registry.register(
-            "watch_restarts",
-            "Watches that failed and were started again, by what is watched",
-            self.watch_restarts.clone(),
-        );
-        registry.register(
             "config_last_reload_successful",
             "1 if the mapping in the ConfigMap is in force",
             self.mapping.clone(),
@@ -205,11 +178,8 @@ impl Metrics {
     }
 
     pub(super) fn watch(&self, resource: &Resource, connected: bool) {
-        let label = ResourceLabel { resource: name_of(resource) };
-        self.watch_connected.get_or_create(&label).set(i64::from(connected));
-        if !connected {
-            self.watch_restarts.get_or_create(&label).inc();
-        }
+        let name = name_of(resource);
+        if connected { self.watches.connected(name) } else { self.watches.failed(name) }
     }
 
     pub(super) fn mapping(&self, in_force: bool) {
@@ -249,11 +219,7 @@ impl WriteLabels {
                 Operation::Delete => "delete",
                 Operation::Update => "update",
             },
-            result: match result {
-                Written::Conflict => "conflict",
-                Written::Failure => "failure",
-                Written::Success => "success",
-            },
+            result: result.as_str(),
         }
     }
 }

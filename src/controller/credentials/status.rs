@@ -12,12 +12,13 @@ use tracing::{info, warn};
 
 use super::{
     events::Notice,
-    metrics::{Metrics, Operation, Written},
+    metrics::{Metrics, Operation},
     sources::Resource,
     state::{Conflict, State},
 };
 use crate::{
     cluster::{CallError, Schedule},
+    controller::metrics::Written,
     core::rules::{LoginName, SecretName},
     errors::with_causes,
     http::admin::{Check, Report},

@@ -22,7 +22,7 @@ use tokio::{
 use tracing::warn;
 
 use super::{
-    metrics::{Operation, Written},
+    metrics::Operation,
     objects::Objects,
     plan::Step,
     seen::Seen,
@@ -33,6 +33,7 @@ use super::{
 };
 use crate::{
     cluster::{Backoff, CallError, Outcome, Pace, Schedule, Urgency, Worked},
+    controller::metrics::Written,
     core::{
         copies::Copies,
         pod::{INJECT_LABEL, OPTED_IN},
