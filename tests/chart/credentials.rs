@@ -284,3 +284,85 @@ fn its_critical_pods_have_a_quota() {
         &Value::from("system-cluster-critical")
     );
 }
+
+/// Each value reaches its place.
+#[test]
+fn its_values_reach_their_places() {
+    let set = [
+        "ports.admin=9",
+        "replicas=3",
+        "grace=1h30m",
+        "priorityClassName=high",
+        "nodeSelector.pool=system",
+        "tolerations[0].operator=Exists",
+        "affinity.podAntiAffinity.x=1",
+        "podLabels.team=a",
+        "podAnnotations.note=b",
+        "resources.limits.memory=1Gi",
+        "extraArgs[0]=--extra",
+        "extraEnv[0].name=EXTRA",
+        "serviceAccount.annotations.note=c",
+    ];
+    let set = set.map(|value| format!("--set=credentials.{value}"));
+    let arguments: Vec<_> = std::iter::once(LOGINS).chain(set.iter().map(String::as_str)).collect();
+    let objects = objects(&arguments);
+    let deployment = find(&objects, "Deployment", NAME);
+    let container = "/spec/template/spec/containers/0";
+    for (pointer, expected) in [
+        ("/spec/replicas".to_owned(), json!(3)),
+        ("/spec/template/spec/priorityClassName".to_owned(), json!("high")),
+        (
+            "/spec/template/spec/nodeSelector".to_owned(),
+            json!({"kubernetes.io/os": "linux", "pool": "system"}),
+        ),
+        ("/spec/template/spec/tolerations/0/operator".to_owned(), json!("Exists")),
+        ("/spec/template/spec/affinity/podAntiAffinity/x".to_owned(), json!(1)),
+        ("/spec/template/metadata/labels/team".to_owned(), json!("a")),
+        ("/spec/template/metadata/annotations/note".to_owned(), json!("b")),
+        (format!("{container}/ports/0/containerPort"), json!(9)),
+        (format!("{container}/args/3"), json!("--admin-listen=0.0.0.0:9")),
+        (format!("{container}/args/4"), json!("--grace=1h30m")),
+        (format!("{container}/args/5"), json!("--extra")),
+        (format!("{container}/env/1/name"), json!("EXTRA")),
+        (format!("{container}/resources/limits/memory"), json!("1Gi")),
+    ] {
+        assert_eq!(deployment.at(&pointer), &expected, "{pointer}");
+    }
+    let account = find(&objects, "ServiceAccount", NAME);
+    assert_eq!(account.at("/metadata/annotations/note"), "c");
+    assert_eq!(account.at("/automountServiceAccountToken"), false);
+}
+
+/// Rights and policy follow an account of one's own.
+#[test]
+fn an_account_of_ones_own_has_the_rights_and_the_policy() {
+    let own = "--set=credentials.serviceAccount.create=false,credentials.serviceAccount.name=mine";
+    let objects = objects(&[LOGINS, own]);
+    assert!(!names(&objects).contains(&format!("ServiceAccount/{NAME}")));
+    let pod = find(&objects, "Deployment", NAME);
+    assert_eq!(pod.text("/spec/template/spec/serviceAccountName"), "mine");
+    for kind in ["ClusterRoleBinding", "RoleBinding"] {
+        assert_eq!(find(&objects, kind, NAME).text("/subjects/0/name"), "mine");
+    }
+    let policy = find(&objects, "ValidatingAdmissionPolicy", NAME);
+    let condition = policy.text("/spec/matchConditions/0/expression");
+    assert!(condition.ends_with("== 'system:serviceaccount:pullcred:mine'"), "{condition}");
+}
+
+#[test]
+fn what_is_off_is_not_there() {
+    let usual = of_credentials(&objects(&[LOGINS]));
+    for (argument, gone) in [
+        ("--set=networkPolicy.enabled=false", &["NetworkPolicy"][..]),
+        ("--set=rbac.create=false", &["ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"]),
+        (
+            "--set=credentials.secretPolicy.enabled=false",
+            &["ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"],
+        ),
+    ] {
+        let mut expected = usual.clone();
+        expected.retain(|it| !gone.iter().any(|kind| *it == format!("{kind}/{NAME}")));
+        assert_eq!(usual.len() - expected.len(), gone.len(), "{argument}");
+        assert_eq!(of_credentials(&objects(&[LOGINS, argument])), expected, "{argument}");
+    }
+}

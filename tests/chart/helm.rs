@@ -61,7 +61,8 @@ pub(crate) fn refusal(arguments: &[&str]) -> String {
     String::from_utf8(output.stderr).unwrap()
 }
 
-fn template(arguments: &[&str]) -> Output {
+/// What Helm answers with these arguments.
+pub(crate) fn template(arguments: &[&str]) -> Output {
     Command::new(&*HELM)
         .args(["template", "pullcred", "charts/pullcred", "--namespace", NAMESPACE])
         .args(arguments)

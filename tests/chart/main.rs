@@ -11,9 +11,12 @@
 
 mod access;
 mod alerts;
+#[path = "../support/api_server.rs"]
+mod api_server;
 mod credentials;
 mod generated;
 mod helm;
+mod neighbours;
 mod object;
 mod pods;
 mod pullcred;
