@@ -77,20 +77,21 @@ impl Status {
     /// Takes over how things are.
     pub(super) fn show(&self, state: &State, schedule: &Schedule<Arc<str>>, now: Instant) {
         let held = state.is_collection_held();
-        let waited = schedule.oldest().map_or(0, |since| (now - since).as_secs());
-        self.metrics.queue(schedule.len(), waited, held);
         let mut reported = self.reported();
         reported.changed = true;
         if reported.held != held {
             reported.held = held;
             self.report_held(held, state.unwanted());
         }
+        // All of the queue and of the state is looked at below.
         if reported.counted.is_some_and(|at| now < at + reported.count_pause) {
             return;
         }
         reported.changed = !schedule.is_empty();
         reported.counted = Some(now);
         let started = Instant::now();
+        let waited = schedule.oldest().map_or(0, |since| (now - since).as_secs());
+        self.metrics.queue(schedule.len(), waited, held);
         let counts = state.counts();
         self.metrics.count(counts, reported.refused.len());
         reported.copies = format!(
