@@ -54,30 +54,44 @@ impl Access {
 
     /// Writes a kubeconfig with which a program acts as `user`.
     pub(crate) fn kubeconfig(&self, user: User) -> Result<PathBuf> {
+        self.write(user.name, &self.document(user)?)
+    }
+
+    /// Writes a kubeconfig with which a program acts as the one whose token it is.
+    pub(crate) fn kubeconfig_of_token(&self, name: &str, token: &str) -> Result<PathBuf> {
+        self.write(name, &self.document_with(name, &json!({"token": token})))
+    }
+
+    fn write(&self, name: &str, document: &Value) -> Result<PathBuf> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
-        let path = self.folder.join(format!("{}.kubeconfig", user.name.replace(':', "-")));
+        let path = self.folder.join(format!("{}.kubeconfig", name.replace(':', "-")));
         // Another program may be reading the last one.
         let new = path.with_extension(COUNT.fetch_add(1, Ordering::Relaxed).to_string());
-        fs::write(&new, self.document(user)?.to_string())?;
+        fs::write(&new, document.to_string())?;
         fs::rename(new, &path)?;
         Ok(path)
     }
 
     fn document(&self, user: User) -> Result<Value> {
         let identity = self.authority.client(user)?;
-        Ok(json!({
+        let proof = json!({
+            "client-certificate-data": BASE64_STANDARD.encode(identity.certificate),
+            "client-key-data": BASE64_STANDARD.encode(identity.key),
+        });
+        Ok(self.document_with(user.name, &proof))
+    }
+
+    fn document_with(&self, name: &str, proof: &Value) -> Value {
+        json!({
             "apiVersion": "v1",
             "kind": "Config",
             "current-context": "test",
-            "contexts": [{"name": "test", "context": {"cluster": "test", "user": user.name}}],
+            "contexts": [{"name": "test", "context": {"cluster": "test", "user": name}}],
             "clusters": [{"name": "test", "cluster": {
                 "server": format!("https://{}", self.address),
                 "certificate-authority-data": BASE64_STANDARD.encode(self.authority.certificate()),
             }}],
-            "users": [{"name": user.name, "user": {
-                "client-certificate-data": BASE64_STANDARD.encode(identity.certificate),
-                "client-key-data": BASE64_STANDARD.encode(identity.key),
-            }}],
-        }))
+            "users": [{"name": name, "user": proof}],
+        })
     }
 }

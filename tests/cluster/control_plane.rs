@@ -125,6 +125,16 @@ impl ControlPlane {
         self.access.kubeconfig(user)
     }
 
+    /// The path of a kubeconfig with which a program acts as the one whose token it is.
+    pub(crate) fn kubeconfig_of_token(&self, name: &str, token: &str) -> Result<PathBuf> {
+        self.access.kubeconfig_of_token(name, token)
+    }
+
+    /// The number of the API server's process.
+    pub(crate) fn api_server_id(&self) -> u32 {
+        self.api_server.id()
+    }
+
     /// A Kubernetes program to run, such as kubelet.
     pub(crate) fn program(&self, name: &str) -> Command {
         let mut command = Command::new(self.binaries.join(name));

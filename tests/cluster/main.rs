@@ -16,6 +16,7 @@
 //! | [`api`], [`namespace`], [`fixtures`], [`wait`], [`audit`] | the words that scenarios are written in |
 //! | [`tls_server`], [`sidecar`], [`handshake`] | webhooks of somebody else; a caller of webhooks |
 //! | [`scenarios`], [`report`] | the tests, and the table of what they read back |
+//! | [`benchmark`] | what copies of logins cost; `cargo bench --test cluster` measures it |
 //!
 //! `cargo test --test cluster` runs them, `-- --list` names them, `-- NAME` runs some. The table of
 //! a whole run without failure goes to `cluster-scenarios.md` in cargo's folder for tests' files;
@@ -25,6 +26,7 @@ mod access;
 mod account;
 mod api;
 mod audit;
+mod benchmark;
 mod cluster;
 mod control_plane;
 mod controller;
@@ -73,6 +75,7 @@ fn run() -> Result<ExitCode> {
     let slot = Arc::new(OnceLock::new());
     let mut trials = scenarios::on_a_control_plane(&slot);
     let node_trials = scenarios::on_a_node(&slot);
+    trials.extend(benchmark::trials(&slot));
     let will_run = |trials: &[Trial]| {
         !arguments.list && trials.iter().any(|trial| !arguments.is_filtered_out(trial))
     };

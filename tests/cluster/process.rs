@@ -80,6 +80,11 @@ impl Process {
         }
     }
 
+    /// The number of the process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Asks it to end, with SIGTERM.
     pub(crate) fn terminate(&self) -> Result<()> {
         kill_process(Pid::from_child(&self.child), Signal::TERM)

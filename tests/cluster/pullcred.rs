@@ -114,6 +114,11 @@ impl Pullcred {
         Ok(value.with_context(|| format!("there is no metric {name}"))?.parse()?)
     }
 
+    /// The number of the process.
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// The process, to ask it to end or to read its log.
     pub(crate) fn process(&mut self) -> &mut Process {
         &mut self.process

@@ -131,6 +131,22 @@ impl Stage {
         Ok(())
     }
 
+    /// Runs a benchmark, which has a folder of its own.
+    pub(crate) fn measure<T>(
+        &self,
+        name: &str,
+        run: impl AsyncFnOnce(&Sandbox, &Path) -> Result<T>,
+    ) -> Result<T, String> {
+        let folder = self.folder.path().join(name.replace(':', "-"));
+        fs::create_dir(&folder).map_err(|error| error.to_string())?;
+        self.runtime.block_on(async {
+            tokio::select! {
+                result = run(&self.sandbox, &folder) => result.map_err(|error| format!("{error:#}")),
+                () = self.interrupted.cancelled() => Err("interrupted".to_owned()),
+            }
+        })
+    }
+
     fn perform<S: Setting>(&self, scenario: Scenario<S>) -> Result<(), String> {
         self.runtime.block_on(async {
             tokio::select! {

@@ -1,0 +1,79 @@
+//! What copies of logins cost, and how long they take, on a real API server.
+//!
+//! `cargo bench --test cluster` measures and prints the tables with the method; a test run does the same with small numbers and
+//! prints nothing, so that what it checks of the work is checked: no copy with another content, no write too many. Numbers
+//! never fail a run.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`home`] | the cluster that is measured |
+//! | [`copies`], [`many`] | the measurements: with a thousand namespaces, and with ten thousand |
+//! | [`observer`], [`audit`], [`cost`] | what is measured with: a watch, the audit log, `/proc` |
+//! | [`table`] | the numbers beside their goals |
+
+mod audit;
+mod copies;
+mod cost;
+mod home;
+mod many;
+mod observer;
+mod table;
+
+use std::{
+    path::Path,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use anyhow::Result;
+use libtest_mimic::{Failed, Measurement, Trial};
+
+use self::table::Table;
+use crate::{sandbox::Sandbox, stage::Stage};
+
+/// What a benchmark came to.
+struct Outcome {
+    /// How it was measured.
+    method: String,
+    table: Table,
+    /// A typical and a long time of what matters most, for the line of the run.
+    typical: Duration,
+    long: Duration,
+}
+
+/// The benchmarks. The one with ten thousand namespaces takes many minutes and runs only where it is asked for, with
+/// `--ignored`.
+pub(crate) fn trials(stage: &Arc<OnceLock<Stage>>) -> Vec<Trial> {
+    let copies = trial(stage, "copies::thousand", async |sandbox, folder, test| {
+        copies::run(sandbox, folder, if test { &copies::SMALL } else { &copies::FULL }).await
+    });
+    let many = trial(stage, "copies::ten_thousand", async |sandbox, folder, test| {
+        many::run(sandbox, folder, if test { &many::SMALL } else { &many::FULL }).await
+    });
+    vec![copies, many.with_ignored_flag(true)]
+}
+
+fn trial(
+    stage: &Arc<OnceLock<Stage>>,
+    name: &'static str,
+    run: impl AsyncFnOnce(&Sandbox, &Path, bool) -> Result<Outcome> + Send + 'static,
+) -> Trial {
+    let stage = Arc::clone(stage);
+    Trial::bench(name, move |test| {
+        let stage = stage.get().ok_or("there is no stage")?;
+        let run = async |sandbox: &Sandbox, folder: &Path| run(sandbox, folder, test).await;
+        let outcome = stage.measure(name, run).map_err(Failed::from)?;
+        if !test {
+            print(&outcome);
+        }
+        let Outcome { typical, long, .. } = outcome;
+        let nanoseconds = |it: Duration| u64::try_from(it.as_nanos()).unwrap_or(u64::MAX);
+        let variance = nanoseconds(long.saturating_sub(typical));
+        Ok(Some(Measurement { avg: nanoseconds(typical), variance }))
+    })
+}
+
+#[expect(clippy::print_stdout, reason = "a benchmark's result, like that of the others")]
+fn print(outcome: &Outcome) {
+    println!("\n{}\n\n{}\n", outcome.method, outcome.table.to_markdown());
+}
