@@ -99,10 +99,15 @@ fn run(command: impl FnOnce(&mut Streams<'_>) -> Result<Exit, Failure>) -> anyho
     Ok(exit)
 }
 
-fn webhook(args: WebhookArgs, telemetry: &Telemetry, supervisor: Supervisor) -> anyhow::Result<()> {
+/// Keeps what a role holds to what it has in use.
+fn configure_allocator() {
     if let Err(error) = allocator::give_back_what_is_freed() {
         warn!(%error, "cannot configure the allocator: memory use may exceed the documented bound");
     }
+}
+
+fn webhook(args: WebhookArgs, telemetry: &Telemetry, supervisor: Supervisor) -> anyhow::Result<()> {
+    configure_allocator();
     let (options, workers) = args.into_options();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(workers)
@@ -121,6 +126,7 @@ fn credentials(
     telemetry: &Telemetry,
     supervisor: Supervisor,
 ) -> anyhow::Result<()> {
+    configure_allocator();
     let options = args.into_options();
     controller_runtime()?.block_on(async {
         let signals = Signals::catch().context("cannot catch signals")?;

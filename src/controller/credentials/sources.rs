@@ -78,8 +78,8 @@ struct Watch {
     task: AbortHandle,
     /// Whether all that there is has come once.
     listed: bool,
-    /// What has come of a list that is under way.
-    coming: BTreeSet<Box<str>>,
+    /// What has come of a list that is under way; `None` after its end.
+    coming: Option<BTreeSet<Box<str>>>,
 }
 
 // === impl Sources ===
@@ -148,14 +148,15 @@ impl Sources {
     /// A list begins.
     pub(super) fn listing(&mut self, resource: &Resource) {
         if let Some(watch) = self.watches.get_mut(resource) {
-            watch.coming.clear();
+            watch.coming = Some(BTreeSet::new());
         }
     }
 
-    /// Notes the name of something that has come.
+    /// Notes the name of something that has come, while a list is under way.
     pub(super) fn saw(&mut self, resource: &Resource, name: &str) {
-        if let Some(watch) = self.watches.get_mut(resource) {
-            watch.coming.insert(name.into());
+        let watch = self.watches.get_mut(resource);
+        if let Some(coming) = watch.and_then(|watch| watch.coming.as_mut()) {
+            coming.insert(name.into());
         }
     }
 
@@ -164,7 +165,7 @@ impl Sources {
         self.status.watch_connected(resource);
         let Some(watch) = self.watches.get_mut(resource) else { return BTreeSet::new() };
         watch.listed = true;
-        std::mem::take(&mut watch.coming)
+        watch.coming.take().unwrap_or_default()
     }
 
     pub(super) fn failed(&mut self, resource: &Resource, error: &CallError) {
@@ -254,6 +255,6 @@ impl Sources {
         };
         let task = watch(api, selection, self.reachable.clone(), self.sender.clone(), translate);
         let task = self.tasks.spawn(task);
-        self.watches.insert(resource, Watch { task, listed: false, coming: BTreeSet::new() });
+        self.watches.insert(resource, Watch { task, listed: false, coming: None });
     }
 }
