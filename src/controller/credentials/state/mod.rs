@@ -1,5 +1,6 @@
 //! What is known of the cluster, and what it calls for in a namespace. Pure: watches put it in, and the moment is given.
 
+mod few;
 mod logins;
 
 use std::{
@@ -10,8 +11,8 @@ use std::{
 
 use tokio::time::Instant;
 
-use self::logins::Made;
 pub use self::logins::{Content, LoginProblem, LoginRead, Logins};
+use self::{few::Few, logins::Made};
 use super::{
     plan::{Step, Wanted, plan},
     seen::Seen,
@@ -53,7 +54,7 @@ pub struct State {
 #[derive(Debug, Default)]
 struct Place {
     opted_in: Option<Namespace>,
-    seen: BTreeMap<Arc<str>, Seen>,
+    seen: Few<Arc<str>, Seen>,
 }
 
 /// An opted-in namespace.
