@@ -7,7 +7,7 @@ use crate::{
     core::{
         credentials::{Credentials, CredentialsError},
         keyring::secret::Ignored,
-        rules::{LoginName, Mapping, RegistryPattern, Rule},
+        rules::{Login, LoginName, Mapping, RegistryPattern, Rule},
     },
 };
 
@@ -36,6 +36,11 @@ pub(super) fn credentials(secret: &SecretManifest) -> Result<Credentials, LoginF
         return Err(LoginFault::TooLarge);
     }
     Credentials::read(&secret.type_, |key| secret.data(key)).map_err(LoginFault::Content)
+}
+
+/// The login of this name. The mapping's reader has checked that there is one.
+pub(super) fn named<'m>(mapping: &'m Mapping, name: &LoginName) -> Option<&'m Login> {
+    mapping.logins().iter().find(|login| login.name == *name)
 }
 
 /// The rules that a login fills.

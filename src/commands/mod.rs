@@ -14,6 +14,7 @@ mod config;
 mod constraints;
 pub mod explain;
 pub mod inject;
+mod keeper;
 mod logins;
 pub mod manifests;
 mod owner;

@@ -8,7 +8,12 @@ use super::{
     pods::{AtHand, Subject},
 };
 use crate::{
-    commands::{owner::Replaced, paste, secret::how_to_make},
+    commands::{
+        keeper::{Audience, Keeper, Reach},
+        owner::Replaced,
+        paste,
+        secret::how_to_make,
+    },
     core::{decide::Reason, image::ImageRef, pod::INJECT_LABEL},
 };
 
@@ -17,38 +22,24 @@ pub(super) fn advice(
     subject: &Subject,
     images: &[ImageFacts<'_>],
     at_hand: &AtHand,
-    context: PodContext,
+    context: PodContext<'_>,
+    audience: Audience<'_>,
 ) -> Vec<String> {
     let Subject { namespace, added, .. } = subject;
-    let AtHand { pull, besides, missing, unknown } = at_hand;
     let mut advice = Vec::new();
     for facts in images.iter().filter(|facts| !facts.valid) {
         advice.push(format!("correct the image {:?}: {}", facts.image, facts.error));
     }
-    let make = |name: &str| make(name, namespace, images);
-    for (name, _) in pull.bad.iter().chain(&besides.bad) {
-        advice.push(format!("make Secret {name} again: {}", make(name)));
-    }
-    for (name, _) in pull.ignored.iter().chain(&besides.ignored) {
+    let opted_out = context.opted_in() == Some(false);
+    advice.extend(of_secrets(images, at_hand, opted_out, audience));
+    let kept = |name: &&str| kept(name, audience).is_some();
+    let missing: Vec<&str> = at_hand.missing.iter().map(String::as_str).filter(kept).collect();
+    if opted_out && !missing.is_empty() {
         advice.push(format!(
-            "delete Secret {name}, whose type cannot be changed, and make it again: {}",
-            make(name)
+            "opt the namespace in, so that pullcred makes Secret {}: {}",
+            missing.join(", "),
+            paste::opt_in(namespace)
         ));
-    }
-    for name in missing {
-        advice.push(match paste::name(name) {
-            Some(name) => format!("make Secret {name}: {}", make(name)),
-            // The API server does not check the names that a Pod lists.
-            None => format!("correct {name:?} in `imagePullSecrets`: no Secret can have that name"),
-        });
-    }
-    for (name, _) in unknown {
-        advice.push(match (paste::name(name), paste::name(namespace)) {
-            (Some(name), Some(namespace)) => format!(
-                "see whether you may read Secret {name}: kubectl auth can-i get secret/{name} -n {namespace}"
-            ),
-            _ => format!("correct {name:?} in `imagePullSecrets`: no Secret can have that name"),
-        });
     }
     if !added.is_empty() {
         if context.webhook == Some(false) {
@@ -56,7 +47,7 @@ pub(super) fn advice(
                 "install pullcred, or `helm upgrade` it: without its webhook configuration a new Pod gets nothing".to_owned(),
             );
         }
-        if context.opted_in == Some(false) {
+        if opted_out && missing.is_empty() {
             advice.push(format!("opt the namespace in: {}", paste::opt_in(namespace)));
         }
         let pod = Replaced { name: &subject.name, waits: !subject.waiting.is_empty() };
@@ -68,13 +59,72 @@ pub(super) fn advice(
         ));
     }
     if advice.is_empty() {
-        advice.extend(images.iter().filter_map(|facts| for_image(subject, facts, at_hand)));
+        advice.extend(images.iter().filter_map(|it| for_image(subject, it, at_hand, audience)));
     }
     advice
 }
 
+/// What to do about Secrets that are of no use, missing or unknown. Where the namespace is `opted_out`, its label comes
+/// before what pullcred would make.
+fn of_secrets(
+    images: &[ImageFacts<'_>],
+    AtHand { pull, besides, missing, unknown, .. }: &AtHand,
+    opted_out: bool,
+    audience: Audience<'_>,
+) -> Vec<String> {
+    let namespace = audience.namespace;
+    let make = |name: &str| make(name, namespace, images);
+    let mut advice = Vec::new();
+    for (name, _) in pull.bad.iter().chain(&besides.bad) {
+        advice.push(match kept(name, audience) {
+            Some(keeper) => keeper.replace(namespace),
+            None => format!("make Secret {name} again: {}", make(name)),
+        });
+    }
+    for (name, _) in pull.ignored.iter().chain(&besides.ignored) {
+        advice.push(match kept(name, audience) {
+            Some(keeper) => keeper.replace(namespace),
+            None => format!(
+                "delete Secret {name}, whose type cannot be changed, and make it again: {}",
+                make(name)
+            ),
+        });
+    }
+    for name in missing {
+        advice.push(match (paste::name(name), audience.keeper(name)) {
+            (Some(_), Some(keeper)) if opted_out && keeper.reach == Reach::Here => continue,
+            (Some(name), Some(keeper)) => keeper.advice(namespace, &make(name)),
+            (Some(name), None) => format!("make Secret {name}: {}", make(name)),
+            // The API server does not check the names that a Pod lists.
+            (None, _) => {
+                format!("correct {name:?} in `imagePullSecrets`: no Secret can have that name")
+            }
+        });
+    }
+    for (name, _) in unknown {
+        advice.push(match (paste::name(name), paste::name(namespace)) {
+            (Some(name), Some(namespace)) => format!(
+                "see whether you may read Secret {name}: kubectl auth can-i get secret/{name} -n {namespace}"
+            ),
+            _ => format!("correct {name:?} in `imagePullSecrets`: no Secret can have that name"),
+        });
+    }
+    advice
+}
+
+/// The login that fills a Secret of the namespace.
+fn kept<'a>(secret: &str, audience: Audience<'a>) -> Option<Keeper<'a>> {
+    audience.keeper(secret).filter(|keeper| keeper.reach == Reach::Here)
+}
+
 /// What to do where Pod and Secrets are as they should be, but the image is still not there.
-fn for_image(subject: &Subject, facts: &ImageFacts<'_>, at_hand: &AtHand) -> Option<String> {
+fn for_image(
+    subject: &Subject,
+    facts: &ImageFacts<'_>,
+    at_hand: &AtHand,
+    audience: Audience<'_>,
+) -> Option<String> {
+    let into = |secret: &str| into(secret, audience, at_hand);
     let pod = facts.pod.as_ref()?;
     let fails = !pod.waiting().is_empty();
     let image = ImageRef::parse(&facts.image).ok().filter(|_| fails)?;
@@ -82,23 +132,39 @@ fn for_image(subject: &Subject, facts: &ImageFacts<'_>, at_hand: &AtHand) -> Opt
     let offers = at_hand.pull.offers(&image);
     Some(match offers.first() {
         Some(_) if offers.iter().all(|offer| at_hand.pull.is_empty(offer)) => {
-            let mut secrets: Vec<&str> = offers.iter().map(|offer| offer.secret).collect();
+            let mut secrets: Vec<String> = offers.iter().map(|offer| into(offer.secret)).collect();
             secrets.dedup();
             format!(
-                "put a login for {registry} into Secret {}: its entry for it has none",
+                "put a login for {registry} into {}: its entry for it has none",
                 secrets.join(" or ")
             )
         }
         Some(offer) => format!(
             "see whether {registry} still takes the login of {}, and for {}: the kubelet offers it",
-            offer.secret, facts.image
+            whose(offer.secret, audience, at_hand),
+            facts.image
         ),
-        None => return Some(without_offer(subject, facts, registry)),
+        None => {
+            let own = foreign(facts, at_hand, audience);
+            return Some(own.unwrap_or_else(|| without_offer(subject, facts, registry, into)));
+        }
     })
 }
 
+/// What to do where somebody's own Secret keeps pullcred from filling the one that the rules name.
+fn foreign(facts: &ImageFacts<'_>, at_hand: &AtHand, audience: Audience<'_>) -> Option<String> {
+    let secrets = facts.secrets_of_rules();
+    let name = secrets.iter().find(|name| at_hand.by_hand.iter().any(|it| it == *name))?;
+    Some(kept(name, audience)?.replace(audience.namespace))
+}
+
 /// What to do where the kubelet has no login to offer.
-fn without_offer(subject: &Subject, facts: &ImageFacts<'_>, registry: &str) -> String {
+fn without_offer(
+    subject: &Subject,
+    facts: &ImageFacts<'_>,
+    registry: &str,
+    into: impl Fn(&str) -> String,
+) -> String {
     let secrets = facts.secrets_of_rules();
     match (subject.reason, secrets.as_slice()) {
         (Some(Reason::OptedOut), []) => {
@@ -121,12 +187,43 @@ fn without_offer(subject: &Subject, facts: &ImageFacts<'_>, registry: &str) -> S
             "if {registry} wants a login, write a rule for it in the mapping, and make its Secret"
         ),
         (_, [secret]) => format!(
-            "put a login for {registry} into Secret {secret}: what is in it is for other registries"
+            "put a login for {registry} into {}: what is in it is for other registries",
+            into(secret)
         ),
         (_, secrets) => format!(
-            "put a login for {registry} into one of the Secrets {}: what is in them is for other registries",
-            secrets.join(", ")
+            "put a login for {registry} into one of these, since what is in them is for other registries: {}",
+            secrets.iter().map(|secret| into(secret)).collect::<Vec<_>>().join(", ")
         ),
+    }
+}
+
+/// The login that fills a Secret which pullcred has made.
+fn filled<'a>(secret: &str, audience: Audience<'a>, at_hand: &AtHand) -> Option<Keeper<'a>> {
+    let own = at_hand.by_hand.iter().any(|name| name == secret);
+    kept(secret, audience).filter(|_| !own)
+}
+
+/// Where a login goes that is to be in a Secret: pullcred would take it out of a copy.
+fn into(secret: &str, audience: Audience<'_>, at_hand: &AtHand) -> String {
+    match filled(secret, audience, at_hand) {
+        Some(keeper) => {
+            format!(
+                "{} (login {}), which fills Secret {secret}",
+                keeper.source(),
+                keeper.login.name
+            )
+        }
+        None => format!("Secret {secret}"),
+    }
+}
+
+/// A Secret with a login, and where pullcred has it from.
+fn whose(secret: &str, audience: Audience<'_>, at_hand: &AtHand) -> String {
+    match filled(secret, audience, at_hand) {
+        Some(keeper) => {
+            format!("{secret} (filled from login {}, {})", keeper.login.name, keeper.source())
+        }
+        None => secret.to_owned(),
     }
 }
 

@@ -49,6 +49,9 @@ pub(super) struct RuleLine<'m> {
     pub(super) secret: &'m str,
     /// The line of the mapping file in which the rule begins.
     pub(super) line: u32,
+    /// The login that fills the Secret; none where people make it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) login: Option<&'m str>,
 }
 
 // === impl ImageFacts ===
@@ -121,7 +124,8 @@ impl ImageFacts<'_> {
 impl<'m> RuleLine<'m> {
     fn new(found: &Match<'m>) -> Self {
         let Match { pattern, secret, rule, .. } = found;
-        Self { pattern: pattern.as_str(), secret: secret.as_str(), line: rule.line }
+        let login = rule.fill.as_ref().map(|fill| fill.login.as_str());
+        Self { pattern: pattern.as_str(), secret: secret.as_str(), line: rule.line, login }
     }
 }
 

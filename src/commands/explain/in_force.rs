@@ -93,11 +93,17 @@ impl Given {
         let rule = |rule: &Rule| {
             let patterns =
                 rule.patterns.iter().map(|it| (it.host().to_owned(), it.path().to_owned()));
-            (patterns.collect::<Vec<_>>(), rule.secret.clone(), rule.namespaces.clone())
+            let (secret, namespaces) = (rule.secret.clone(), rule.namespaces.clone());
+            (patterns.collect::<Vec<_>>(), secret, namespaces, rule.fill.clone())
         };
         let rules = |it: &Mapping| it.rules().iter().map(rule).collect::<Vec<_>>();
-        let is_same =
-            rules(mapping) == rules(&self.mapping) && mapping.always() == self.mapping.always();
+        let logins = |it: &Mapping| {
+            let logins = it.logins().iter().map(|it| (it.name.clone(), it.secret.clone()));
+            logins.collect::<Vec<_>>()
+        };
+        let is_same = rules(mapping) == rules(&self.mapping)
+            && mapping.always() == self.mapping.always()
+            && logins(mapping) == logins(&self.mapping);
         (!is_same).then(|| {
             format!(
                 "warning: {} is not the mapping of {}, which new Pods get their Secrets by: what follows is by {}",

@@ -1,6 +1,6 @@
 //! The Pods of a cluster, read page by page and explained as they come.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use k8s_openapi::api::core::v1::Namespace;
 use serde::Deserialize;
@@ -20,10 +20,7 @@ use crate::{
         owner::Owner,
         scan::{Asked, Progress, pods, secrets, waiting},
     },
-    core::{
-        pod::{INJECT_LABEL, OPTED_IN, Pod},
-        rules::Mapping,
-    },
+    core::{pod::Pod, rules::Mapping},
 };
 
 /// Which Pods of which cluster.
@@ -94,12 +91,12 @@ pub(super) fn run(
                 items.iter().filter_map(|pod| subject(pod, explainer)).collect();
             known.look_up(&subjects).await;
             for subject in &subjects {
-                let opted_in = known.namespaces.get(&subject.namespace).copied().flatten();
+                let labels = known.namespaces.get(&subject.namespace).and_then(Option::as_ref);
                 let at_hand = known.secrets_at_hand.find_for(subject);
                 explainer.subject(
                     subject,
                     Some(&at_hand),
-                    PodContext { opted_in, webhook },
+                    PodContext { labels, webhook },
                     *stdout,
                 )?;
             }
@@ -127,8 +124,8 @@ struct Known {
     cluster: Cluster,
     secrets_at_hand: SecretsAtHand,
     asked: HashSet<(String, String)>,
-    /// Whether a namespace has opted in; none where that could not be looked at.
-    namespaces: HashMap<String, Option<bool>>,
+    /// The labels of a namespace; none where it could not be looked at.
+    namespaces: HashMap<String, Option<BTreeMap<String, String>>>,
 }
 
 // === impl Known ===
@@ -148,8 +145,8 @@ impl Known {
         self.namespaces.retain(|namespace, _| here.contains(namespace.as_str()));
         for Subject { namespace, .. } in subjects {
             if !self.namespaces.contains_key(namespace) {
-                let opted_in = opted_in(&self.cluster, namespace).await;
-                self.namespaces.insert(namespace.clone(), opted_in);
+                let labels = labels(&self.cluster, namespace).await;
+                self.namespaces.insert(namespace.clone(), labels);
             }
         }
         let names = subjects.iter().flat_map(|subject| {
@@ -168,9 +165,8 @@ impl Known {
     }
 }
 
-async fn opted_in(cluster: &Cluster, namespace: &str) -> Option<bool> {
+async fn labels(cluster: &Cluster, namespace: &str) -> Option<BTreeMap<String, String>> {
     let namespaces = Collection::of::<Namespace>(None);
     let namespace = cluster.get::<Namespace>(&namespaces, namespace).await.ok()??;
-    let labels = namespace.metadata.labels.unwrap_or_default();
-    Some(labels.get(INJECT_LABEL).is_some_and(|value| value == OPTED_IN))
+    Some(namespace.metadata.labels.unwrap_or_default())
 }

@@ -14,6 +14,7 @@ mod pods;
 mod text_report;
 
 use std::{
+    collections::BTreeMap,
     io::{self, BufRead, Write},
     path::PathBuf,
 };
@@ -31,6 +32,7 @@ use self::{
 use super::{
     AccountSource, DEFAULT_NAMESPACE, Exit, Failure, Streams,
     accounts::Accounts,
+    keeper::Audience,
     load_mapping,
     manifests::{
         Admitted, Document, Input, ManifestError, Places, PodTemplate, Problem, SecretManifest,
@@ -40,7 +42,11 @@ use super::{
 };
 use crate::{
     cluster::ClusterOptions,
-    core::{image::ImageRef, rules::Mapping},
+    core::{
+        image::ImageRef,
+        pod::{INJECT_LABEL, OPTED_IN},
+        rules::Mapping,
+    },
 };
 
 pub use self::live::Live;
@@ -153,11 +159,21 @@ fn read_secrets(sources: &[Source], stdin: &mut dyn BufRead) -> Result<SecretsAt
 
 /// What is known of the cluster around a Pod; `None` where it was not read.
 #[derive(Debug, Clone, Copy, Default)]
-struct PodContext {
-    /// Whether the namespace has opted in.
-    opted_in: Option<bool>,
+struct PodContext<'c> {
+    /// The labels of the namespace.
+    labels: Option<&'c BTreeMap<String, String>>,
     /// Whether there is a webhook configuration of ours.
     webhook: Option<bool>,
+}
+
+// === impl PodContext ===
+
+impl PodContext<'_> {
+    /// Whether the namespace has opted in.
+    fn opted_in(&self) -> Option<bool> {
+        let label = self.labels?.get(INJECT_LABEL);
+        Some(label.is_some_and(|value| value == OPTED_IN))
+    }
 }
 
 /// What every answer is made from.
@@ -171,8 +187,14 @@ struct Explainer<'o> {
 // === impl Explainer ===
 
 impl Explainer<'_> {
-    fn text_report<'s>(&'s self, out: &'s mut dyn Write) -> TextReport<'s> {
-        TextReport { out, paint: self.paint, mapping: self.mapping, margin: "  " }
+    fn text_report<'s>(
+        &'s self,
+        out: &'s mut dyn Write,
+        namespace: &'s str,
+        context: PodContext<'s>,
+    ) -> TextReport<'s> {
+        let audience = Audience { mapping: self.mapping, namespace, labels: context.labels };
+        TextReport { out, paint: self.paint, audience, by_hand: Vec::new(), margin: "  " }
     }
 
     fn is_text(&self) -> bool {
@@ -192,7 +214,8 @@ impl Explainer<'_> {
         let pull =
             secrets_at_hand.map(|secrets_at_hand| PullSecrets::new(secrets_at_hand.of(namespace)));
         if let Some(pull) = pull.as_ref().filter(|_| self.is_text()) {
-            self.text_report(out).at_hand(pull)?;
+            let namespace = namespace.unwrap_or(DEFAULT_NAMESPACE);
+            self.text_report(out, namespace, PodContext::default()).at_hand(pull)?;
         }
         for image in images {
             if image != "-" {
@@ -223,7 +246,7 @@ impl Explainer<'_> {
         let mut facts = ImageFacts::new(image, namespace, self.mapping);
         facts.kubelet = pull.map(|pull| pull.answer(ImageRef::parse(image).ok().as_ref()));
         if self.is_text() {
-            return self.text_report(out).image(&facts, namespace, pull);
+            return self.text_report(out, namespace, PodContext::default()).image(&facts, pull);
         }
         json(&facts, out)
     }
@@ -309,7 +332,7 @@ impl Explainer<'_> {
         &self,
         subject: &Subject,
         at_hand: Option<&AtHand>,
-        context: PodContext,
+        context: PodContext<'_>,
         out: &mut dyn Write,
     ) -> io::Result<()> {
         let facts = subject.images.iter().map(|named| {
@@ -323,13 +346,14 @@ impl Explainer<'_> {
             return facts.into_iter().try_for_each(|facts| json(&facts, out));
         }
         let facts: Vec<_> = facts.collect();
-        let mut text = self.text_report(out);
+        let mut text = self.text_report(out, &subject.namespace, context);
+        let audience = text.audience;
         text.pod(subject, at_hand)?;
         for (named, facts) in subject.images.iter().zip(&facts) {
-            text.image_of_pod(facts, &named.owners, &subject.namespace, at_hand)?;
+            text.image_of_pod(facts, &named.owners, at_hand)?;
         }
         let at_hand = at_hand.filter(|_| subject.runs);
-        let advice = at_hand.map(|at_hand| advice(subject, &facts, at_hand, context));
+        let advice = at_hand.map(|at_hand| advice(subject, &facts, at_hand, context, audience));
         text.advice(&advice.unwrap_or_default())
     }
 }

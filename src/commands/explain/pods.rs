@@ -90,6 +90,8 @@ pub(super) struct AtHand {
     pub(super) missing: Vec<String>,
     /// The names of those that could not be looked at, and why.
     pub(super) unknown: Vec<(String, String)>,
+    /// The names of those that pullcred did not make.
+    pub(super) by_hand: Vec<String>,
 }
 
 // === impl Subject ===
@@ -218,7 +220,7 @@ impl SecretsAtHand {
         &self,
         namespace: &str,
         names: &[String],
-        AtHand { missing, unknown, .. }: &mut AtHand,
+        AtHand { missing, unknown, by_hand, .. }: &mut AtHand,
     ) -> Vec<&SecretManifest> {
         let mut found = Vec::new();
         for name in names {
@@ -226,6 +228,9 @@ impl SecretsAtHand {
             let mut same = same.filter_map(|&at| self.secrets.get(at));
             // Of two with one name, the cluster has the one that was applied last.
             if let Some(secret) = same.find(|secret| is_for(secret, Some(namespace))) {
+                if !secret.is_copy && !by_hand.contains(name) {
+                    by_hand.push(name.clone());
+                }
                 found.push(secret);
             } else if let Some(why) = self.unknown.get(&(namespace.to_owned(), name.clone())) {
                 unknown.push((name.clone(), why.clone()));

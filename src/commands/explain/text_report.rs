@@ -9,11 +9,14 @@ use super::{
     paint::{Paint, Role},
     pods::{AtHand, Subject},
 };
-use crate::core::{
-    decide::Reason,
-    image::ImageRef,
-    pod::{INJECT_LABEL, OPTED_OUT},
-    rules::{EXCLUDED_NAMESPACES, Mapping},
+use crate::{
+    commands::keeper::{Audience, Reach},
+    core::{
+        decide::Reason,
+        image::ImageRef,
+        pod::{INJECT_LABEL, OPTED_OUT},
+        rules::EXCLUDED_NAMESPACES,
+    },
 };
 
 /// The most entries of Secrets that are reported as near misses of an image.
@@ -23,7 +26,10 @@ const MAX_REPORTED: usize = 5;
 pub(super) struct TextReport<'s> {
     pub(super) out: &'s mut dyn Write,
     pub(super) paint: Paint,
-    pub(super) mapping: &'s Mapping,
+    /// The namespace that the answers are for.
+    pub(super) audience: Audience<'s>,
+    /// Secrets of the Pod that runs which somebody else than pullcred has made.
+    pub(super) by_hand: Vec<String>,
     /// What stands before each line about an image.
     pub(super) margin: &'static str,
 }
@@ -35,16 +41,16 @@ impl TextReport<'_> {
     pub(super) fn image(
         &mut self,
         facts: &ImageFacts<'_>,
-        namespace: &str,
         at_hand: Option<&PullSecrets>,
     ) -> io::Result<()> {
+        let namespace = self.audience.namespace;
         let title = self.paint.as_(Role::Title, shown(&facts.image));
         writeln!(self.out, "{title}")?;
         let Ok(image) = ImageRef::parse(&facts.image) else {
             self.no_reference(facts)?;
             return writeln!(self.out);
         };
-        self.rules(facts, &image, namespace)?;
+        self.rules(facts, &image)?;
         let gets = match facts.reason {
             None => facts.secrets.join(", "),
             Some(reason) => format!("nothing: {}", why(reason)),
@@ -81,7 +87,9 @@ impl TextReport<'_> {
             }
             Some(reason) => writeln!(self.out, "  → {verb} nothing: {}", why(*reason))?,
         }
-        let Some(AtHand { pull, besides, missing, unknown }) = at_hand else { return Ok(()) };
+        let Some(AtHand { pull, besides, missing, unknown, by_hand }) = at_hand else {
+            return Ok(());
+        };
         for name in missing {
             self.point(Role::Bad, format!("there is no Secret {name} in {namespace}"))?;
         }
@@ -89,7 +97,21 @@ impl TextReport<'_> {
             self.point(Role::Unsure, format!("Secret {name} could not be looked at: {why}"))?;
         }
         self.secrets(pull)?;
-        self.secrets(besides)
+        self.secrets(besides)?;
+        if subject.runs {
+            self.by_hand.clone_from(by_hand);
+        }
+        for name in self.by_hand.clone() {
+            let keeper = self.audience.keeper(&name).filter(|it| it.reach == Reach::Here);
+            if let Some(keeper) = keeper {
+                let text = format!(
+                    "Secret {name} is somebody's own, so pullcred leaves it alone and does not fill it from login {}",
+                    keeper.login.name
+                );
+                self.point(Role::Unsure, text)?;
+            }
+        }
+        Ok(())
     }
 
     /// Reports an image of that Pod.
@@ -97,7 +119,6 @@ impl TextReport<'_> {
         &mut self,
         facts: &ImageFacts<'_>,
         owners: &[String],
-        namespace: &str,
         at_hand: Option<&AtHand>,
     ) -> io::Result<()> {
         let title = self.paint.as_(Role::Title, shown(&facts.image));
@@ -105,7 +126,7 @@ impl TextReport<'_> {
         writeln!(self.out, "  {title} {owners}")?;
         self.margin = "    ";
         let Ok(image) = ImageRef::parse(&facts.image) else { return self.no_reference(facts) };
-        self.rules(facts, &image, namespace)?;
+        self.rules(facts, &image)?;
         match at_hand {
             Some(at_hand) => self.offers(&at_hand.pull, &image, "of its Secrets"),
             None => Ok(()),
@@ -128,12 +149,7 @@ impl TextReport<'_> {
         self.point(Role::Quiet, text.to_owned())
     }
 
-    fn rules(
-        &mut self,
-        facts: &ImageFacts<'_>,
-        image: &ImageRef<'_>,
-        namespace: &str,
-    ) -> io::Result<()> {
+    fn rules(&mut self, facts: &ImageFacts<'_>, image: &ImageRef<'_>) -> io::Result<()> {
         let mut what = match facts.registry.as_str() {
             "" => "no registry".to_owned(),
             registry => format!("registry {registry}"),
@@ -150,7 +166,7 @@ impl TextReport<'_> {
             self.point(Role::Good, text)?;
         }
         if !facts.rules.is_empty() {
-            return Ok(());
+            return self.keepers(facts);
         }
         if facts.registry.is_empty() {
             // distribution/reference takes an underscore for part of a repository, never of a host.
@@ -158,9 +174,23 @@ impl TextReport<'_> {
             return self.point(Role::Unsure, text.to_owned());
         }
         self.point(Role::Unsure, "no rule of the mapping covers it".to_owned())?;
-        for near in near_rules(self.mapping, image, namespace) {
+        for near in near_rules(self.audience.mapping, image, self.audience.namespace) {
             let text = format!("line {}, {}, does not: {}", near.line, near.pattern, near.why);
             self.point(Role::Quiet, text)?;
+        }
+        Ok(())
+    }
+
+    /// Reports which of the Secrets pullcred makes, and from what.
+    fn keepers(&mut self, facts: &ImageFacts<'_>) -> io::Result<()> {
+        let Audience { namespace, labels, .. } = self.audience;
+        let by_hand = |secret: &&str| self.by_hand.iter().any(|name| name == secret);
+        let secrets: Vec<_> =
+            facts.secrets_of_rules().into_iter().filter(|it| !by_hand(it)).collect();
+        for secret in secrets {
+            let Some(keeper) = self.audience.keeper(secret) else { continue };
+            let role = if keeper.reach == Reach::Here { Role::Quiet } else { Role::Unsure };
+            self.point(role, keeper.what(namespace, labels.is_some()))?;
         }
         Ok(())
     }

@@ -131,6 +131,12 @@ impl<'v> Object<'v> {
         self.metadata("uid")
     }
 
+    /// The value of a label.
+    #[must_use]
+    pub fn label(&self, key: &str) -> Option<&'v str> {
+        self.value.get("metadata")?.get("labels")?.get(key)?.as_str()
+    }
+
     fn metadata(&self, name: &str) -> Option<&'v str> {
         let text = self.value.get("metadata")?.get(name)?.as_str()?;
         Some(text).filter(|text| !text.is_empty())

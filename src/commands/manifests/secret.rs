@@ -10,7 +10,10 @@ use k8s_openapi::{ByteString, api::core::v1::Secret};
 use serde_json::{Map, Value};
 
 use super::{ManifestError, Object, Problem, Source, objects};
-use crate::core::keyring::secret::{self, Contents, Flaw, SecretError};
+use crate::core::{
+    copies::MARK,
+    keyring::secret::{self, Contents, Flaw, SecretError},
+};
 
 /// The type of a Secret that names none.
 const DEFAULT_TYPE: &str = "Opaque";
@@ -32,6 +35,8 @@ pub struct SecretManifest {
     pub type_: String,
     /// `metadata.uid`, where it is written: an API server has given it one.
     pub uid: Option<String>,
+    /// Whether it has the mark of the copies that pullcred makes.
+    pub is_copy: bool,
     data: BTreeMap<String, Vec<u8>>,
 }
 
@@ -48,7 +53,7 @@ impl SecretManifest {
     ) -> Self {
         let type_ = type_.filter(|type_| !type_.is_empty());
         let type_ = type_.unwrap_or_else(|| DEFAULT_TYPE.to_owned());
-        Self { name, namespace, type_, uid: None, data }
+        Self { name, namespace, type_, uid: None, is_copy: false, data }
     }
 
     /// All Secrets of a source, in their order.
@@ -108,7 +113,8 @@ impl SecretManifest {
         let type_ = object.value().get("type").and_then(Value::as_str).map(ToOwned::to_owned);
         let namespace = object.namespace().map(ToOwned::to_owned);
         let uid = object.uid().map(ToOwned::to_owned);
-        Ok(Some(Self { uid, ..Self::new(name.to_owned(), namespace, type_, data) }))
+        let is_copy = object.label(MARK.0) == Some(MARK.1);
+        Ok(Some(Self { uid, is_copy, ..Self::new(name.to_owned(), namespace, type_, data) }))
     }
 
     /// A Secret that an API server has.
@@ -118,7 +124,10 @@ impl SecretManifest {
         let data = data.unwrap_or_default();
         let data = data.into_iter().map(|(key, ByteString(bytes))| (key, bytes)).collect();
         let namespace = Some(namespace.to_owned());
-        Self { uid: metadata.uid, ..Self::new(name.to_owned(), namespace, type_, data) }
+        let is_copy = metadata
+            .labels
+            .is_some_and(|labels| labels.get(MARK.0).is_some_and(|value| value == MARK.1));
+        Self { uid: metadata.uid, is_copy, ..Self::new(name.to_owned(), namespace, type_, data) }
     }
 
     /// The size of its data, as the API server counts it.
