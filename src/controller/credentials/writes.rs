@@ -79,7 +79,8 @@ pub(super) enum Done {
 ///
 /// An apply without force never changes a field of another manager, but it joins an object whose fields are equal. The
 /// answer shows that, and then all that we own is given up again. Between the two calls another process takes the object
-/// for a copy; it would change it only where the login is rotated within these milliseconds.
+/// for a copy; it would change it only where the login is rotated within these milliseconds. The policy of the chart refuses
+/// to join; this is for clusters without it, and for the moment before it is in force.
 ///
 /// # Errors
 ///
@@ -96,6 +97,13 @@ pub(super) async fn create<S: Secrets>(
         }
         Ok(metadata) => Ok(Done::Is(Some(Seen::of(&metadata)))),
         Err(error) if error.outcome() == Outcome::Conflict => Ok(Done::Conflict),
+        // The policy of the chart lets no apply join a Secret of somebody's.
+        Err(error) if error.outcome() == Outcome::Denied => {
+            match secrets.metadata(at).await?.as_ref().map(Seen::of) {
+                Some(Seen::Foreign) => Ok(Done::Conflict),
+                _ => Err(error),
+            }
+        }
         Err(error) => Err(error),
     }
 }

@@ -187,14 +187,16 @@ async fn what_controllers_do_passes(home: &Home, old: &[(&str, &str)]) -> Result
     home.says_nothing(&[&controller]).await.map(drop)
 }
 
-/// What a controller does when its creation has joined a Secret of a user's with equal data.
+/// A Secret of a user's with equal data cannot be joined. One that was joined before the policy was in force can be given
+/// back.
 async fn given_back(home: &Home, api: &Api) -> Result<()> {
     let namespace = home.labelled("copies-policy-joined", &json!({})).await?;
     let theirs = DockerConfig::new(&[("ghcr.io/acme", "x")]).secret(NAME);
     let before = namespace.create_object("/api/v1", "secrets", &theirs).await?;
     let path = secret_path(namespace.name(), NAME);
     let query = format!("fieldManager={MANAGER}");
-    let joined = api.apply(&path, &query, &copy()).await?.object()?;
+    refusal("join", api.apply(&path, &query, &copy()).await?)?;
+    let joined = home.api().apply(&path, &query, &copy()).await?.object()?;
     let empty = json!({
         "apiVersion": "v1", "kind": "Secret",
         "metadata": {"name": NAME, "uid": joined["metadata"]["uid"]},

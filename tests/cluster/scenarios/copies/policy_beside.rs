@@ -30,6 +30,7 @@ const LARGEST: usize = 1 << 20;
 /// A copy in a namespace: the controller's token writes it, and so does an administrator.
 struct Place {
     own: Api,
+    admin: Api,
     namespace: Namespace,
     path: String,
 }
@@ -79,7 +80,7 @@ rules:
     let namespace = home.labelled("copies-beside-a", &json!({})).await?;
     let own = api_with(&kubeconfig).await?;
     let path = secret_path(namespace.name(), NAME);
-    let place = Place { own, namespace, path };
+    let place = Place { own, admin: home.api().clone(), namespace, path };
     in_force(&home, &place).await?;
 
     let kept = additions_stay(&place).await?;
@@ -223,7 +224,13 @@ async fn of_the_largest_size(place: &Place) -> Result<()> {
     marked["metadata"]["annotations"] = json!({});
     place.namespace.create_object("/api/v1", "secrets", &marked).await?;
     let join = "fieldManager=pullcred-credentials";
-    place.own.apply(&place.path, join, &large(second, "b")).await?.ok().context("join")?;
+    refusal(
+        "join",
+        place.own.apply(&place.path, join, &large(second, "b")).await?,
+        "with the label",
+    )?;
+    // As if it had been joined before the policy was in force.
+    place.admin.apply(&place.path, join, &large(second, "b")).await?.ok().context("join")?;
     place.own.apply(&place.path, query, &release).await?.ok().context("release")?;
     place.own.delete(&place.path).await?.ok().context("deletion").map(drop)
 }
