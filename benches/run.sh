@@ -96,3 +96,7 @@ for _ in $(seq "$((rounds * 4))"); do
 done
 echo
 echo "Ready $(median <"$folder/starts") µs after exec (median of $((rounds * 4)) starts, certificate from files). Binary: $(($(stat --format=%s "$release/pullcred") / 1024)) KiB."
+
+# Copies of logins, on the control plane of the cluster tests. Ten thousand namespaces take a quarter of an hour:
+# cargo bench --locked --test cluster -- --ignored copies::ten_thousand
+cargo bench --locked --test cluster copies::

@@ -136,6 +136,12 @@ impl<K: Ord + Clone> Schedule<K> {
         Some(key)
     }
 
+    /// How soon a key is wanted.
+    #[must_use]
+    pub fn urgency(&self, key: &K) -> Urgency {
+        self.keys.get(key).map_or(Urgency::Bulk, |entry| entry.urgency)
+    }
+
     /// Notes what came of the work on a key.
     pub fn worked(&mut self, key: &K, worked: Worked, now: Instant) {
         let Some(entry) = self.keys.get_mut(key) else { return };
@@ -228,6 +234,7 @@ mod tests {
         schedule.want("d", Urgency::New, now);
         schedule.want("c", Urgency::New, now);
         schedule.want("a", Urgency::Bulk, now);
+        assert_eq!((schedule.urgency(&"c"), schedule.urgency(&"a")), (Urgency::New, Urgency::Bulk));
         assert_eq!(all(&mut schedule, now), ["d", "c", "a", "b"]);
     }
 

@@ -75,7 +75,7 @@ fn run() -> Result<ExitCode> {
     let slot = Arc::new(OnceLock::new());
     let mut trials = scenarios::on_a_control_plane(&slot);
     let node_trials = scenarios::on_a_node(&slot);
-    trials.extend(benchmark::trials(&slot));
+    trials.extend(benchmark::trials(&slot, arguments.bench));
     let will_run = |trials: &[Trial]| {
         !arguments.list && trials.iter().any(|trial| !arguments.is_filtered_out(trial))
     };

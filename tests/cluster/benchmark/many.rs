@@ -26,17 +26,30 @@ pub(super) struct Sizes {
     alone: usize,
     /// How many opt in while a login is rotated.
     meanwhile: usize,
+    /// After that a controller has done all that follows from something, and has no content left in memory.
+    settled: Duration,
 }
 
-pub(super) const FULL: Sizes =
-    Sizes { namespaces: 10_000, logins: 3, foreign: 20_000, alone: 200, meanwhile: 100 };
+pub(super) const FULL: Sizes = Sizes {
+    namespaces: 10_000,
+    logins: 3,
+    foreign: 20_000,
+    alone: 200,
+    meanwhile: 100,
+    settled: Duration::from_secs(12),
+};
 
-pub(super) const SMALL: Sizes =
-    Sizes { namespaces: 30, logins: 3, foreign: 20, alone: 3, meanwhile: 3 };
+pub(super) const SMALL: Sizes = Sizes {
+    namespaces: 30,
+    logins: 3,
+    foreign: 20,
+    alone: 3,
+    meanwhile: 3,
+    settled: Duration::from_millis(500),
+};
 
 /// Between two namespaces that opt in.
 const APART: Duration = Duration::from_millis(400);
-const SETTLED: Duration = Duration::from_secs(12);
 
 /// Measures all.
 pub(super) async fn run(sandbox: &Sandbox, folder: &Path, sizes: &Sizes) -> Result<Outcome> {
@@ -61,7 +74,7 @@ pub(super) async fn run(sandbox: &Sandbox, folder: &Path, sizes: &Sizes) -> Resu
     table.row("RSS at its end / peak, MiB", "≤ 32", filling.show());
     home.end(controller).await?;
     home.until_quiet().await?;
-    let controller = restart(&home, &mut table).await?;
+    let controller = restart(&home, sizes, &mut table).await?;
     let alone = sizes.namespaces..sizes.namespaces + sizes.alone;
     let cpu = Cpu::start(controller.id())?;
     let times = opt_in_each(&home, &observers[0], alone.clone()).await?;
@@ -95,11 +108,11 @@ async fn observers(home: &Home, sizes: &Sizes) -> Result<Vec<Observer>> {
 }
 
 /// A process that finds all in order.
-async fn restart(home: &Home, table: &mut Table) -> Result<Pullcred> {
+async fn restart(home: &Home, sizes: &Sizes, table: &mut Table) -> Result<Pullcred> {
     let mark = home.audit_log().mark();
     let begin = k8s_openapi::jiff::Timestamp::now();
     let controller = home.controller().await?;
-    sleep(SETTLED).await;
+    sleep(sizes.settled).await;
     let requests = home.audit_log().since(mark)?;
     ensure!(requests.writes() == 0, "writes where all was in order:\n{}", requests.to_text());
     let quiet = requests.last_after(begin).as_secs_f64();
@@ -145,7 +158,7 @@ async fn rotation(
     let times = Times::new(opt_in_each(home, &observers[0], newcomers.clone()).await?);
     observers[0].until_count(newcomers.end, old.as_deref()).await?;
     let end = observers[0].last_of((0..count).map(namespace));
-    sleep(SETTLED).await;
+    sleep(sizes.settled).await;
     let (own, api_server) = (own.spent()?, api_server.spent()?);
     for number in newcomers {
         let events = observers[0].seen(&namespace(number)).map_or(0, |it| it.events);

@@ -41,16 +41,16 @@ struct Outcome {
     long: Duration,
 }
 
-/// The benchmarks. The one with ten thousand namespaces takes many minutes and runs only where it is asked for, with
+/// The benchmarks. Where they measure, the one with ten thousand namespaces takes many minutes and runs only with
 /// `--ignored`.
-pub(crate) fn trials(stage: &Arc<OnceLock<Stage>>) -> Vec<Trial> {
+pub(crate) fn trials(stage: &Arc<OnceLock<Stage>>, measures: bool) -> Vec<Trial> {
     let copies = trial(stage, "copies::thousand", async |sandbox, folder, test| {
         copies::run(sandbox, folder, if test { &copies::SMALL } else { &copies::FULL }).await
     });
     let many = trial(stage, "copies::ten_thousand", async |sandbox, folder, test| {
         many::run(sandbox, folder, if test { &many::SMALL } else { &many::FULL }).await
     });
-    vec![copies, many.with_ignored_flag(true)]
+    vec![copies, many.with_ignored_flag(measures)]
 }
 
 fn trial(

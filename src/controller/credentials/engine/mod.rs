@@ -6,7 +6,7 @@
 mod intake;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     future::{Future, pending},
     pin::Pin,
     sync::Arc,
@@ -69,8 +69,8 @@ pub(super) struct Engine {
     sources: Sources,
     status: Arc<Status>,
     reachable: Sender<()>,
-    /// Namespaces that wait for a login to be read.
-    blocked: BTreeMap<LoginName, BTreeSet<Arc<str>>>,
+    /// Namespaces that wait for a login to be read, and how urgent they are.
+    blocked: BTreeMap<LoginName, BTreeMap<Arc<str>, Urgency>>,
     /// Logins that are being read, and whether they have changed since.
     reading: BTreeMap<LoginName, bool>,
     /// Logins that could not be read, and when to try again.
@@ -167,8 +167,9 @@ impl Engine {
 
     fn start_namespace(&mut self, name: Arc<str>, now: Instant) {
         let tasks = self.state.tasks(&name, now);
+        let urgency = self.schedule.urgency(&name);
         for login in tasks.read {
-            self.blocked.entry(login.clone()).or_default().insert(Arc::clone(&name));
+            self.blocked.entry(login.clone()).or_default().insert(Arc::clone(&name), urgency);
             self.read_login(login);
         }
         if tasks.now.is_empty() {
@@ -250,8 +251,8 @@ impl Engine {
             self.state.logins_mut().forget(&name);
             self.read_login(name);
         } else {
-            for namespace in self.blocked.remove(&name).into_iter().flatten() {
-                self.schedule.want(namespace, Urgency::New, now);
+            for (namespace, urgency) in self.blocked.remove(&name).into_iter().flatten() {
+                self.schedule.want(namespace, urgency, now);
             }
         }
         if changed {
