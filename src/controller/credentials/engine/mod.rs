@@ -8,6 +8,7 @@ mod intake;
 use std::{
     collections::BTreeMap,
     future::{Future, pending},
+    mem,
     pin::Pin,
     sync::Arc,
     time::Duration,
@@ -79,6 +80,8 @@ pub(super) struct Engine {
     /// The fingerprint of the mapping in force.
     mapping: Option<Box<str>>,
     wipe_at: Option<Instant>,
+    /// Whether deletions waited for a person at the last turn of the loop.
+    held: bool,
 }
 
 /// Work at the API server that has ended.
@@ -115,6 +118,7 @@ impl Engine {
             work: FuturesUnordered::new(),
             mapping: None,
             wipe_at: None,
+            held: false,
         }
     }
 
@@ -122,6 +126,11 @@ impl Engine {
     pub(super) async fn run(mut self, mut events: Receiver<Event>) {
         loop {
             let now = Instant::now();
+            let held = self.state.is_collection_held();
+            if mem::replace(&mut self.held, held) && !held {
+                // What was held and is due has no event of its own.
+                self.want_all(Urgency::Bulk, now);
+            }
             let wake = self.start_work(now);
             self.status.show(&self.state, &self.schedule, now);
             let retry = self.retries.values().map(|(at, _)| *at).min();
