@@ -16,8 +16,8 @@ use kube::{
 };
 use tokio::{sync::Notify, task::AbortHandle, time::timeout};
 
-/// The longest wait for anything.
-const LIMIT: Duration = Duration::from_secs(120);
+/// The longest wait for anything: thirty thousand copies take 150 seconds.
+const LIMIT: Duration = Duration::from_secs(600);
 /// The annotation that says which content a copy has.
 const CONTENT: &str = "pullcred.dev/content";
 
