@@ -26,7 +26,9 @@ use crate::core::{
 const COLLECT_FREELY: usize = 10;
 /// Beyond that, at most one copy in so many.
 const COLLECT_SHARE: usize = 5;
-/// The pause before a copy is repaired again; the first repair has none. It doubles each time.
+/// How often a copy is repaired at once. Whoever changes it more often is no person.
+const REPAIRS_AT_ONCE: u32 = 10;
+/// The pause before the next repair. It doubles each time.
 const REPAIR_PAUSE: Duration = Duration::from_secs(1);
 /// The longest such pause. A copy that nobody has changed for as long is repaired at once again.
 const REPAIR_PAUSE_MAX: Duration = Duration::from_secs(300);
@@ -218,7 +220,7 @@ impl State {
     /// When a copy may be written after it was disturbed.
     fn repair_at(&self, key: &(Arc<str>, Arc<str>)) -> Option<Instant> {
         let (times, last) = self.disturbed.get(key)?;
-        let doublings = times.checked_sub(2)?;
+        let doublings = times.checked_sub(REPAIRS_AT_ONCE + 1)?;
         let pause = REPAIR_PAUSE.saturating_mul(1 << doublings.min(16));
         Some(*last + pause.min(REPAIR_PAUSE_MAX))
     }
