@@ -7,7 +7,10 @@ use k8s_openapi::jiff::SignedDuration;
 
 use crate::{
     cluster::ClusterOptions,
-    commands::check::{Checked, Live, Options, Output},
+    commands::{
+        check::{Checked, Live, Offline, Options, Output},
+        manifests::Source,
+    },
 };
 
 /// `pullcred check`
@@ -32,6 +35,9 @@ Examples:
     pullcred check --live
   After a change of the mapping, before Pods are created that need it:
     helm upgrade … && pullcred check --live --wait
+  Do the logins fill what the rules name, and no more?
+    kubectl get secret -n pullcred acme-robot -o yaml |
+      pullcred check --config pullcred.yaml --from -
   Does the mapping in the chart's values say what is meant?
     pullcred check --config values.yaml
   Would a new mapping do for the namespace shop?
@@ -56,15 +62,25 @@ pub struct CheckArgs {
     )]
     pub wait: Option<Duration>,
     /// Write the rights that --live needs for this mapping, as manifests, and look at nothing
-    #[arg(long, conflicts_with = "live", requires = "config")]
+    #[arg(long, group = "installed", conflicts_with = "live", requires = "config")]
     pub print_rights: bool,
+    /// Manifests with the Secrets of the mapping's logins, in YAML or JSON, to look at, too: a file, or `-`; may be
+    /// repeated
+    #[arg(
+        long = "from",
+        value_name = "FILE",
+        group = "installed",
+        conflicts_with = "live",
+        requires = "config"
+    )]
+    pub sources: Vec<Source>,
     /// The namespace that pullcred is installed in
     #[arg(
         long,
         value_name = "NAMESPACE",
         value_parser = super::namespace,
         default_value = "pullcred",
-        requires = "print_rights"
+        requires = "installed"
     )]
     pub installed_in: String,
     /// The one namespace whose Pods and Secrets to look at [default: all]
@@ -101,6 +117,7 @@ impl CheckArgs {
             live,
             wait,
             print_rights,
+            sources,
             installed_in,
             namespace,
             webhook_config,
@@ -111,7 +128,7 @@ impl CheckArgs {
         let checked = match config {
             // Clap lets it be missing with --live only.
             Some(config) if print_rights => Checked::Rights(config, installed_in),
-            Some(config) if !live => Checked::Mapping(config),
+            Some(config) if !live => Checked::Mapping(Offline { config, sources, installed_in }),
             config => {
                 let cluster = ClusterOptions { context, kubeconfig };
                 let live = Live { cluster, namespace, registration: webhook_config, wait };

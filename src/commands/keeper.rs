@@ -110,6 +110,7 @@ impl Keeper<'_> {
     pub(super) fn advice(&self, namespace: &str, make: &str) -> String {
         let Self { login, rule, reach, .. } = self;
         let (secret, line) = (&rule.secret, rule.line);
+        let namespace = paste::name(namespace).unwrap_or("NAMESPACE");
         match reach {
             Reach::Here => {
                 let look = match self.home {

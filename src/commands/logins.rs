@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::{
-    commands::{check::first_of, manifests::SecretManifest},
+    commands::{check::first_of, manifests::SecretManifest, printable::Printable},
     core::{
         credentials::{Credentials, CredentialsError},
         keyring::secret::Ignored,
@@ -24,6 +24,29 @@ pub(super) enum LoginFault {
     Content(CredentialsError),
     /// It has more data than the API server takes.
     TooLarge,
+}
+
+/// Where the Secret of a login is among manifests.
+#[derive(Debug)]
+pub(super) enum Found<'s> {
+    /// In the namespace of pullcred, or in none that is written.
+    Here(&'s SecretManifest),
+    /// In this other namespace only.
+    Elsewhere(Printable<&'s str>),
+    /// Nowhere.
+    Nowhere,
+}
+
+/// Finds the Secret of a login, which pullcred reads in its own namespace, `home`.
+pub(super) fn find<'s>(secrets: &'s [SecretManifest], login: &Login, home: &str) -> Found<'s> {
+    let mut same_name = secrets.iter().filter(|it| it.name == login.secret.as_str());
+    let is_here = |it: &&SecretManifest| it.namespace.as_ref().is_none_or(|it| it == home);
+    // Of two with one name, the cluster has the one that was applied last.
+    if let Some(secret) = same_name.clone().rfind(is_here) {
+        return Found::Here(secret);
+    }
+    let elsewhere = same_name.next_back().and_then(|it| it.namespace.as_deref());
+    elsewhere.map_or(Found::Nowhere, |namespace| Found::Elsewhere(Printable(namespace)))
 }
 
 /// What a login's Secret has.

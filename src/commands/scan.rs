@@ -6,7 +6,11 @@ use std::{
 };
 
 use futures_util::{StreamExt, stream};
-use k8s_openapi::api::core::v1::{Pod, Secret};
+use k8s_openapi::{
+    api::core::v1::{Pod, Secret},
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+};
+use kube::core::PartialObjectMeta;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -48,6 +52,13 @@ pub(super) struct Asked {
     pub(super) found: Result<Option<SecretManifest>, String>,
     /// Whether an annotation of it repeats its logins.
     pub(super) is_in_annotation: bool,
+}
+
+/// The metadata of a Secret that was asked for.
+pub(super) struct AskedMetadata {
+    pub(super) name: String,
+    /// `None` where it does not exist; or why it could not be read.
+    pub(super) found: Result<Option<ObjectMeta>, String>,
 }
 
 /// Says how far a long scan is.
@@ -95,6 +106,20 @@ pub(super) async fn secrets(cluster: &Cluster, names: Vec<(String, String)>) -> 
         Asked { namespace, name, found, is_in_annotation }
     };
     stream::iter(names).map(secret).buffer_unordered(AT_ONCE).collect().await
+}
+
+/// Asks for the metadata of Secrets, each by its name, and gives the answers in the order in which they come.
+pub(super) async fn secrets_metadata(
+    cluster: &Cluster,
+    names: Vec<(String, String)>,
+) -> Vec<AskedMetadata> {
+    let metadata = async |(namespace, name): (String, String)| {
+        let from = Collection::of::<Secret>(Some(&namespace));
+        let found = cluster.get_metadata::<PartialObjectMeta<Secret>>(&from, &name).await;
+        let found = found.map(|it| it.map(|it| it.metadata)).map_err(|error| error.reason());
+        AskedMetadata { name, found }
+    };
+    stream::iter(names).map(metadata).buffer_unordered(AT_ONCE).collect().await
 }
 
 /// Whether `kubectl apply` left the data of a Secret in an annotation, which tools that hide `data` do not hide.

@@ -32,6 +32,7 @@ pub(super) fn check(mapping: &Mapping, report: &mut Report) {
             reach(rule, pattern, report);
         }
     }
+    super::logins::paths(mapping, report);
     always(mapping, report);
     shadowed(mapping, report);
     rivals(mapping, report);

@@ -4,6 +4,7 @@
 
 mod finding;
 mod live;
+mod logins;
 mod mapping;
 mod name;
 mod rights;
@@ -13,7 +14,10 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 
 use self::finding::Report;
-use super::{Exit, Failure, Streams, load_mapping};
+use super::{
+    Exit, Failure, Streams, load_mapping,
+    manifests::{SecretManifest, Source},
+};
 
 pub use self::{live::Live, name::Check};
 
@@ -34,10 +38,21 @@ pub struct Options {
 pub enum Checked {
     /// A cluster, by this mapping or by its own.
     Live(Live, Option<PathBuf>),
-    /// A mapping alone.
-    Mapping(PathBuf),
+    /// A mapping, and the logins in manifests.
+    Mapping(Offline),
     /// Nothing: the rights to check a cluster by this mapping are written, with pullcred in this namespace.
     Rights(PathBuf, String),
+}
+
+/// A mapping without a cluster.
+#[derive(Debug)]
+pub struct Offline {
+    /// The mapping.
+    pub config: PathBuf,
+    /// Manifests with the Secrets of the logins; where there are none, logins are not looked at.
+    pub sources: Vec<Source>,
+    /// The namespace of pullcred, with the Secrets of the logins.
+    pub installed_in: String,
 }
 
 /// How findings are written.
@@ -63,7 +78,7 @@ pub fn run(options: &Options, streams: &mut Streams<'_>) -> Result<Exit, Failure
             live::check(cluster, mapping, &mut report, streams.stderr)?;
             report.sort();
         }
-        Checked::Mapping(config) => mapping::check(&load_mapping(config)?, &mut report),
+        Checked::Mapping(offline) => offline.check(&mut report, streams)?,
         Checked::Rights(config, namespace) => {
             return rights::write(&load_mapping(config)?, namespace, streams);
         }
@@ -75,4 +90,29 @@ pub fn run(options: &Options, streams: &mut Streams<'_>) -> Result<Exit, Failure
     streams.stdout.flush()?;
     writeln!(streams.stderr, "{}", report.summary())?;
     Ok(if report.has_findings() { Exit::Findings } else { Exit::Fine })
+}
+
+// === impl Offline ===
+
+impl Offline {
+    fn check(&self, report: &mut Report, streams: &mut Streams<'_>) -> Result<(), Failure> {
+        let Self { config, sources, installed_in } = self;
+        if Source::share_stdin(sources) {
+            let message = "`-` stands there twice, but standard input can be read only once";
+            return Err(Failure::usage(message));
+        }
+        let mapping = load_mapping(config)?;
+        mapping::check(&mapping, report);
+        if sources.is_empty() {
+            return Ok(());
+        }
+        let mut secrets = Vec::new();
+        for source in sources {
+            secrets.extend(SecretManifest::all_of(source, streams.stdin)?);
+        }
+        let sources = sources.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        logins::of_manifests(&mapping, &secrets, &sources, installed_in, report);
+        report.sort();
+        Ok(())
+    }
 }

@@ -13,6 +13,12 @@ pub enum Check {
     CaBundle,
     /// What the webhook's Pods serve with.
     Certificate,
+    /// A copy that pullcred has not made.
+    CopyMissing,
+    /// A copy that is not what its login has now.
+    CopyOutdated,
+    /// The controller that makes copies.
+    CredentialsController,
     /// A pattern for Docker Hub that none of its images writes.
     DockerHub,
     /// What stands there twice.
@@ -29,6 +35,16 @@ pub enum Check {
     Label,
     /// Namespaces that opted in before a policy asked who may.
     LabelledBefore,
+    /// A login's Secret without a login for a registry of a rule.
+    LoginLacksRegistry,
+    /// A login's Secret that is not there.
+    LoginMissing,
+    /// A login's Secret that cannot be used.
+    LoginUnreadable,
+    /// Entries of a login's Secret that no rule uses.
+    LoginUnusedKey,
+    /// A login's Secret for more than its rules.
+    LoginWider,
     /// The mapping as a whole.
     Mapping,
     /// A mapping that the webhook's Pods do not decide by yet.
@@ -37,6 +53,8 @@ pub enum Check {
     MatchConditions,
     /// A Secret that is not there.
     MissingSecret,
+    /// A Secret of somebody else under the name of a copy.
+    NameConflict,
     /// The webhook configuration's selector of namespaces.
     NamespaceSelector,
     /// A Secret without a login for a registry.
@@ -57,6 +75,8 @@ pub enum Check {
     OddSecret,
     /// The path that the API server posts to.
     Path,
+    /// A key that the kubelet offers to more than its path.
+    PathPrefix,
     /// Pods that run without a Secret that they would get now.
     PodWithoutSecret,
     /// A policy in place of the webhook.
@@ -99,10 +119,13 @@ pub enum Check {
 
 impl Check {
     /// Every check, in the order of their names.
-    pub const ALL: [Self; 43] = [
+    pub const ALL: [Self; 53] = [
         Self::AppliedLogin,
         Self::CaBundle,
         Self::Certificate,
+        Self::CopyMissing,
+        Self::CopyOutdated,
+        Self::CredentialsController,
         Self::DockerHub,
         Self::Duplicate,
         Self::Endpoints,
@@ -111,10 +134,16 @@ impl Check {
         Self::IncompleteLogin,
         Self::Label,
         Self::LabelledBefore,
+        Self::LoginLacksRegistry,
+        Self::LoginMissing,
+        Self::LoginUnreadable,
+        Self::LoginUnusedKey,
+        Self::LoginWider,
         Self::Mapping,
         Self::MappingNotInForce,
         Self::MatchConditions,
         Self::MissingSecret,
+        Self::NameConflict,
         Self::NamespaceSelector,
         Self::NoLogin,
         Self::NoRule,
@@ -125,6 +154,7 @@ impl Check {
         Self::ObjectSelector,
         Self::OddSecret,
         Self::Path,
+        Self::PathPrefix,
         Self::PodWithoutSecret,
         Self::Policy,
         Self::Registration,
@@ -152,6 +182,9 @@ impl Check {
             Self::AppliedLogin => "applied-login",
             Self::CaBundle => "ca-bundle",
             Self::Certificate => "certificate",
+            Self::CopyMissing => "copy-missing",
+            Self::CopyOutdated => "copy-outdated",
+            Self::CredentialsController => "credentials-controller",
             Self::DockerHub => "docker-hub",
             Self::Duplicate => "duplicate",
             Self::Endpoints => "endpoints",
@@ -160,10 +193,16 @@ impl Check {
             Self::IncompleteLogin => "incomplete-login",
             Self::Label => "label",
             Self::LabelledBefore => "labelled-before",
+            Self::LoginLacksRegistry => "login-lacks-registry",
+            Self::LoginMissing => "login-missing",
+            Self::LoginUnreadable => "login-unreadable",
+            Self::LoginUnusedKey => "login-unused-key",
+            Self::LoginWider => "login-wider",
             Self::Mapping => "mapping",
             Self::MappingNotInForce => "mapping-not-in-force",
             Self::MatchConditions => "match-conditions",
             Self::MissingSecret => "missing-secret",
+            Self::NameConflict => "name-conflict",
             Self::NamespaceSelector => "namespace-selector",
             Self::NoLogin => "no-login",
             Self::NoRule => "no-rule",
@@ -174,6 +213,7 @@ impl Check {
             Self::ObjectSelector => "object-selector",
             Self::OddSecret => "odd-secret",
             Self::Path => "path",
+            Self::PathPrefix => "path-prefix",
             Self::PodWithoutSecret => "pod-without-secret",
             Self::Policy => "policy",
             Self::Registration => "registration",

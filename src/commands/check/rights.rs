@@ -1,7 +1,7 @@
 //! The rights that `check --live` needs, and no more, as manifests.
 //!
-//! Three objects: what is looked at in the whole cluster; what is looked at in pullcred's own namespace; and the Secrets of
-//! the mapping, each by its name. No Secret can be listed with them, and no port of other Pods than pullcred's forwarded.
+//! Three objects: what is looked at in the whole cluster; what is looked at in pullcred's own namespace, with the Secrets of
+//! logins by their names; and the Secrets of the mapping, each by its name. No Secret can be listed with them, and no port of other Pods than pullcred's forwarded.
 
 use std::collections::BTreeSet;
 
@@ -88,12 +88,17 @@ fn roles<'r>(mapping: &'r Mapping, namespace: &'r str) -> [Role<'r>; 3] {
         rule(ADMISSION, &policies, &["get", "list"]),
         rule("", &["namespaces", "pods"], &["get", "list"]),
     ];
-    let at_home = vec![
+    let mut at_home = vec![
         rule("", &["configmaps", "services"], &["get"]),
         rule("discovery.k8s.io", &["endpointslices"], &["list"]),
         // API servers ask for one of the verbs or the other, by their version.
         rule("", &["pods/portforward"], &["create", "get"]),
     ];
+    let logins: BTreeSet<&str> = mapping.logins().iter().map(|it| it.secret.as_str()).collect();
+    if !logins.is_empty() {
+        let secrets = rule("", &["secrets"], &["get"]);
+        at_home.push(PolicyRule { resource_names: logins.into_iter().collect(), ..secrets });
+    }
     let of_rules = mapping.rules().iter().map(|Rule { secret, .. }| secret);
     let names: BTreeSet<&str> = of_rules.chain(mapping.always()).map(SecretName::as_str).collect();
     let secrets = PolicyRule {

@@ -16,7 +16,7 @@ use crate::{
         DEFAULT_NAMESPACE, Exit, Failure, Streams,
         constraints::NAMESPACE_NAME,
         load_mapping,
-        logins::{self, SECRET_MAX},
+        logins::{self, Found, SECRET_MAX},
         manifests::{SecretManifest, Source},
         printable::Printable,
     },
@@ -143,11 +143,16 @@ impl Plan<'_> {
     /// The Secret of a login, or why it cannot be used and what to do.
     fn usable<'p>(&'p self, login: &'p Login) -> Result<Usable<'p>, String> {
         let home = &self.options.installed_in;
-        let same_name = || self.secrets.iter().filter(|it| it.name == login.secret.as_str());
-        let is_at_home = |it: &&SecretManifest| it.namespace.as_ref().is_none_or(|it| it == home);
-        // Of two with one name, the cluster has the one that was applied last.
-        let Some(secret) = same_name().rfind(is_at_home) else {
-            return Err(self.missing(login, same_name().next_back()));
+        let secret = match logins::find(&self.secrets, login, home) {
+            Found::Here(secret) => secret,
+            Found::Elsewhere(namespace) => {
+                return Err(format!(
+                    "Secret {} is in namespace {namespace}, but pullcred reads it in its own, {home}: \
+                     correct the manifest, or name pullcred's namespace with --installed-in",
+                    login.secret
+                ));
+            }
+            Found::Nowhere => return Err(self.missing(login)),
         };
         match logins::credentials(secret) {
             Ok(credentials) => Ok(Usable { login, secret, credentials }),
@@ -161,16 +166,9 @@ impl Plan<'_> {
         }
     }
 
-    /// That the Secret of a login is not among the manifests, but perhaps in another namespace.
-    fn missing(&self, login: &Login, elsewhere: Option<&SecretManifest>) -> String {
+    /// That the Secret of a login is not among the manifests.
+    fn missing(&self, login: &Login) -> String {
         let (name, home) = (&login.secret, &self.options.installed_in);
-        if let Some(namespace) = elsewhere.and_then(|it| it.namespace.as_deref()) {
-            return format!(
-                "Secret {name} is in namespace {}, but pullcred reads it in its own, {home}: \
-                 correct the manifest, or name pullcred's namespace with --installed-in",
-                Printable(namespace)
-            );
-        }
         let sources: Vec<_> = self.options.sources.iter().map(ToString::to_string).collect();
         format!(
             "there is no Secret {name} in {}: give its manifest with --from, such as that of \

@@ -9,12 +9,14 @@
 //! | [`mounted`], [`in_force`], `wait` | which mapping they are given, and which one they decide by |
 //! | [`forward`] | a port of a Pod, through the API server |
 //! | [`policy`] | a policy in place of the webhook, and one on the label |
+//! | [`copies`] | the logins, the controller that copies them, and the copies |
 //! | [`reach`] | whether there is anything to judge |
 //! | [`namespaces`], [`pods`], [`secrets`] | who has opted in, who needs what, and whether it would work |
 //!
 //! Each of them turns what was read into findings. What may not be read is a note, and nothing else stops for it.
 
 mod certificates;
+mod copies;
 mod forward;
 mod handshake;
 mod in_force;
@@ -39,6 +41,7 @@ use serde_json::Value;
 
 use self::{
     certificates::Bundle,
+    copies::{Logins, Settled},
     in_force::Given,
     namespaces::LabelState,
     pods::Usage,
@@ -50,6 +53,7 @@ use crate::{
     cluster::{CallError, Cluster, ClusterOptions, Collection, client::block_on},
     commands::{
         Failure,
+        keeper::Audience,
         scan::{self, Progress},
     },
     core::rules::Mapping,
@@ -95,9 +99,20 @@ pub(super) fn check(
         if let Some(mapping) = &mapping {
             super::mapping::check(mapping, report);
         }
-        let own_namespace = installed.namespace.as_deref().map(Into::into);
-        let mapping = mapping.unwrap_or_default().with_own_namespace(own_namespace);
-        check.namespaces(&installed.webhooks, &mapping, report, stderr).await
+        let mapping = mapping.unwrap_or_default();
+        let mut own_namespace = installed.namespace.clone();
+        // Without logins, nothing is asked for their sake.
+        if !mapping.logins().is_empty() {
+            let found = check.credentials_controller(own_namespace.as_deref(), report).await;
+            own_namespace = own_namespace.or(found);
+        }
+        let mapping = mapping.with_own_namespace(own_namespace.map(Into::into));
+        let logins = if mapping.logins().is_empty() {
+            Logins::default()
+        } else {
+            check.logins(&mapping, report).await
+        };
+        check.namespaces(&installed.webhooks, &mapping, &logins, report, stderr).await
     })
 }
 
@@ -214,6 +229,7 @@ impl LiveCheck<'_> {
         &self,
         webhooks: &[MutatingWebhook],
         mapping: &Mapping,
+        logins: &Logins,
         report: &mut Report,
         stderr: &mut dyn Write,
     ) -> Result<(), Failure> {
@@ -248,7 +264,18 @@ impl LiveCheck<'_> {
         let Some(usage) = self.pods(&states, mapping, report, stderr).await? else {
             return Ok(());
         };
-        self.secrets(&covered, &usage, mapping, report, stderr).await?;
+        let settled = if mapping.logins().is_empty() {
+            Settled::new()
+        } else {
+            self.copies(&labels, logins, &usage, mapping, report).await
+        };
+        let audience = |namespace| Audience {
+            mapping,
+            namespace,
+            labels: labels.get(namespace).map(|it| &it.labels),
+        };
+        let audiences: Vec<Audience<'_>> = covered.iter().map(|name| audience(*name)).collect();
+        self.secrets(&audiences, &usage, &settled, report, stderr).await?;
         let may_opt_in = |name: &str| states.get(name) == Some(&LabelState::NotOptedIn);
         usage.report(may_opt_in, report);
         Ok(())
@@ -292,18 +319,18 @@ impl LiveCheck<'_> {
     /// Reads the Secrets of each namespace, by their names.
     async fn secrets(
         &self,
-        covered: &[&str],
+        audiences: &[Audience<'_>],
         usage: &Usage,
-        mapping: &Mapping,
+        settled: &Settled,
         report: &mut Report,
         stderr: &mut dyn Write,
     ) -> Result<(), Failure> {
         let none = BTreeMap::new();
         let mut progress = Progress::of("Secrets");
         let mut spare = Spare::default();
-        for namespace in covered {
-            let needs = usage.needs.get(*namespace).unwrap_or(&none);
-            let secrets = NamespaceSecrets::new(namespace, mapping, needs);
+        for audience in audiences {
+            let needs = usage.needs.get(audience.namespace).unwrap_or(&none);
+            let secrets = NamespaceSecrets::new(*audience, needs, settled);
             let found = scan::secrets(&self.cluster, secrets.names()).await;
             progress.add(found.len(), stderr)?;
             secrets.judge(found, &mut spare, report);

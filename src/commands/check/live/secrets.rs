@@ -2,12 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::{
-    Check,
-    finding::{Report, first_of},
+use super::{
+    super::{
+        Check,
+        finding::{Report, first_of},
+    },
+    copies::Settled,
 };
 use crate::{
     commands::{
+        keeper::{Audience, Reach},
         manifests::SecretManifest,
         paste,
         scan::{Asked, LAST_APPLIED},
@@ -33,6 +37,7 @@ const MAX_REPORTED: usize = 5;
 pub(super) struct NamespaceSecrets<'m> {
     namespace: &'m str,
     mapping: &'m Mapping,
+    audience: Audience<'m>,
     /// By Secret: the images of the namespace's Pods for which it is.
     needs: &'m BTreeMap<String, BTreeSet<String>>,
     /// All Secrets that a Pod of the namespace may get.
@@ -48,21 +53,29 @@ pub(super) struct Spare(BTreeMap<String, Vec<String>>);
 // === impl NamespaceSecrets ===
 
 impl<'m> NamespaceSecrets<'m> {
-    /// The Secrets that Pods of `namespace` need, and those that rules have for it.
+    /// The Secrets that Pods of a namespace need, and those that rules have for it, without the copies of which all is
+    /// said.
     pub(super) fn new(
-        namespace: &'m str,
-        mapping: &'m Mapping,
+        audience: Audience<'m>,
         needs: &'m BTreeMap<String, BTreeSet<String>>,
+        settled: &Settled,
     ) -> Self {
-        let mut names: BTreeSet<&str> = needs.keys().map(String::as_str).collect();
+        let Audience { mapping, namespace, .. } = audience;
+        let is_open = |name: &str| !settled.contains(&(namespace.to_owned(), name.to_owned()));
+        let mut names: BTreeSet<&str> =
+            needs.keys().map(String::as_str).filter(|name| is_open(name)).collect();
         let of_rules = mapping.rules().iter().filter(|rule| rule.holds_in(namespace));
         let candidates: BTreeSet<&str> = of_rules
             .map(|rule| rule.secret.as_str())
-            .filter(|name| !names.contains(name))
+            .filter(|name| !names.contains(name) && is_open(name))
+            // Without the labels of its rule, a namespace is not to have a copy.
+            .filter(|name| {
+                audience.keeper(name).is_none_or(|keeper| keeper.reach != Reach::OtherLabels)
+            })
             .collect();
         let left_out = candidates.len().saturating_sub(CANDIDATE_MAX);
         names.extend(candidates.into_iter().take(CANDIDATE_MAX));
-        Self { namespace, mapping, needs, names, left_out }
+        Self { namespace, mapping, audience, needs, names, left_out }
     }
 
     /// What to ask for: namespace and name.
@@ -91,7 +104,10 @@ impl<'m> NamespaceSecrets<'m> {
                 Ok(Some(secret)) => self.judge_one(name, secret, report),
                 Ok(None) => match self.needs.get(name).and_then(BTreeSet::first) {
                     Some(image) => {
-                        let make = self.how_to_make(name);
+                        let make = match self.audience.keeper(name) {
+                            Some(keeper) => keeper.advice(self.namespace, &self.how_to_make(name)),
+                            None => self.how_to_make(name),
+                        };
                         let message =
                             format!("it is not there, but Pods with {image} need it: {make}");
                         report.error(Check::MissingSecret, self.place(name), message);
@@ -132,6 +148,14 @@ impl<'m> NamespaceSecrets<'m> {
         how_to_make(name, self.namespace, &registries)
     }
 
+    /// What to do about a Secret that is of no use. `by_hand` is said where people make it.
+    fn replaced(&self, name: &str, by_hand: &str) -> String {
+        match self.audience.keeper(name).filter(|keeper| keeper.reach == Reach::Here) {
+            Some(keeper) => format!("To fix it, {}", keeper.replace(self.namespace)),
+            None => format!("{by_hand}: {}", self.how_to_make(name)),
+        }
+    }
+
     /// The rules of the namespace that name a Secret.
     fn rules_of(&self, name: &str) -> impl Iterator<Item = &'m Rule> {
         let rules = self.mapping.rules().iter();
@@ -143,16 +167,18 @@ impl<'m> NamespaceSecrets<'m> {
         match secret.contents() {
             Err(error) => {
                 let message = format!(
-                    "the kubelet cannot read it, and pulls nothing for a Pod that lists it, not even public images: {error}. \
-                     Make it again: {}",
-                    self.how_to_make(name)
+                    "the kubelet cannot read it, and pulls nothing for a Pod that lists it, not even public images: {error}. {}",
+                    self.replaced(name, "Make it again")
                 );
                 report.error(Check::UnreadableSecret, place, message);
             }
             Ok(Contents::Ignored(why)) => {
                 let message = format!(
-                    "the kubelet passes it over: {why}. Delete it, since a type cannot be changed, and make it again: {}",
-                    self.how_to_make(name)
+                    "the kubelet passes it over: {why}. {}",
+                    self.replaced(
+                        name,
+                        "Delete it, since a type cannot be changed, and make it again"
+                    )
                 );
                 report.error(Check::SecretType, place, message);
             }

