@@ -35,6 +35,30 @@ fn json_is_a_list_of_the_same() {
     assert_eq!(documents[1]["spec"]["policyName"], "pull.acme");
 }
 
+/// Which names Pods get does not depend on who makes the Secrets.
+#[test]
+fn a_rule_with_a_login_is_a_rule_like_any_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("mapping.yaml");
+    let written = |logins: &str, login: &str| {
+        let mapping = format!(
+            "rules: [{{registries: [ghcr.io/acme], secret: pull, namespaces: [shop]{login}}}]\n\
+             always: [debug]\n{logins}"
+        );
+        fs::write(&path, mapping).unwrap();
+        let path = path.to_str().unwrap();
+        let pod = "{apiVersion: v1, kind: Pod, metadata: {name: p, namespace: shop}, \
+                   spec: {containers: [{name: c, image: ghcr.io/acme/web}]}}\n";
+        let policy = run(&["policy", "--config", path], "").shown();
+        policy + &run(&["inject", "--config", path, "-f", "-"], pod).shown()
+    };
+    let without = written("", "");
+    assert!(without.contains("pull") && without.contains("debug"), "{without}");
+    let logins = "logins: [{name: acme, secret: acme-robot}]\n";
+    assert_eq!(written(logins, ", login: acme"), without);
+    assert_eq!(written(logins, ", login: acme, namespaceLabels: {tier: prod}"), without);
+}
+
 #[test]
 fn too_many_rules_are_refused_with_the_line() {
     let mut mapping = "rules:\n".to_owned();
