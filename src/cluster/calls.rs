@@ -107,12 +107,6 @@ impl Cluster {
         Api::namespaced(self.client.clone(), namespace)
     }
 
-    /// kube's view of the metadata of all objects of a kind, for watches.
-    #[must_use]
-    pub fn all_metadata<K: Resource<DynamicType = ()>>(&self) -> Api<PartialObjectMeta<K>> {
-        Api::all(self.client.clone())
-    }
-
     /// How far this process's clock is ahead of the API server's, in seconds, by the `Date` of its last answer; 0 before the
     /// first.
     #[must_use]

@@ -9,7 +9,7 @@
 //! | [`state`] | what is known, and what it calls for in a namespace (pure) |
 //! | `writes` | the calls of one step; `model` runs them against all interleavings |
 //! | `objects` | those calls at the real API server |
-//! | `sources` | the watches |
+//! | `sources` | the watches, and `lean` what they keep of an object |
 //! | `engine` | the loop between them |
 //! | [`status`], [`metrics`], [`events`] | what the outside sees |
 //!
@@ -17,6 +17,7 @@
 
 mod engine;
 pub mod events;
+mod lean;
 pub mod metrics;
 #[cfg(test)]
 mod model;

@@ -15,7 +15,11 @@ use tokio::{
     task::{AbortHandle, JoinSet},
 };
 
-use super::{seen::Seen, status::Status};
+use super::{
+    lean::{Lean, NamespaceSeen},
+    seen::Seen,
+    status::Status,
+};
 use crate::{
     cluster::{
         CallError, Cluster,
@@ -201,26 +205,23 @@ impl Sources {
     }
 
     fn watch_namespaces(&mut self) {
-        let api = self.cluster.all_metadata::<Namespace>();
+        let api = self.cluster.all::<Lean<Namespace, NamespaceSeen>>();
         let selection = Selection::labels(&format!("{INJECT_LABEL}={OPTED_IN}"));
-        self.watch(Resource::Namespaces, api, selection, |it: PartialObjectMeta<_>, there| {
-            let terminating = it.metadata.deletion_timestamp.is_some();
-            let labels = it.metadata.labels.unwrap_or_default();
-            Event::Namespace {
-                name: it.metadata.name.unwrap_or_default().into(),
-                found: there.then_some((labels, terminating)),
-            }
+        self.watch(Resource::Namespaces, api, selection, |it: Lean<_, _>, there| {
+            let name = it.name().into();
+            let NamespaceSeen { labels, terminating } = it.into_kept();
+            Event::Namespace { name, found: there.then_some((labels, terminating)) }
         });
     }
 
     fn watch_copies(&mut self, secret: Arc<str>) {
-        let api = self.cluster.all_metadata::<Secret>();
+        let api = self.cluster.all::<Lean<Secret, Seen>>();
         let selection = Selection::name(&secret);
         let resource = Resource::Copies(Arc::clone(&secret));
-        self.watch(resource, api, selection, move |it: PartialObjectMeta<_>, there| Event::Copy {
+        self.watch(resource, api, selection, move |it: Lean<_, _>, there| Event::Copy {
             secret: Arc::clone(&secret),
-            seen: there.then(|| Seen::of(&it.metadata)),
-            namespace: it.metadata.namespace.unwrap_or_default().into(),
+            namespace: it.namespace().into(),
+            seen: there.then(|| it.into_kept()),
         });
     }
 
