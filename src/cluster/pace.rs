@@ -94,6 +94,11 @@ impl Pace {
         self.paused_until = self.paused_until.max(now + asked);
     }
 
+    /// The API server asks to wait.
+    pub fn wait(&mut self, asked: Duration, now: Instant) {
+        self.paused_until = self.paused_until.max(now + asked);
+    }
+
     /// Somebody else has reached the API server: the pause ends.
     pub fn resume(&mut self, now: Instant) {
         self.paused_until = now;

@@ -25,6 +25,9 @@ pub enum Urgency {
 /// What came of work on a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Worked {
+    /// Nothing can be done before something else is. Wanting the key brings it back, as urgent as it was, and what it has
+    /// failed before still counts.
+    Blocked,
     /// Nothing is left to do, until something changes.
     Done,
     /// It has changed meanwhile: again after this pause, and after the key's back-off if that repeats. Wanting the key ends
@@ -63,6 +66,8 @@ enum State {
         until: Instant,
         failed: bool,
     },
+    /// It waits to be wanted again.
+    Blocked,
     /// `again` says that it was wanted once more meanwhile.
     Working {
         again: bool,
@@ -105,6 +110,7 @@ impl<K: Ord + Clone> Schedule<K> {
                 self.waiting.remove(&(until, key.clone()));
                 self.make_ready(key);
             }
+            State::Blocked => self.make_ready(key),
             State::Working { .. } => entry.state = State::Working { again: true },
         }
     }
@@ -136,10 +142,18 @@ impl<K: Ord + Clone> Schedule<K> {
         Some(key)
     }
 
-    /// How soon a key is wanted.
+    /// How often the work on a key has failed without a success.
     #[must_use]
-    pub fn urgency(&self, key: &K) -> Urgency {
-        self.keys.get(key).map_or(Urgency::Bulk, |entry| entry.urgency)
+    pub fn failures(&self, key: &K) -> u32 {
+        self.keys.get(key).map_or(0, |entry| entry.backoff.attempts())
+    }
+
+    /// Ends the back-off of a key: what it failed for is over.
+    pub fn release(&mut self, key: &K) {
+        if let Some(Entry { state: State::Waiting { until, .. }, .. }) = self.keys.get(key) {
+            self.waiting.remove(&(*until, key.clone()));
+            self.make_ready(key.clone());
+        }
     }
 
     /// Notes what came of the work on a key.
@@ -148,7 +162,11 @@ impl<K: Ord + Clone> Schedule<K> {
         let State::Working { again } = entry.state else { return };
         let (pause, failed) = match worked {
             Worked::Failed(least) => (entry.backoff.fail().max(least), true),
-            Worked::Done | Worked::Stale(_) if again => (Duration::ZERO, false),
+            Worked::Done | Worked::Stale(_) | Worked::Blocked if again => (Duration::ZERO, false),
+            Worked::Blocked => {
+                entry.state = State::Blocked;
+                return;
+            }
             Worked::Stale(first) => {
                 let is_first = entry.backoff.attempts() == 0;
                 let pause = entry.backoff.fail();
@@ -234,7 +252,6 @@ mod tests {
         schedule.want("d", Urgency::New, now);
         schedule.want("c", Urgency::New, now);
         schedule.want("a", Urgency::Bulk, now);
-        assert_eq!((schedule.urgency(&"c"), schedule.urgency(&"a")), (Urgency::New, Urgency::Bulk));
         assert_eq!(all(&mut schedule, now), ["d", "c", "a", "b"]);
     }
 
@@ -271,6 +288,27 @@ mod tests {
             now += Duration::from_secs(1);
         }
         assert!((10..20).contains(&times), "{times} attempts in ten minutes");
+    }
+
+    #[test]
+    fn a_key_that_is_blocked_keeps_its_urgency_and_its_failures() {
+        let mut now = Instant::now();
+        let mut schedule = schedule();
+        schedule.want("a", Urgency::New, now);
+        assert_eq!(schedule.next(now), Some("a"));
+        schedule.worked(&"a", Worked::Failed(Duration::ZERO), now);
+        now += Duration::from_secs(8);
+        assert_eq!(schedule.next(now), Some("a"));
+        schedule.worked(&"a", Worked::Blocked, now);
+        assert_eq!((schedule.next(now), schedule.len()), (None, 1));
+        schedule.want("b", Urgency::Changed, now);
+        schedule.want("a", Urgency::Bulk, now);
+        assert_eq!(all(&mut schedule, now), ["a", "b"]);
+        schedule.worked(&"a", Worked::Failed(Duration::ZERO), now);
+        assert_eq!(schedule.failures(&"a"), 2);
+        assert_eq!(schedule.next(now + Duration::from_secs(12)), None);
+        schedule.release(&"a");
+        assert_eq!(schedule.next(now), Some("a"));
     }
 
     #[test]

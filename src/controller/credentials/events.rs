@@ -38,7 +38,9 @@ impl Notice {
     pub(super) fn of_login(problem: &LoginProblem, text: &str) -> Self {
         let (secret, reason) = match problem {
             LoginProblem::Missing(secret) => (secret, "LoginMissing"),
-            LoginProblem::Unreadable { secret, .. } => (secret, "LoginUnreadable"),
+            LoginProblem::Unreadable { secret, .. } | LoginProblem::TooLong(secret) => {
+                (secret, "LoginUnreadable")
+            }
             LoginProblem::NotFor { secret, .. } => (secret, "NoLoginForRegistry"),
         };
         let note = format!("{text}; copies stay as they are");

@@ -108,23 +108,36 @@ impl Controller {
             version = env!("CARGO_PKG_VERSION"),
             "keeping copies of logins",
         );
-        let (notices, notices_received) = mpsc::channel(NOTICES);
-        let status = Arc::new(Status::new(Metrics::new(dropped_log_lines), notices));
-        let (events, events_received) = mpsc::channel(EVENTS);
-        let (reachable, reachable_seen) = channel::channel(());
-        let sources = Sources::start(
-            cluster.clone(),
-            &namespace,
-            &mapping,
-            events,
-            reachable_seen,
-            Arc::clone(&status),
-        );
-        let objects = Objects::new(cluster.clone());
-        let engine =
-            Engine::new(objects, &namespace, grace, sources, Arc::clone(&status), reachable);
-        supervisor.spawn("Events", events::write(cluster, namespace, mapping, notices_received));
-        supervisor.spawn("copies", engine.run(events_received));
+        let options = (namespace.as_str(), mapping.as_str(), grace);
+        let status = start(cluster, options, dropped_log_lines, &mut supervisor);
         serve_until_a_signal(listener, status, signals, supervisor).await
     }
+}
+
+/// Starts to keep the copies of a namespace's logins by the mapping in its ConfigMap: `(namespace, ConfigMap, grace)`.
+#[must_use]
+pub fn start(
+    cluster: Cluster,
+    (namespace, mapping, grace): (&str, &str, Duration),
+    dropped_log_lines: ErrorCounter,
+    supervisor: &mut Supervisor,
+) -> Arc<Status> {
+    let (notices, notices_received) = mpsc::channel(NOTICES);
+    let status = Arc::new(Status::new(Metrics::new(dropped_log_lines), notices));
+    let (events, events_received) = mpsc::channel(EVENTS);
+    let (reachable, reachable_seen) = channel::channel(());
+    let sources = Sources::start(
+        cluster.clone(),
+        namespace,
+        mapping,
+        events,
+        reachable_seen,
+        Arc::clone(&status),
+    );
+    let objects = Objects::new(cluster.clone());
+    let engine = Engine::new(objects, namespace, grace, sources, Arc::clone(&status), reachable);
+    let events = events::write(cluster, namespace.to_owned(), mapping.to_owned(), notices_received);
+    supervisor.spawn("Events", events);
+    supervisor.spawn("copies", engine.run(events_received));
+    status
 }

@@ -107,7 +107,8 @@ impl Status {
     fn show_logins(&self, reported: &mut Reported, state: &State) {
         let mut problems = BTreeMap::new();
         for (name, problem) in state.logins().problems() {
-            self.metrics.login(name.as_str(), problem.is_none());
+            let is_read = !reported.unread.contains_key(name.as_str());
+            self.metrics.login(name.as_str(), is_read && problem.is_none());
             let Some(problem) = problem else { continue };
             let text = with_causes(&problem);
             if reported.logins.get(name.as_str()) != Some(&text) {
@@ -192,17 +193,17 @@ impl Status {
         self.reported().unread.remove(name.as_str());
     }
 
-    pub(super) fn refused(&self, namespace: &Arc<str>, secret: &Arc<str>, error: &CallError) {
-        let (key, text) = ((Arc::clone(namespace), Arc::clone(secret)), error.reason());
-        let before = self.reported().refused.insert(key, text.clone());
-        if before.as_ref() != Some(&text) {
+    pub(super) fn refused(&self, namespace: &Arc<str>, secret: &Arc<str>, why: &str) {
+        let key = (Arc::clone(namespace), Arc::clone(secret));
+        let before = self.reported().refused.insert(key, why.to_owned());
+        if before.as_deref() != Some(why) {
             warn!(
                 namespace = &**namespace,
                 secret = &**secret,
-                error = text,
+                error = why,
                 "a copy cannot be written: trying again"
             );
-            self.notify(Notice::refused(namespace, secret, &text));
+            self.notify(Notice::refused(namespace, secret, why));
         }
     }
 
@@ -214,9 +215,12 @@ impl Status {
         }
     }
 
-    /// A namespace has gone: nothing of it is refused any more.
+    /// Nothing is to be done in a namespace, or it has gone: nothing of it is refused any more.
     pub(super) fn forget(&self, namespace: &str) {
-        self.reported().refused.retain(|(it, _), _| &**it != namespace);
+        let mut reported = self.reported();
+        if !reported.refused.is_empty() {
+            reported.refused.retain(|(it, _), _| &**it != namespace);
+        }
     }
 
     pub(super) fn wrote(&self, operation: Operation, written: Written) {

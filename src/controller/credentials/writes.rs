@@ -96,11 +96,11 @@ pub(super) async fn create<S: Secrets>(
             Ok(Done::Conflict)
         }
         Ok(metadata) => Ok(Done::Is(Some(Seen::of(&metadata)))),
-        Err(error) if error.outcome() == Outcome::Conflict => Ok(Done::Conflict),
-        // The policy of the chart lets no apply join a Secret of somebody's.
-        Err(error) if error.outcome() == Outcome::Denied => {
+        // The policy of the chart lets no apply join a Secret of somebody's. And a webhook may refuse with any status.
+        Err(error) if matches!(error.outcome(), Outcome::Conflict | Outcome::Denied) => {
             match secrets.metadata(at).await?.as_ref().map(Seen::of) {
                 Some(Seen::Foreign) => Ok(Done::Conflict),
+                Some(Seen::Ours(_)) if error.outcome() == Outcome::Conflict => Ok(Done::Stale),
                 _ => Err(error),
             }
         }

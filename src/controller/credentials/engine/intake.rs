@@ -22,7 +22,7 @@ impl Engine {
         match event {
             Event::Listing(resource) => self.sources.listing(&resource),
             Event::Listed(resource) => {
-                self.pace.resume(now);
+                self.outage_is_over(now);
                 self.listed(&resource, now);
             }
             Event::Failed(resource, error) => self.sources.failed(&resource, &error),
@@ -55,11 +55,8 @@ impl Engine {
                 self.schedule.want(Arc::from(&*namespace), Urgency::Changed, now);
             }
             Event::Login { secret } => {
-                let names: Vec<_> = self.state.logins().in_secret(&secret).cloned().collect();
-                for name in names {
-                    self.state.logins_mut().forget(&name);
-                    self.read_login(name);
-                }
+                self.sources.saw(&Resource::Login(Arc::clone(&secret)), "");
+                self.logins_changed(&secret);
             }
         }
     }
@@ -73,6 +70,7 @@ impl Engine {
                 let known: Vec<_> = self.state.opted_in().map(Arc::clone).collect();
                 for name in known.into_iter().filter(|name| !listed.contains(&**name)) {
                     self.state.set_namespace(&name, None);
+                    self.status.forget(&name);
                     self.schedule.want(name, Urgency::Changed, now);
                 }
             }
@@ -84,20 +82,20 @@ impl Engine {
                 }
                 self.state.set_listed(secret);
             }
-            Resource::Login(secret) => {
-                let names: Vec<_> = self.state.logins().in_secret(secret).cloned().collect();
-                // Had it been in the list, it would be read by now, or under way.
-                for name in names {
-                    if !self.state.logins().is_read(&name) && !self.reading.contains_key(&name) {
-                        self.state.set_login(&name, None);
-                    }
-                }
-            }
+            Resource::Login(secret) if listed.is_empty() => self.logins_changed(secret),
             Resource::Mapping if listed.is_empty() => self.take_mapping(None, None, now),
-            Resource::Mapping => {}
+            Resource::Login(_) | Resource::Mapping => {}
         }
         if !was_known {
             self.want_all(Urgency::Bulk, now);
+        }
+    }
+
+    /// The Secret of some logins has changed, or has gone.
+    fn logins_changed(&mut self, secret: &str) {
+        let names: Vec<_> = self.state.logins().in_secret(secret).cloned().collect();
+        for name in names {
+            self.login_changed(name);
         }
     }
 

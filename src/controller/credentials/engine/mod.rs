@@ -4,9 +4,10 @@
 //! name.
 
 mod intake;
+mod results;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     future::{Future, pending},
     mem,
     pin::Pin,
@@ -20,21 +21,17 @@ use tokio::{
     sync::{mpsc::Receiver, watch::Sender},
     time::{Instant, sleep_until},
 };
-use tracing::warn;
 
 use super::{
-    metrics::Operation,
     objects::Objects,
     plan::Step,
-    seen::Seen,
     sources::{Event, Resource, Sources},
     state::{Content, LoginRead, State, Task},
     status::Status,
     writes::{Done, Place, collect, create, update},
 };
 use crate::{
-    cluster::{Backoff, CallError, Outcome, Pace, Schedule, Urgency, Worked},
-    controller::metrics::Written,
+    cluster::{Backoff, CallError, Pace, Schedule, Urgency, Worked},
     core::{
         copies::Copies,
         pod::{INJECT_LABEL, OPTED_IN},
@@ -55,6 +52,8 @@ const OUTAGE_PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::f
 const QUOTA_PAUSE: Duration = Duration::from_secs(300);
 /// After a write that met a change which the watch has not brought yet.
 const STALE_PAUSE: Duration = Duration::from_millis(100);
+/// After so many of them in a row, a person hears of it.
+const STALE_SHOWN: u32 = 3;
 /// How long contents stay in memory when nothing is being written.
 const WIPE_AFTER: Duration = Duration::from_secs(10);
 /// How many events are taken in before work goes on.
@@ -70,8 +69,11 @@ pub(super) struct Engine {
     sources: Sources,
     status: Arc<Status>,
     reachable: Sender<()>,
-    /// Namespaces that wait for a login to be read, and how urgent they are.
-    blocked: BTreeMap<LoginName, BTreeMap<Arc<str>, Urgency>>,
+    /// Namespaces that wait for a login to be read.
+    blocked: BTreeMap<LoginName, BTreeSet<Arc<str>>>,
+    /// Namespaces whose last write got no answer, and the one with which that began.
+    unanswered: BTreeSet<Arc<str>>,
+    first_unanswered: Option<Arc<str>>,
     /// Logins that are being read, and whether they have changed since.
     reading: BTreeMap<LoginName, bool>,
     /// Logins that could not be read, and when to try again.
@@ -113,6 +115,8 @@ impl Engine {
             status,
             reachable,
             blocked: BTreeMap::new(),
+            unanswered: BTreeSet::new(),
+            first_unanswered: None,
             reading: BTreeMap::new(),
             retries: BTreeMap::new(),
             work: FuturesUnordered::new(),
@@ -164,10 +168,8 @@ impl Engine {
             return None;
         }
         loop {
-            match self.pace.ready(now) {
-                Ok(()) => {}
-                Err(at) if self.schedule.has_ready() => return at,
-                Err(_) => return self.schedule.next_at(),
+            if let Err(at) = self.pace.ready(now) {
+                return at;
             }
             let Some(name) = self.schedule.next(now) else { return self.schedule.next_at() };
             self.start_namespace(name, now);
@@ -176,12 +178,19 @@ impl Engine {
 
     fn start_namespace(&mut self, name: Arc<str>, now: Instant) {
         let tasks = self.state.tasks(&name, now);
-        let urgency = self.schedule.urgency(&name);
+        let is_blocked = !tasks.read.is_empty();
         for login in tasks.read {
-            self.blocked.entry(login.clone()).or_default().insert(Arc::clone(&name), urgency);
+            self.blocked.entry(login.clone()).or_default().insert(Arc::clone(&name));
             self.read_login(login);
         }
+        if tasks.now.is_empty() && is_blocked {
+            self.schedule.worked(&name, Worked::Blocked, now);
+            return;
+        }
         if tasks.now.is_empty() {
+            if tasks.later.is_none() {
+                self.status.forget(&name);
+            }
             self.schedule.worked(&name, Worked::Done, now);
             if let Some(later) = tasks.later {
                 self.schedule.want_at(name, Urgency::Bulk, later, now);
@@ -202,9 +211,18 @@ impl Engine {
         }));
     }
 
+    /// Reads a login again, since it has changed.
+    pub(super) fn login_changed(&mut self, name: LoginName) {
+        self.state.logins_mut().forget(&name);
+        match self.reading.get_mut(&name) {
+            Some(again) => *again = true,
+            None => self.read_login(name),
+        }
+    }
+
+    /// Reads a login, unless that is under way.
     fn read_login(&mut self, name: LoginName) {
-        if let Some(again) = self.reading.get_mut(&name) {
-            *again = true;
+        if self.reading.contains_key(&name) {
             return;
         }
         let Some((_, secret)) = self.state.logins().secrets().find(|(it, _)| **it == name) else {
@@ -228,123 +246,6 @@ impl Engine {
         if self.work.is_empty() && !self.schedule.has_ready() {
             self.wipe_at = Some(now + WIPE_AFTER);
         }
-    }
-
-    fn login_read(
-        &mut self,
-        name: LoginName,
-        read: Result<Option<LoginRead>, CallError>,
-        now: Instant,
-    ) {
-        let again = self.reading.remove(&name).unwrap_or_default();
-        let changed = match read {
-            Ok(read) => {
-                self.reachable.send_replace(());
-                self.retries.remove(&name);
-                self.status.login_read(&name);
-                self.state.set_login(&name, read)
-            }
-            Err(error) => {
-                self.status.login_failed(&name, &error);
-                if error.is_outage() {
-                    self.pace.pause(error.retry_after().unwrap_or_default(), now);
-                }
-                let first = Backoff::new(OUTAGE_PAUSES.0, OUTAGE_PAUSES.1);
-                let (at, backoff) = self.retries.entry(name).or_insert((now, first));
-                *at = now + backoff.fail();
-                return;
-            }
-        };
-        if again {
-            // It changed while it was read: what came may be older than the change.
-            self.state.logins_mut().forget(&name);
-            self.read_login(name);
-        } else {
-            for (namespace, urgency) in self.blocked.remove(&name).into_iter().flatten() {
-                self.schedule.want(namespace, urgency, now);
-            }
-        }
-        if changed {
-            self.want_all(Urgency::Bulk, now);
-        }
-    }
-
-    fn namespace_done(
-        &mut self,
-        name: &Arc<str>,
-        tasks: Vec<(Task, Result<Done, CallError>)>,
-        now: Instant,
-    ) {
-        let mut worked = Worked::Done;
-        let mut answered = false;
-        for (task, result) in tasks {
-            let operation = Operation::of(&task.step);
-            match result {
-                Ok(done) => {
-                    answered = true;
-                    self.status.allowed(name, &task.secret);
-                    match done {
-                        Done::Is(seen) => {
-                            let since = self.state.known_since(name);
-                            if let (Step::Create, Some(since)) = (&task.step, since) {
-                                self.status.created_after(now - since);
-                            }
-                            self.status.wrote(operation, Written::Success);
-                            self.state.set_seen(name, &task.secret, seen, now);
-                        }
-                        Done::Conflict => {
-                            self.status.wrote(operation, Written::Conflict);
-                            self.state.set_seen(name, &task.secret, Some(Seen::Foreign), now);
-                        }
-                        Done::Stale => {
-                            self.status.wrote(operation, Written::Conflict);
-                            worked = Worked::Stale(STALE_PAUSE);
-                        }
-                        Done::NotNow => {}
-                    }
-                }
-                Err(error) if self.is_left_behind(&task, &error) => {
-                    answered = true;
-                    let (namespace, secret) = (&**name, &*task.secret);
-                    warn!(
-                        namespace,
-                        secret, "no rule names this copy, and it may not be deleted: it stays"
-                    );
-                    self.state.set_seen(name, &task.secret, None, now);
-                }
-                Err(error) => {
-                    self.status.wrote(operation, Written::Failure);
-                    let mut pause = Duration::ZERO;
-                    if error.is_outage() {
-                        self.pace.pause(error.retry_after().unwrap_or_default(), now);
-                    } else {
-                        answered = true;
-                        self.status.refused(name, &task.secret, &error);
-                        if error.reason().contains("exceeded quota") {
-                            pause = QUOTA_PAUSE;
-                        }
-                    }
-                    worked = Worked::Failed(pause);
-                }
-            }
-        }
-        self.pace.end(answered);
-        if answered {
-            self.reachable.send_replace(());
-        }
-        self.schedule.worked(name, worked, now);
-        if worked == Worked::Done
-            && let Some(later) = self.state.tasks(name, now).later
-        {
-            self.schedule.want_at(Arc::clone(name), Urgency::Bulk, later, now);
-        }
-    }
-
-    /// Whether a copy stays because no rule names it any more, and with the rule the right to delete it has gone.
-    fn is_left_behind(&self, task: &Task, error: &CallError) -> bool {
-        matches!(task.step, Step::Collect(_))
-            && error.outcome() == Outcome::Denied
-            && !self.state.copies().secrets().any(|name| name.as_str() == &*task.secret)
     }
 
     fn time_passed(&mut self) {

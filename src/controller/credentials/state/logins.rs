@@ -56,6 +56,9 @@ enum LoginContent {
     },
 }
 
+/// The longest data of a Secret, in bytes (`k8s.io/api/core/v1`, `MaxSecretSize`).
+const SECRET_MAX: usize = 1 << 20;
+
 /// Why a login fills nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LoginProblem {
@@ -70,6 +73,9 @@ pub enum LoginProblem {
         /// What is wrong with it.
         why: CredentialsError,
     },
+    /// What its copies would hold fits into no Secret.
+    #[error("the logins of Secret {0} are longer than 1 MiB, which no copy can hold")]
+    TooLong(SecretName),
     /// It has none for any registry of a rule.
     #[error("Secret {secret} has no login for {registry}")]
     NotFor {
@@ -157,6 +163,9 @@ impl Logins {
             Some(LoginRead { credentials: Err(why), .. }) => {
                 LoginProblem::Unreadable { secret, why }
             }
+            Some(LoginRead { credentials: Ok(now), .. }) if is_too_long(&now, copies, name) => {
+                LoginProblem::TooLong(secret)
+            }
             Some(LoginRead { uid, version, credentials: Ok(now) }) => {
                 if let LoginContent::Known { uid: known, version: same, credentials, .. } =
                     &mut login.content
@@ -194,12 +203,6 @@ impl Logins {
                 }
             }
         }
-    }
-
-    /// Whether a login has been read since it last changed.
-    #[must_use]
-    pub fn is_read(&self, name: &LoginName) -> bool {
-        self.0.get(name).is_some_and(|login| login.fresh)
     }
 
     /// What is wrong with each login; nothing where it can be used, or was not read yet.
@@ -278,6 +281,11 @@ fn first_unserved(
     login: &LoginName,
 ) -> Option<RegistryPattern> {
     credentials.slice(&copies.registries(login)).unserved().first().cloned()
+}
+
+/// Whether the copies of a login would be longer than the API server accepts.
+fn is_too_long(credentials: &Credentials, copies: &Copies, login: &LoginName) -> bool {
+    credentials.slice(&copies.registries(login)).render().len() > SECRET_MAX
 }
 
 // === impl Config ===

@@ -11,7 +11,7 @@ use std::{
 
 use tokio::time::Instant;
 
-pub use self::logins::{Content, LoginProblem, LoginRead, Logins};
+pub use self::logins::{Config, Content, LoginProblem, LoginRead, Logins};
 use self::{few::Few, logins::Made};
 use super::{
     plan::{Step, Wanted, plan},
