@@ -3,4 +3,5 @@
 #![cfg(test)]
 
 mod refusals;
+#[path = "../support/scripted/mod.rs"]
 mod scripted;

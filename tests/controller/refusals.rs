@@ -335,8 +335,9 @@ async fn a_leaf_that_is_lost_is_made_again_although_the_bundle_cannot_be_written
 
 #[tokio::test(start_paused = true)]
 async fn a_controller_that_never_publishes_leaves_it_to_a_job() {
-    let running =
-        Running::start(Scripted::new([(CONFIGURATION, configuration(""))]), Publish::Never);
+    let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {}});
+    let objects = [("/api/v1/namespaces/system", namespace), (CONFIGURATION, configuration(""))];
+    let running = Running::start(Scripted::new(objects), Publish::Never);
     sleep(MINUTES).await;
     let patched =
         |calls: &[Call]| calls.iter().any(|it| it.method == "PATCH" && it.path == CONFIGURATION);

@@ -1,0 +1,14 @@
+//! The credentials controller's loop against an API server that refuses.
+
+#![cfg(test)]
+
+mod basics;
+mod collection;
+mod foreign;
+mod logins;
+mod outages;
+mod refusals;
+mod running;
+#[path = "../support/scripted/mod.rs"]
+mod scripted;
+mod secrecy;

@@ -1,0 +1,188 @@
+//! Nothing of a login shows anywhere: not in logs at the lowest level, metrics, readiness, Events, or `Debug`.
+
+use std::{
+    io::Write,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use pullcred::{
+    controller::credentials::state::{Config, Content},
+    core::credentials::Credentials,
+    http::admin::Report,
+};
+use serde_json::json;
+use tokio::time::sleep;
+
+use crate::{
+    running::{
+        CONFIG_MAP, GRACE, LOGIN, MAPPING, Running, cluster, config_map, copy_of, docker_config,
+        login, namespace, path_of, secret,
+    },
+    scripted::Refusal,
+};
+
+const USER: &str = "uZ3kQ9vX7wB1";
+const PASSWORDS: [&str; 3] = ["pH5tL8nR2sD6yG4j", "qM7cF1xV9bK3zT5w", "aJ6gN4dS8hW2eP0r"];
+/// How much of a secret is too much: what is shorter may be chance.
+const PART: usize = 6;
+
+/// What is logged.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+fn with_password(password: &str) -> serde_json::Value {
+    let auth = BASE64_STANDARD.encode(format!("{USER}:{password}"));
+    docker_config(&json!({"auths": {"ghcr.io/acme": {"auth": auth}}}))
+}
+
+/// The secrets, and how they look in base64 wherever they begin.
+fn canaries() -> Vec<String> {
+    let mut found = vec![USER.to_owned()];
+    found.extend(PASSWORDS.map(ToOwned::to_owned));
+    let plain = found.clone();
+    for password in PASSWORDS {
+        found.push(BASE64_STANDARD.encode(format!("{USER}:{password}")));
+        let rendered =
+            format!("{{\"auths\":{{\"ghcr.io/acme\":{{\"auth\":\"{}\"", found.last().unwrap());
+        found.push(
+            BASE64_STANDARD.encode(rendered)["eyJhdXRocyI6eyJnaGNyLmlvL2FjbWUiOns".len()..]
+                .to_owned(),
+        );
+    }
+    for text in plain {
+        for offset in 0..3 {
+            let coded = BASE64_STANDARD.encode(format!("{}{text}", "\0".repeat(offset)));
+            // The first and the last group hold other bytes too.
+            found.push(coded[4..coded.len() - 4].to_owned());
+        }
+    }
+    found
+}
+
+/// The parts of secrets in a text.
+fn shown_in(text: &str) -> Vec<String> {
+    let canaries = canaries();
+    let parts = canaries.iter().flat_map(|it| {
+        (0..=it.len().saturating_sub(PART)).filter_map(move |at| it.get(at..at + PART))
+    });
+    parts.filter(|part| text.contains(part)).map(ToOwned::to_owned).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_byte_of_a_login_shows() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_ansi(false)
+        .with_writer(move || writer.clone())
+        .finish();
+    let _guard = tracing::subscriber::set_default(subscriber);
+    let server = cluster(20);
+    server.put(LOGIN, Some(with_password(PASSWORDS[0])));
+    let running = Running::start(server);
+    running.ready_within(Duration::from_secs(1)).await;
+    let mut shown = live(&running).await;
+    shown.push_str(&shown_of(&running));
+    shown.push_str(&debug_of_types());
+
+    let logged = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    for expected in
+        ["TRACE", "a copy cannot be written", "the login fills nothing", "LoginUnreadable"]
+    {
+        assert!(format!("{logged}{shown}").contains(expected), "nothing of {expected} was seen");
+    }
+    assert!(shown_in(&shown).is_empty(), "shown: {:?}", shown_in(&shown));
+    assert!(shown_in(&logged).is_empty(), "logged: {:?}", shown_in(&logged));
+
+    // The search finds what it looks for.
+    let copy = running.server.object(&copy_of("shop-0")).unwrap().to_string();
+    assert!(!shown_in(&copy).is_empty());
+    assert!(!shown_in(&format!("x {} y", &PASSWORDS[1][3..10])).is_empty());
+}
+
+/// Lives through everything that can happen to copies. Answers what was seen of it meanwhile.
+async fn live(running: &Running) -> String {
+    let mut shown = String::new();
+    let server = &running.server;
+    server.put(LOGIN, Some(with_password(PASSWORDS[1])));
+    sleep(Duration::from_secs(2)).await;
+    for refusal in [
+        Refusal::Status(403, "forbidden", None),
+        Refusal::Status(422, "denied by a policy", None),
+        Refusal::Status(500, "internal error", None),
+        Refusal::Hang,
+        Refusal::Unreachable,
+    ] {
+        server.refuse(move |call| call.is_write().then(|| refusal.clone()));
+        server.put(LOGIN, Some(with_password(PASSWORDS[2])));
+        sleep(Duration::from_secs(30)).await;
+        shown.push_str(&shown_of(running));
+        server.refuse(|_| None);
+        sleep(Duration::from_secs(310)).await;
+        server.put(LOGIN, Some(with_password(PASSWORDS[1])));
+        sleep(Duration::from_secs(2)).await;
+    }
+    let text = format!("{{\"auths\": {{\"ghcr.io/acme\": {{\"auth\": \"{}\", ", PASSWORDS[0]);
+    for broken in [
+        secret("kubernetes.io/dockerconfigjson", ".dockerconfigjson", text.as_bytes()),
+        secret("kubernetes.io/dockercfg", ".dockercfg", format!("\"{USER}\"").as_bytes()),
+        docker_config(&json!({"auths": {"ghcr.io/acme": {"auth": PASSWORDS[0]}}})),
+        docker_config(&json!({"auths": {"ghcr.io/acme": {"username": [PASSWORDS[0]]}}})),
+    ] {
+        server.put(LOGIN, Some(broken));
+        sleep(Duration::from_secs(2)).await;
+        shown.push_str(&shown_of(running));
+    }
+    server.put(LOGIN, Some(with_password(PASSWORDS[1])));
+    server.edit(&copy_of("shop-1"), |it| it["data"]["more"] = json!("eA=="));
+    server.edit(&copy_of("shop-2"), |it| it["metadata"]["labels"] = json!({}));
+    server.put(&path_of("shop-3"), Some(namespace(false)));
+    server.put(CONFIG_MAP, Some(config_map("rules: [")));
+    sleep(GRACE + Duration::from_secs(2)).await;
+    shown.push_str(&shown_of(running));
+    server.put(CONFIG_MAP, Some(config_map(MAPPING)));
+    server.break_watches();
+    sleep(Duration::from_secs(60)).await;
+    shown
+}
+
+/// What the outside sees now.
+fn shown_of(running: &Running) -> String {
+    format!(
+        "{:?} {} {:?} {:?}",
+        running.status.checks(),
+        running.status.metrics().unwrap(),
+        running.events(),
+        running.status
+    )
+}
+
+/// Types that hold something of a login.
+fn debug_of_types() -> String {
+    let config = login(PASSWORDS[0]);
+    let data = config["data"][".dockerconfigjson"].as_str().unwrap();
+    let data = BASE64_STANDARD.decode(data).unwrap();
+    let credentials =
+        Credentials::read("kubernetes.io/dockerconfigjson", |_| Some(data.as_slice())).unwrap();
+    let slice = credentials.slice(&["ghcr.io/acme".parse().unwrap()]);
+    let content = Content {
+        login: "acme".parse().unwrap(),
+        fingerprint: slice.fingerprint(b"key"),
+        config: Config(slice.render()),
+    };
+    format!("{credentials:?} {slice:?} {content:?} {:#?}", content.config)
+}
