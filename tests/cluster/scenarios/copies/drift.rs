@@ -27,56 +27,70 @@ rules:
 const NAME: &str = "drift-pull";
 const PATH: &str = "secrets/drift-pull";
 
-/// Edited, taken over, extended, deleted and made immutable: each time the copy is right again, and stays so.
+/// Edited, taken over, extended, deleted and made immutable: each time the copy is right again, and stays so. Each is a copy of
+/// its own, since one that is changed again and again is repaired more slowly.
 pub(crate) async fn drift(cluster: Arc<Cluster>) -> Result<Report> {
     let home = Home::new(cluster, "copies-drift", MAPPING, &[NAME], &["drift-login"]).await?;
     let old = [("ghcr.io/acme", "canary-old-of-drift")];
     home.create_login("drift-login", &old).await?;
-    let namespace = home.opted_in("copies-drift-a", &[]).await?;
     let controller = home.start("0", "10m").await?;
-    let (stored, _) = home.copied(Instant::now(), &namespace, NAME, &old).await?;
-    let uid = stored["metadata"]["uid"].clone();
 
     let mut report = Report::new();
-    for (what, change) in edits() {
+    for (number, (what, change)) in (1..).zip(edits()) {
+        let (namespace, before) = copied(&home, &number.to_string(), &old).await?;
         let begin = Instant::now();
         namespace.patch_object("/api/v1", PATH, &change).await?;
         let took = repaired(&home, begin, &namespace, &old).await?;
         let (now, _) = home.copied(Instant::now(), &namespace, NAME, &old).await?;
-        ensure!(now["metadata"]["uid"] == uid, "{what}: made again");
+        ensure!(now["metadata"]["uid"] == before["metadata"]["uid"], "{what}: made again");
         report = report.seen(format!("{what}: right again after"), ms(took));
     }
+    let (namespace, _) = copied(&home, "taken-over", &old).await?;
     take_over(&home, &namespace).await?;
-    let begin = Instant::now();
-    let took = repaired(&home, begin, &namespace, &old).await?;
+    let took = repaired(&home, Instant::now(), &namespace, &old).await?;
     report = report.seen(
         "`kubectl apply --server-side --force-conflicts` of other data: right again after",
         ms(took),
     );
 
+    let (namespace, _) = copied(&home, "deleted", &old).await?;
     let begin = Instant::now();
     namespace.delete_object("/api/v1", PATH).await?;
     let took = repaired(&home, begin, &namespace, &old).await?;
     report = report.seen("deleted: there again after", ms(took));
+    let left_alone = noted(&home, &old).await?;
 
     // Only as it is now can it be immutable: it stays, until there is something to change.
+    let (namespace, before) = copied(&home, "immutable", &old).await?;
     namespace.patch_object("/api/v1", PATH, &json!({"immutable": true})).await?;
     let new = [("ghcr.io/acme", "canary-new-of-drift")];
     let begin = Instant::now();
     home.rotate_login("drift-login", &new).await?;
     let took = repaired(&home, begin, &namespace, &new).await?;
+    let (now, _) = home.copied(Instant::now(), &namespace, NAME, &new).await?;
+    ensure!(now["metadata"]["uid"] != before["metadata"]["uid"], "it was not immutable");
     report = report.seen("made immutable, then the login is rotated: made again after", ms(took));
+    home.says_nothing(&[&controller]).await?;
+    Ok(report.seen("annotation of others on the copy", left_alone))
+}
 
-    let (before, _) = home.copied(Instant::now(), &namespace, NAME, &new).await?;
+/// A namespace of its own, and the copy in it.
+async fn copied(home: &Home, name: &str, logins: &[(&str, &str)]) -> Result<(Namespace, Value)> {
+    let namespace = home.opted_in(&format!("copies-drift-{name}"), &[]).await?;
+    let (stored, _) = home.copied(Instant::now(), &namespace, NAME, logins).await?;
+    Ok((namespace, stored))
+}
+
+/// What others note on a copy, or on its namespace, is no reason to write.
+async fn noted(home: &Home, logins: &[(&str, &str)]) -> Result<&'static str> {
+    let (namespace, _) = copied(home, "noted", logins).await?;
     namespace.label("team", "a").await?;
     let note = json!({"metadata": {"annotations": {"example.com/note": "ours"}}});
     let noted = namespace.patch_object("/api/v1", PATH, &note).await?;
     sleep(Duration::from_millis(700)).await;
     let after = home.secret(&namespace, NAME).await?.unwrap_or_default();
-    ensure!(after == noted, "an annotation of others is not left alone: {}", shape(&after));
-    ensure!(after["metadata"]["uid"] == before["metadata"]["uid"], "made again");
-    home.says_nothing(&[&controller]).await?;
-    Ok(report.seen("annotation of others on the copy", "stays, nothing is written"))
+    ensure!(after == noted, "it is not left alone: {}", shape(&after));
+    Ok("stays, nothing is written")
 }
 
 /// What people do with `kubectl edit`, as patches.
