@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -16,7 +16,7 @@ use tokio::time::sleep;
 
 use super::{
     follow::ms,
-    home::{Home, MANAGER, MARK, SOON, secret_path, shape},
+    home::{ADMISSION, Home, MANAGER, MARK, SOON, secret_path, shape},
     login::DockerConfig,
 };
 use crate::{
@@ -131,7 +131,8 @@ async fn released(
 }
 
 /// While the API server creates a copy, a user creates a Secret of that name. With other data the API server refuses the copy;
-/// with equal data it would join the two, which the policy refuses. The user's data, labels and fields are as they were.
+/// with equal data it would join the two, which the policy refuses; without the policy the controller gives the Secret back. The
+/// user's data, labels and fields are as they were.
 pub(crate) async fn joined(cluster: Arc<Cluster>) -> Result<Report> {
     const MAPPING: &str = "
 logins:
@@ -144,14 +145,25 @@ rules:
     let ours = [("ghcr.io/acme", "canary-of-joined")];
     home.create_login("joined-login", &ours).await?;
     let other = DockerConfig::new(&[("ghcr.io/acme", "of-the-user")]).secret(NAME);
-    let cases = [("copies-joined-equal", None), ("copies-joined-other", Some(other))];
-    let count = Arc::new(AtomicU32::new(0));
+    let cases = [
+        ("copies-joined-other", Some(other)),
+        ("copies-joined-equal", None),
+        ("copies-joined-without-policy", None),
+    ];
+    let count = Arc::new(AtomicUsize::new(0));
     let _intruder = intrude(&home, &cases, Arc::clone(&count)).await?;
     let controller = home.start("0", "10m").await?;
 
     let mut report = Report::new();
     for (place, (name, other)) in (1..).zip(&cases) {
-        let namespace = home.opted_in(name, &[]).await?;
+        let namespace = home.labelled(name, &json!({})).await?;
+        let with_policy = place < cases.len();
+        if !with_policy {
+            let binding = format!("{ADMISSION}/validatingadmissionpolicybindings/copies-joined");
+            home.api().delete(&binding).await?.ok()?;
+        }
+        home.until_policy(&namespace, NAME, with_policy).await?;
+        namespace.label(INJECT, "enabled").await?;
         home.reported(&controller, &format!("{name}/{NAME}")).await?;
         ensure!(count.load(Ordering::SeqCst) == place, "the user was not there in time");
         let what = format!("the user's Secret alone in {name}");
@@ -169,7 +181,7 @@ rules:
         );
     }
     home.api().delete(&format!("{INTRUDERS}/{INTRUDER}")).await?.ok()?;
-    let namespace = Namespace::existing(home.api(), "copies-joined-equal");
+    let namespace = Namespace::existing(home.api(), "copies-joined-without-policy");
     let begin = Instant::now();
     namespace.delete_object("/api/v1", &format!("secrets/{NAME}")).await?;
     home.copied(begin, &namespace, NAME, &ours).await?;
@@ -209,7 +221,7 @@ fn managers(stored: &Value) -> Vec<&str> {
 async fn intrude(
     home: &Home,
     cases: &[(&'static str, Option<Value>)],
-    count: Arc<AtomicU32>,
+    count: Arc<AtomicUsize>,
 ) -> Result<TlsServer> {
     let (api, cases) = (home.api().clone(), Arc::new(cases.to_vec()));
     let answer = move |review: Bytes| {
@@ -257,6 +269,7 @@ async fn create_before(
     request: &Value,
     cases: &[(&'static str, Option<Value>)],
 ) -> Result<()> {
+    ensure!(request["dryRun"] != true, "nothing is created");
     let namespace = request["namespace"].as_str().unwrap_or_default();
     let (_, other) = cases.iter().find(|(name, _)| *name == namespace).context("no case")?;
     let mut secret = other.clone().unwrap_or_else(|| request["object"].clone());

@@ -11,14 +11,20 @@ use serde_json::{Value, json};
 
 use super::login::{DockerConfig, KEY, TYPE, auth};
 use crate::{
-    account::Account, api::Api, cluster::Cluster, controller::Controller, namespace::Namespace,
-    pullcred::get, registration::INJECT, wait::time_until,
+    account::{Account, api_with},
+    api::Api,
+    cluster::Cluster,
+    controller::Controller,
+    namespace::Namespace,
+    pullcred::get,
+    registration::INJECT,
+    wait::{time_until, until},
 };
 
 /// The chart with logins as Helm renders it: its own tests keep this file true.
 const CHART: &str = include_str!("../../../chart/snapshots/credentials.snap");
 
-const ADMISSION: &str = "/apis/admissionregistration.k8s.io/v1";
+pub(super) const ADMISSION: &str = "/apis/admissionregistration.k8s.io/v1";
 
 /// The ServiceAccount of controllers.
 pub(super) const ACCOUNT: &str = "pullcred-credentials";
@@ -161,6 +167,26 @@ impl Home {
         let path = format!("/api/v1/secrets?fieldSelector=metadata.name%3D{name}");
         let mut list = self.api().get(&path).await?.object()?;
         Ok(list["items"].as_array_mut().map(std::mem::take).unwrap_or_default())
+    }
+
+    /// Waits until the API server refuses what the policy forbids, or no longer does.
+    pub(super) async fn until_policy(
+        &self,
+        namespace: &Namespace,
+        name: &str,
+        refuses: bool,
+    ) -> Result<()> {
+        let file = format!("{}-policy", self.namespace.name());
+        let kubeconfig = self.account.kubeconfig(self.account.server()?, &file).await?;
+        let api = api_with(&kubeconfig).await?;
+        let mut no_copy = DockerConfig::new(&[("ghcr.io", "x")]).secret(name);
+        no_copy["type"] = "Opaque".into();
+        let path = secret_path(namespace.name(), name);
+        until("change of the policy", async || {
+            let answer = api.apply(&path, "fieldManager=a&dryRun=All", &no_copy).await?;
+            Ok(answer.status().is_success() != refuses)
+        })
+        .await
     }
 
     // === controllers ===

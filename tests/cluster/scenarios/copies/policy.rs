@@ -40,7 +40,7 @@ rules:
     let api = api_with(&kubeconfig).await?;
     let namespace = home.labelled("copies-policy-a", &json!({})).await?;
     let path = secret_path(namespace.name(), NAME);
-    in_force(&api, &path).await?;
+    home.until_policy(&namespace, NAME, true).await?;
 
     let mut refused = Vec::new();
     for (what, object) in no_copies() {
@@ -72,17 +72,6 @@ fn copy() -> Value {
         "pullcred.dev/login": "acme", "pullcred.dev/content": "0123456789abcdef0123456789abcdef",
     });
     copy
-}
-
-/// Waits until the API server knows the policy.
-async fn in_force(api: &Api, path: &str) -> Result<()> {
-    let mut other = copy();
-    other["type"] = "Opaque".into();
-    let query = format!("{FORCED}&dryRun=All");
-    until("policy in force", async || {
-        Ok(!api.apply(path, &query, &other).await?.status().is_success())
-    })
-    .await
 }
 
 /// Copies with one thing wrong.
