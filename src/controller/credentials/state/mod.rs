@@ -247,6 +247,12 @@ impl State {
         Some(self.namespaces.get(namespace)?.opted_in.as_ref()?.since)
     }
 
+    /// Whether Secrets of this name are wanted somewhere and have not all been listed yet. Then nothing is to be done about
+    /// those that have.
+    fn is_coming(&self, secret: &Arc<str>) -> bool {
+        !self.listed.contains(secret) && self.copies.secrets().any(|it| it.as_str() == &**secret)
+    }
+
     /// What is to be done in a namespace.
     pub fn tasks(&mut self, namespace: &str, now: Instant) -> Tasks {
         let mut tasks = Tasks::default();
@@ -267,7 +273,8 @@ impl State {
         }
         let wanted_names = all.len();
         for secret in place.seen.keys() {
-            if !all.iter().take(wanted_names).any(|(it, _)| it == secret) {
+            let is_wanted = all.iter().take(wanted_names).any(|(it, _)| it == secret);
+            if !is_wanted && !self.is_coming(secret) {
                 all.push((Arc::clone(secret), None));
             }
         }

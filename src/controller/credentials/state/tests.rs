@@ -99,6 +99,20 @@ fn nothing_is_done_under_a_name_that_has_not_been_listed() {
 }
 
 #[test]
+fn what_is_there_while_its_name_is_being_listed_is_not_unwanted() {
+    let (mut setup, mut state) = (Setup::new(), State::new(GRACE));
+    state.set_mapping(&mapping::parse(MAPPING).unwrap(), "pullcred");
+    setup.state = state;
+    for number in 0..20 {
+        let name = format!("team-{number}");
+        setup.opt_in(&name);
+        setup.see(&name, "0123456789abcdef0123456789abcdef", true);
+        assert_eq!(setup.steps(&name), [""; 0]);
+    }
+    assert_eq!((setup.state.unwanted(), setup.state.is_collection_held()), (0, false));
+}
+
+#[test]
 fn a_login_that_is_read_again_unchanged_changes_nothing() {
     let mut setup = Setup::new();
     let name = "acme".parse().unwrap();
