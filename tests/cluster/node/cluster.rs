@@ -14,7 +14,7 @@ use super::{
     containerd::{Containerd, PAUSE_IMAGE},
     events::{Events, until_phase},
     images, machine,
-    registry::{Account, FIRST, Registry, SECOND},
+    registry::{Account, FIRST, Registry, SECOND, THIRD},
     release::Tag,
 };
 use crate::{
@@ -33,7 +33,7 @@ use crate::{
 /// A control plane, a node, and registries that want a password.
 pub(crate) struct NodeCluster {
     node: Node,
-    registries: [Registry; 2],
+    registries: [Registry; 3],
     pullcred: OnceCell<Option<Installed>>,
     /// What every image runs except pullcred's.
     idle: PathBuf,
@@ -71,24 +71,25 @@ impl Setting for NodeCluster {
     async fn start(sandbox: &Sandbox, folder: &Path) -> Result<Self> {
         let programs = sandbox.programs().node.clone();
         let programs = programs.context("the node's programs are not built")?;
-        let hosts = [FIRST, SECOND].map(|account| account.hosts_entry()).concat();
+        let hosts = [FIRST, SECOND, THIRD].map(|account| account.hosts_entry()).concat();
         machine::prepare(folder, &hosts)?;
 
         let authority = Authority::new("registries")?;
         let trusted = folder.join("registries.crt");
         fs::write(&trusted, authority.certificate())?;
         let registry = |account| Registry::start(&programs.registry, account, &authority, folder);
-        let (control_plane, containerd, first, second, idle) = tokio::try_join!(
+        let (control_plane, containerd, first, second, third, idle) = tokio::try_join!(
             Options::default().start(sandbox, folder),
             Containerd::start(&programs.containerd, &trusted, folder),
             registry(FIRST),
             registry(SECOND),
+            registry(THIRD),
             images::idle_program(folder),
         )?;
         containerd.preload(&images::pack(&idle, PAUSE_IMAGE, folder).await?).await?;
         let api = Api::new(control_plane.client(User::ADMIN).await?);
         let node = Node::start(containerd, &control_plane, &api, folder).await?;
-        let registries = [first, second];
+        let registries = [first, second, third];
         let pullcred = OnceCell::new();
         Ok(Self { node, registries, pullcred, idle, programs, api, control_plane })
     }
@@ -173,6 +174,12 @@ impl NodeCluster {
         self.node.containerd.push(&archive, image, account).await
     }
 
+    /// Has the third registry accept this password and no other.
+    pub(crate) fn revoke_all_but(&self, account: Account) -> Result<()> {
+        let [_, _, third] = &self.registries;
+        third.accept(&[account])
+    }
+
     /// pullcred in this cluster, installed when the first asks for it; of several that ask, one is told
     /// why it is not.
     pub(crate) async fn pullcred(&self) -> Result<&Installed> {
@@ -192,7 +199,7 @@ impl NodeCluster {
             tokio::try_join!(self.before(), self.make_home(), self.push_pullcred(Tag::USUAL))?;
         let printed = self.helm_install().await?;
         let mut started = Vec::new();
-        for component in ["webhook", "controller"] {
+        for component in ["webhook", "controller", "credentials"] {
             for pod in self.pods_of(component).await? {
                 started.push((component, until_phase(&home, &pod, "Running").await?));
             }

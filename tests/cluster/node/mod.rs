@@ -37,8 +37,8 @@ pub(crate) use self::{
     containerd::PAUSE_IMAGE as PRELOADED_IMAGE,
     creations::{Creations, UNSCHEDULED_IMAGE},
     events::{Events, until_phase},
-    registry::{FIRST, SECOND},
-    release::{HOME, RELEASE, Tag, VALUES, lines_of},
+    registry::{Account, FIRST, SECOND, THIRD, THIRD_ROTATED},
+    release::{HOME, LOGIN, RELEASE, Tag, VALUES, lines_of},
 };
 use crate::{api::Api, control_plane::ControlPlane, process::Process};
 

@@ -3,7 +3,7 @@
 use std::{
     fs,
     net::{IpAddr, Ipv4Addr},
-    path::Path,
+    path::{Path, PathBuf},
     process::Command,
     time::Duration,
 };
@@ -51,10 +51,26 @@ pub(crate) const SECOND: Account = Account {
     address: Ipv4Addr::new(127, 0, 0, 3),
 };
 
+/// The registry whose login is kept in pullcred's namespace, and copied from there.
+pub(crate) const THIRD: Account = Account {
+    host: "registry.example.net",
+    password: "pull-from-the-third",
+    bcrypt: "$2b$05$Qm4RtYwZ8vBcD1eFgH6iJuLbD0yBDW5Cmor2JEKha2afFDJDp2OEe",
+    address: Ipv4Addr::new(127, 0, 0, 4),
+};
+
+/// The same registry when its password has been rotated.
+pub(crate) const THIRD_ROTATED: Account = Account {
+    password: "pull-from-the-third-again",
+    bcrypt: "$2b$05$Wn7XsUaK2pLdE9hGtB5vOeCBTlJrGsISRIn5TsVzm1uqHJqdrjDF6",
+    ..THIRD
+};
+
 /// A running registry. Dropping it ends it.
 #[derive(Debug)]
 pub(crate) struct Registry {
     process: Process,
+    users: PathBuf,
 }
 
 // === impl Account ===
@@ -68,6 +84,11 @@ impl Account {
     /// A line for `/etc/hosts`.
     pub(crate) fn hosts_entry(&self) -> String {
         format!("{} {}\n", self.address, self.host)
+    }
+
+    /// A line for the registry's file of users.
+    fn htpasswd(&self) -> String {
+        format!("{USER}:{}\n", self.bcrypt)
     }
 
     /// What `docker login` would write to `config.json`.
@@ -91,7 +112,7 @@ impl Registry {
         let name = account.host;
         let (certificate, key) = authority.server(&[name])?.write(folder, name)?;
         let users = folder.join(format!("{name}.htpasswd"));
-        fs::write(&users, format!("{USER}:{}\n", account.bcrypt))?;
+        fs::write(&users, account.htpasswd())?;
         let address = (IpAddr::from(account.address), PORT);
         // JSON is YAML.
         let configuration = json!({
@@ -110,7 +131,15 @@ impl Registry {
         command.arg("serve").arg(path).env("OTEL_TRACES_EXPORTER", "none");
         let mut process = Process::start(name, &mut command, folder)?;
         process.ready(START, async || Ok(TcpStream::connect(address).await.map(drop)?)).await?;
-        Ok(Self { process })
+        Ok(Self { process, users })
+    }
+
+    /// From now on these passwords are accepted, and no others. The registry reads the file again when it has changed.
+    pub(crate) fn accept(&self, accounts: &[Account]) -> Result<()> {
+        let lines: String = accounts.iter().map(Account::htpasswd).collect();
+        let new = self.users.with_extension("new");
+        fs::write(&new, lines)?;
+        Ok(fs::rename(new, &self.users)?)
     }
 
     /// The last lines of its log.

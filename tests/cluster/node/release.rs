@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Result, anyhow};
 use serde_json::json;
 
-use super::{FIRST, NodeCluster, kubelet::POD_LOGS};
+use super::{FIRST, NodeCluster, THIRD, kubelet::POD_LOGS};
 use crate::{
     namespace::{Namespace, StoredPod},
     pki::User,
@@ -32,6 +32,9 @@ pub(crate) const HOME: &str = "pullcred-system";
 
 /// The pull Secret for pullcred's own image.
 const REGISTRY_SECRET: &str = "registry";
+
+/// The login that is copied, in the release's namespace.
+pub(crate) const LOGIN: &str = "third-login";
 
 /// How long Helm waits for what it installs.
 const TIMEOUT: &str = "--timeout=150s";
@@ -58,11 +61,12 @@ impl Tag {
 
 impl NodeCluster {
     /// Makes the namespace of the release, in which only Pods of level `restricted` are admitted, with
-    /// the Secret for pullcred's own image.
+    /// the Secret for pullcred's own image and the login that is copied.
     pub(crate) async fn make_home(&self) -> Result<Namespace> {
         let labels = json!({"pod-security.kubernetes.io/enforce": "restricted"});
         let home = Namespace::create(self.api(), HOME, &labels).await?;
         self.secret_by_login(&home, REGISTRY_SECRET, FIRST, FIRST.password).await?;
+        self.secret_by_login(&home, LOGIN, THIRD, THIRD.password).await?;
         Ok(home)
     }
 

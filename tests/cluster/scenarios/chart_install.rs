@@ -22,7 +22,7 @@ pub(crate) async fn image_from_the_private_registry(cluster: Arc<NodeCluster>) -
     assert!(refusal.contains("violates PodSecurity \"restricted:latest\""), "{refusal}");
 
     let of = |component| installed.started.iter().filter(move |(of, _)| *of == component).count();
-    assert_eq!((of("webhook"), of("controller")), (2, 1));
+    assert_eq!((of("webhook"), of("controller"), of("credentials")), (2, 1, 1));
     // The Pod that reads the mapping before anything is installed is the first to pull; the others find the image on the node.
     let image = Tag::USUAL.image();
     let said = format!("Successfully pulled image \"{image}\"");
@@ -53,13 +53,17 @@ pub(crate) async fn rights(cluster: Arc<NodeCluster>) -> Result<Report> {
     let Installed { home, before, .. } = cluster.pullcred().await?;
     let everybody = rules_of(&cluster, "default").await?;
     let mut report = Report::new();
-    // The controller: its two Secrets, and the one registration.
-    for (component, count) in [("webhook", 0), ("controller", 3)] {
+    // The controller: its two Secrets, and the one registration. The credentials controller: copies, logins and the mapping by
+    // name, and besides these which namespaces there are, and Events.
+    for (component, count) in [("webhook", 0), ("controller", 3), ("credentials", 5)] {
         let rules = rules_of(&cluster, &format!("{RELEASE}-{component}")).await?;
         let own: Vec<String> = rules.difference(&everybody).cloned().collect();
         assert_eq!(own.len(), count, "{component}: {own:?}");
         for rule in &own {
-            assert!(rule.contains("[pullcred"), "a rule without names: {rule}");
+            let named = ["[pullcred", "[third"].iter().any(|name| rule.contains(name));
+            let nameless =
+                ["namespaces [] [] [get list watch]", "events.events.k8s.io [] [] [create]"];
+            assert!(named || nameless.contains(&rule.as_str()), "a rule without names: {rule}");
         }
         let what = format!("`kubectl auth can-i --list` as the {component}, beyond everybody's");
         report = report.seen(what, if own.is_empty() { "none".to_owned() } else { own.join("; ") });

@@ -11,6 +11,7 @@ mod check;
 mod command_line;
 mod controller;
 mod copies;
+mod copies_story;
 mod documents;
 mod guard;
 mod images;
@@ -134,6 +135,7 @@ pub(crate) fn on_a_control_plane(slot: &Slot) -> Vec<Trial> {
 /// Those that need a node. Those that play alone come last: each waits for all before it.
 pub(crate) fn on_a_node(slot: &Slot) -> Vec<Trial> {
     let together = scenarios![
+        copies_story::one_login,
         node_story::before_and_after,
         node_story::secret_made_later,
         node_story::cron_job,
