@@ -3,6 +3,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    sync::atomic::{AtomicBool, Ordering},
 };
 
 use anyhow::{Context, Result, anyhow};
@@ -14,7 +15,7 @@ use super::{
     containerd::{Containerd, PAUSE_IMAGE},
     events::{Events, until_phase},
     images, machine,
-    registry::{Account, FIRST, Registry, SECOND, THIRD},
+    registry::{Account, FIRST, Registry, SECOND, THIRD, THIRD_ROTATED},
     release::Tag,
 };
 use crate::{
@@ -34,6 +35,7 @@ use crate::{
 pub(crate) struct NodeCluster {
     node: Node,
     registries: [Registry; 3],
+    third_is_rotated: AtomicBool,
     pullcred: OnceCell<Option<Installed>>,
     /// What every image runs except pullcred's.
     idle: PathBuf,
@@ -91,7 +93,17 @@ impl Setting for NodeCluster {
         let node = Node::start(containerd, &control_plane, &api, folder).await?;
         let registries = [first, second, third];
         let pullcred = OnceCell::new();
-        Ok(Self { node, registries, pullcred, idle, programs, api, control_plane })
+        let third_is_rotated = AtomicBool::new(false);
+        Ok(Self {
+            node,
+            registries,
+            third_is_rotated,
+            pullcred,
+            idle,
+            programs,
+            api,
+            control_plane,
+        })
     }
 
     async fn end(self) -> Result<()> {
@@ -174,10 +186,17 @@ impl NodeCluster {
         self.node.containerd.push(&archive, image, account).await
     }
 
-    /// Has the third registry accept this password and no other.
-    pub(crate) fn revoke_all_but(&self, account: Account) -> Result<()> {
+    /// The account of the third registry, with the password that it accepts now.
+    pub(crate) fn third(&self) -> Account {
+        if self.third_is_rotated.load(Ordering::SeqCst) { THIRD_ROTATED } else { THIRD }
+    }
+
+    /// Has the third registry accept its new password only.
+    pub(crate) fn revoke_third(&self) -> Result<()> {
         let [_, _, third] = &self.registries;
-        third.accept(&[account])
+        third.accept(THIRD_ROTATED)?;
+        self.third_is_rotated.store(true, Ordering::SeqCst);
+        Ok(())
     }
 
     /// pullcred in this cluster, installed when the first asks for it; of several that ask, one is told

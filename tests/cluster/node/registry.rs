@@ -134,11 +134,10 @@ impl Registry {
         Ok(Self { process, users })
     }
 
-    /// From now on these passwords are accepted, and no others. The registry reads the file again when it has changed.
-    pub(crate) fn accept(&self, accounts: &[Account]) -> Result<()> {
-        let lines: String = accounts.iter().map(Account::htpasswd).collect();
+    /// From now on this password is accepted and no other. The registry reads the file again when it has changed.
+    pub(crate) fn accept(&self, account: Account) -> Result<()> {
         let new = self.users.with_extension("new");
-        fs::write(&new, lines)?;
+        fs::write(&new, account.htpasswd())?;
         Ok(fs::rename(new, &self.users)?)
     }
 

@@ -14,6 +14,7 @@ use crate::{
     fixtures::pod,
     namespace::{Namespace, StoredPod},
     node::{Account, Events, HOME, LOGIN, NodeCluster, THIRD, THIRD_ROTATED, until_phase},
+    pullcred::{Pullcred, Said},
     registration::INJECT,
     report::Report,
     wait::time_until,
@@ -31,7 +32,7 @@ const TOGETHER: usize = 20;
 /// Namespaces are labelled: private images run in them. The password is rotated, and the old one is revoked at the registry: new
 /// Pods run. The label goes: the copy goes after the grace.
 pub(crate) async fn one_login(cluster: Arc<NodeCluster>) -> Result<Report> {
-    let image = cluster.push(THIRD, "story/app:1").await?;
+    let image = cluster.push(cluster.third(), "story/app:1").await?;
     let namespaces =
         [cluster.opted_in("copied-front").await?, cluster.opted_in("copied-back").await?];
     let mut report = Report::new();
@@ -102,10 +103,52 @@ async fn rotate(cluster: &NodeCluster, namespaces: &[Namespace]) -> Result<Strin
         .await?;
     }
     let took = begin.elapsed();
-    cluster.revoke_all_but(THIRD_ROTATED)?;
+    cluster.revoke_third()?;
     let old = cluster.push(THIRD, "story/app:2").await;
     ensure!(old.is_err(), "the old password is still accepted");
     Ok(format!("{} ms", took.as_millis()))
+}
+
+/// Without the webhook, whose names `pullcred policy` has the API server add: the copies come as before, and Pods run.
+pub(crate) async fn without_the_webhook(cluster: Arc<NodeCluster>) -> Result<Report> {
+    cluster.pullcred().await?;
+    let home = cluster.existing(HOME);
+    let mapping = home.object("/api/v1", "configmaps/pullcred-mapping").await?;
+    let mapping = mapping["data"]["pullcred.yaml"].as_str().context("there is no mapping")?;
+    cluster.helm_upgrade(&["webhook.enabled=false"]).await?;
+    let played = by_a_policy(&cluster, mapping).await;
+    let policy = "mutatingadmissionpolicy,mutatingadmissionpolicybinding";
+    let removed = cluster.kubectl(&["delete", policy, "pullcred"]).await;
+    // Others want to play with it.
+    cluster.helm_upgrade(&["webhook.enabled=true"]).await?;
+    removed?;
+    played
+}
+
+async fn by_a_policy(cluster: &NodeCluster, mapping: &str) -> Result<Report> {
+    let list = cluster.existing(HOME).object("/apis/apps/v1", "deployments").await?;
+    let names = list["items"].as_array().into_iter().flatten().map(|it| &it["metadata"]["name"]);
+    let names: Vec<&str> = names.filter_map(Value::as_str).collect();
+    ensure!(names == ["pullcred-credentials"], "{names:?} are installed");
+    let file = cluster.folder().join("copies-without-webhook.yaml");
+    fs::write(&file, mapping)?;
+    let mut command = Pullcred::command();
+    command.arg("policy").arg("--config").arg(&file);
+    let said = Said::by(command, "").await?;
+    ensure!(said.code == 0, "{}", said.stderr);
+    let file = cluster.folder().join("copies-policy.yaml");
+    fs::write(&file, said.stdout)?;
+    let file = file.display().to_string();
+    cluster.kubectl(&["apply", "--server-side", "--filename", &file]).await?;
+
+    let account = cluster.third();
+    let image = cluster.push(account, "policy/app:1").await?;
+    let namespace = cluster.opted_in("copied-by-policy").await?;
+    namespace.until_injected_for(&image).await?;
+    let events = runs(&namespace, "app", &image).await?;
+    Ok(Report::new()
+        .seen("`webhook.enabled: false`: Deployments of the release", names.join(", "))
+        .seen("names by `pullcred policy`, labelled namespace, nothing else: Pod", events))
 }
 
 async fn apply(cluster: &NodeCluster, name: &str, image: &str) -> Result<(Namespace, StoredPod)> {

@@ -161,6 +161,7 @@ pub(crate) fn on_a_node(slot: &Slot) -> Vec<Trial> {
         chart_life::webhooks_killed,
         chart_life::uninstall,
         chart_modes::every_change,
+        copies_story::without_the_webhook,
         chart_certificates::rotations,
         chart_certificates::controller_killed_in_a_rotation,
         // The last: it takes the others' installation away.
