@@ -8,6 +8,9 @@ use tokio::time::Instant;
 
 use super::backoff::Backoff;
 
+/// The shortest wait for the rate: timers are no finer.
+const SHORTEST_WAIT: Duration = Duration::from_millis(1);
+
 /// A rate with a burst, a bound on what is in flight, and a common pause.
 #[derive(Debug)]
 pub struct Pace {
@@ -64,7 +67,8 @@ impl Pace {
         }
         if self.tokens < 1.0 {
             let missing = Duration::from_secs_f64((1.0 - self.tokens) / self.rate);
-            return Err(Some(now + missing));
+            // What is missing by rounding alone would be no time at all, and whoever waits for it would not.
+            return Err(Some(now + missing.max(SHORTEST_WAIT)));
         }
         Ok(())
     }
