@@ -126,7 +126,7 @@ const DRIFTS: [(&str, usize, Change); 8] = [
     ("managers forgotten", 1, |server, path| {
         server.edit(path, |it| it["metadata"]["managedFields"] = json!([]));
     }),
-    ("edited and made immutable", 3, |server, path| {
+    ("edited and made immutable", 4, |server, path| {
         server.edit(path, |it| {
             it["data"][".dockerconfigjson"] = json!("e30=");
             it["immutable"] = json!(true);

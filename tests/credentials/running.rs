@@ -124,7 +124,8 @@ impl Running {
             if began.elapsed() > limit {
                 return None;
             }
-            sleep(Duration::from_millis(10)).await;
+            let early = began.elapsed() < Duration::from_secs(1);
+            sleep(Duration::from_millis(if early { 10 } else { 50 })).await;
         }
         Some(began.elapsed())
     }
@@ -132,7 +133,10 @@ impl Running {
     /// What is not as it should be, at most a few.
     pub(crate) fn disorder(&self) -> Vec<String> {
         let failures = self.failures();
-        let mut wrong: Vec<_> = (!failures.is_empty()).then_some(failures).into_iter().collect();
+        if !failures.is_empty() {
+            return vec![failures];
+        }
+        let mut wrong = Vec::new();
         self.server.read(|objects| {
             let login = objects.get(LOGIN).map(password).unwrap_or_default();
             // Most copies are equal, and reading one takes its time.
