@@ -61,7 +61,10 @@ pub(crate) async fn refused_mapping(cluster: Arc<NodeCluster>) -> Result<Report>
     let config = cluster.control_plane().kubectl(&mapping).await?;
 
     // The schema and the templates let it through: only the parser knows that paths have no capitals.
-    let rules = r#"mapping.rules=[{"registries":["registry.example.com/Shop"],"secret":"first"}]"#;
+    let rules = r#"mapping.rules=[
+        {"registries":["registry.example.com/Shop"],"secret":"first"},
+        {"registries":["registry.example.net"],"secret":"third","login":"third","namespaces":["copied-*"]}
+    ]"#;
     let begin = Instant::now();
     let refused = cluster.helm_upgrade_with(&["--set-json", rules]).await;
     let took = begin.elapsed();
