@@ -39,7 +39,8 @@ pub(crate) async fn room_for_one_request(cluster: Arc<Cluster>) -> Result<Report
     Registration::url("pullcred-one", listen, cluster.webhooks())
         .webhook_name("one.pullcred.dev")
         .fail_closed()
-        .timeout_seconds(5)
+        // The longest there is: how long a slow machine takes for all of them is not the question.
+        .timeout_seconds(30)
         .only_in(&[namespace.name()])
         .create(cluster.api())
         .await?;
