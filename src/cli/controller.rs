@@ -1,10 +1,10 @@
 //! `pullcred controller`
 
-use std::{net::SocketAddr, time::Duration};
+use std::time::Duration;
 
 use clap::{ArgMatches, Args, Command, FromArgMatches, ValueEnum};
 
-use super::duration::duration;
+use super::{AdminArgs, duration::duration};
 use crate::{
     commands::secret::SecretName,
     controller::{Names, Options, Publish},
@@ -51,14 +51,8 @@ struct NamesArgs {
 pub struct RunArgs {
     #[command(flatten)]
     names: NamesArgs,
-    /// Where to serve /livez, /readyz and /metrics over plain HTTP
-    #[arg(
-        long,
-        env = "PULLCRED_ADMIN_LISTEN",
-        value_name = "ADDRESS",
-        default_value = "[::]:8080"
-    )]
-    admin_listen: SocketAddr,
+    #[command(flatten)]
+    admin: AdminArgs,
     /// The validity of a CA; the next one is made after two thirds of it [with --publish=never: 87600h]
     #[arg(
         long, env = "PULLCRED_CA_DURATION", value_name = "DURATION", default_value = "8760h",
@@ -191,12 +185,13 @@ impl RunArgs {
     /// The controller's configuration.
     #[must_use]
     pub fn into_options(self) -> Options {
-        let Self { names, admin_listen, ca_duration, leaf_duration, propagation, publish } = self;
+        let Self { names, admin, ca_duration, leaf_duration, propagation, publish } = self;
         let publish = match publish {
             PublishWhen::Always => Publish::Always,
             PublishWhen::Never => Publish::Never,
         };
         let names = names.into_names();
+        let admin_listen = admin.admin_listen;
         Options { admin_listen, ca_duration, leaf_duration, names, propagation, publish }
     }
 }

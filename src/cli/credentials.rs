@@ -1,10 +1,10 @@
 //! `pullcred credentials`
 
-use std::{net::SocketAddr, time::Duration};
+use std::time::Duration;
 
 use clap::Args;
 
-use super::duration::duration;
+use super::{AdminArgs, duration::duration};
 use crate::controller::credentials::Options;
 
 /// Keep the Secrets in opted-in namespaces that rules with a login name: only the logins for the rule's registries, fresh, and
@@ -26,14 +26,8 @@ pub struct CredentialsArgs {
         default_value = "pullcred-mapping"
     )]
     mapping_config_map: String,
-    /// Where to serve /livez, /readyz and /metrics over plain HTTP
-    #[arg(
-        long,
-        env = "PULLCRED_ADMIN_LISTEN",
-        value_name = "ADDRESS",
-        default_value = "[::]:8080"
-    )]
-    admin_listen: SocketAddr,
+    #[command(flatten)]
+    admin: AdminArgs,
     /// For how long a copy stays that is no longer wanted: a label is often removed by mistake
     #[arg(long, env = "PULLCRED_GRACE", value_name = "DURATION", default_value = "10m", value_parser = duration)]
     grace: Duration,
@@ -43,7 +37,7 @@ impl CredentialsArgs {
     /// The options that these flags stand for.
     #[must_use]
     pub fn into_options(self) -> Options {
-        let Self { namespace, mapping_config_map, admin_listen, grace } = self;
-        Options { admin_listen, grace, mapping: mapping_config_map, namespace }
+        let Self { namespace, mapping_config_map, admin, grace } = self;
+        Options { admin_listen: admin.admin_listen, grace, mapping: mapping_config_map, namespace }
     }
 }

@@ -13,7 +13,7 @@ mod secret;
 mod shell;
 mod webhook;
 
-use std::{ffi::OsString, path::Path};
+use std::{ffi::OsString, net::SocketAddr, path::Path};
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
@@ -75,6 +75,19 @@ pub enum Command {
     Secret(SecretArgs),
     /// Serve admission over HTTPS
     Webhook(WebhookArgs),
+}
+
+/// The plain port of a process.
+#[derive(Debug, Args)]
+pub struct AdminArgs {
+    /// Where to serve /livez, /readyz and /metrics over plain HTTP
+    #[arg(
+        long,
+        env = "PULLCRED_ADMIN_LISTEN",
+        value_name = "ADDRESS",
+        default_value = "[::]:8080"
+    )]
+    admin_listen: SocketAddr,
 }
 
 /// Logging, for every command.

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf, thread, time::Durat
 
 use clap::Args;
 
-use super::duration::duration;
+use super::{AdminArgs, duration::duration};
 use crate::{
     http::connections::ConnectionLimits,
     webhook::{Options, sources::CertificateSource},
@@ -24,14 +24,9 @@ pub struct WebhookArgs {
     /// Where to serve POST /mutate over HTTPS
     #[arg(long, env = "PULLCRED_LISTEN", value_name = "ADDRESS", default_value = "[::]:8443")]
     pub listen: SocketAddr,
-    /// Where to serve /livez, /readyz and /metrics over plain HTTP
-    #[arg(
-        long,
-        env = "PULLCRED_ADMIN_LISTEN",
-        value_name = "ADDRESS",
-        default_value = "[::]:8080"
-    )]
-    pub admin_listen: SocketAddr,
+    /// The plain port.
+    #[command(flatten)]
+    pub admin: AdminArgs,
     /// The certificate to serve with.
     #[command(flatten)]
     pub tls: TlsArgs,
@@ -76,7 +71,7 @@ impl WebhookArgs {
         let Self {
             config,
             listen,
-            admin_listen,
+            admin,
             tls,
             own_namespace,
             max_connections,
@@ -87,7 +82,7 @@ impl WebhookArgs {
         let options = Options {
             config,
             listen,
-            admin_listen,
+            admin_listen: admin.admin_listen,
             certificate: tls.into_source(),
             own_namespace: own_namespace.map(String::into_boxed_str),
             connections: ConnectionLimits {

@@ -67,7 +67,7 @@ impl Pace {
         }
         if self.tokens < 1.0 {
             let missing = Duration::from_secs_f64((1.0 - self.tokens) / self.rate);
-            // What is missing by rounding alone would be no time at all, and whoever waits for it would not.
+            // A pause that rounds to zero would not be waited for.
             return Err(Some(now + missing.max(SHORTEST_WAIT)));
         }
         Ok(())

@@ -5,14 +5,11 @@ use std::fmt;
 use crate::{
     commands::{check::first_of, manifests::SecretManifest, printable::Printable},
     core::{
-        credentials::{Credentials, CredentialsError},
+        credentials::{Credentials, CredentialsError, SECRET_MAX},
         keyring::secret::Ignored,
         rules::{Login, LoginName, Mapping, RegistryPattern, Rule},
     },
 };
-
-/// The most data that a Secret can have, in bytes (`MaxSecretSize` of `k8s.io/api/core/v1`).
-pub(super) const SECRET_MAX: usize = 1024 * 1024;
 
 /// The most keys that are named.
 const KEYS_MAX: usize = 5;

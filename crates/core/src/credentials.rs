@@ -25,6 +25,9 @@ use crate::{
     rules::RegistryPattern,
 };
 
+/// The most data that a Secret can have, in bytes (`MaxSecretSize` of `k8s.io/api/core/v1`).
+pub const SECRET_MAX: usize = 1 << 20;
+
 /// The logins of a pull Secret, by the kubelet's index key: the registry key without scheme and API version.
 #[derive(Default)]
 pub struct Credentials {

@@ -13,7 +13,7 @@ pub const DATA_KEY: &str = ".dockerconfigjson";
 /// A Secret under the name of a copy, as its metadata shows it. Its content is not read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Seen {
-    /// It does not bear our mark: nobody but its owner changes it.
+    /// It does not have our mark: it belongs to somebody else.
     Foreign,
     /// A copy.
     Ours(Ours),
@@ -28,8 +28,8 @@ pub struct Ours {
     pub version: Box<str>,
     /// The fingerprint of what was written last.
     pub content: Option<Fingerprint>,
-    /// Whether data and marks are still those that we wrote: whoever changes a value by other means than a forced apply
-    /// takes its field from us, and a key that is not ours is in `added`.
+    /// Whether data and marks are still those that we wrote: a change by other means than a forced apply
+    /// takes the field from us, and a key that is not ours is in `added`.
     pub intact: bool,
     /// Whether somebody has made it immutable.
     pub immutable: bool,

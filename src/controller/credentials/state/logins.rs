@@ -9,7 +9,7 @@ use std::{
 use super::super::{plan::Wanted, seen::Fingerprint};
 use crate::core::{
     copies::{Copies, Recipe},
-    credentials::{Credentials, CredentialsError},
+    credentials::{Credentials, CredentialsError, SECRET_MAX},
     rules::{LoginName, Mapping, RegistryPattern, SecretName},
 };
 
@@ -55,9 +55,6 @@ enum LoginContent {
         made: HashMap<Recipe, Made>,
     },
 }
-
-/// The longest data of a Secret, in bytes (`k8s.io/api/core/v1`, `MaxSecretSize`).
-const SECRET_MAX: usize = 1 << 20;
 
 /// Why a login fills nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -122,7 +119,10 @@ impl Logins {
                 // Recipes are numbered by the mapping.
                 made.clear();
                 match credentials {
-                    Some(it) => *unserved = first_unserved(it, copies, &login.name),
+                    Some(it) => {
+                        let slice = it.slice(&copies.registries(&login.name));
+                        *unserved = slice.unserved().first().cloned();
+                    }
                     None => known = Login::unread(login.secret.clone()),
                 }
             }
@@ -163,22 +163,24 @@ impl Logins {
             Some(LoginRead { credentials: Err(why), .. }) => {
                 LoginProblem::Unreadable { secret, why }
             }
-            Some(LoginRead { credentials: Ok(now), .. }) if is_too_long(&now, copies, name) => {
-                LoginProblem::TooLong(secret)
-            }
             Some(LoginRead { uid, version, credentials: Ok(now) }) => {
-                if let LoginContent::Known { uid: known, version: same, credentials, .. } =
+                let slice = now.slice(&copies.registries(name));
+                if slice.render().len() > SECRET_MAX {
+                    LoginProblem::TooLong(secret)
+                } else if let LoginContent::Known { uid: known, version: same, credentials, .. } =
                     &mut login.content
                     && (&uid, &version) == (known, same)
                 {
                     // It was read again because its credentials had been wiped.
                     *credentials = Some(now);
                     return false;
+                } else {
+                    let unserved = slice.unserved().first().cloned();
+                    let (credentials, made) = (Some(now), HashMap::new());
+                    login.content =
+                        LoginContent::Known { uid, version, credentials, unserved, made };
+                    return true;
                 }
-                let unserved = first_unserved(&now, copies, name);
-                let (credentials, made) = (Some(now), HashMap::new());
-                login.content = LoginContent::Known { uid, version, credentials, unserved, made };
-                return true;
             }
         };
         let same = matches!(&login.content, LoginContent::Unusable(known) if *known == problem);
@@ -272,20 +274,6 @@ impl Login {
     fn unread(secret: SecretName) -> Self {
         Self { secret, content: LoginContent::Unknown, fresh: false }
     }
-}
-
-/// The first registry of the rules of a login that it does not serve.
-fn first_unserved(
-    credentials: &Credentials,
-    copies: &Copies,
-    login: &LoginName,
-) -> Option<RegistryPattern> {
-    credentials.slice(&copies.registries(login)).unserved().first().cloned()
-}
-
-/// Whether the copies of a login would be longer than the API server accepts.
-fn is_too_long(credentials: &Credentials, copies: &Copies, login: &LoginName) -> bool {
-    credentials.slice(&copies.registries(login)).render().len() > SECRET_MAX
 }
 
 // === impl Config ===

@@ -2,6 +2,7 @@
 
 mod few;
 mod logins;
+mod tasks;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -12,6 +13,7 @@ use std::{
 use tokio::time::Instant;
 
 pub use self::logins::{Config, Content, LoginProblem, LoginRead, Logins};
+pub use self::tasks::{Task, Tasks};
 use self::{few::Few, logins::Made};
 use super::{
     plan::{Step, Wanted, plan},
@@ -26,11 +28,11 @@ use crate::core::{
 const COLLECT_FREELY: usize = 10;
 /// Beyond that, at most one copy in so many.
 const COLLECT_SHARE: usize = 5;
-/// How often a copy is repaired at once. Whoever changes it more often is no person.
+/// How often a copy is repaired at once. More changes than that are not made by a person.
 const REPAIRS_AT_ONCE: u32 = 10;
 /// The pause before the next repair. It doubles each time.
 const REPAIR_PAUSE: Duration = Duration::from_secs(1);
-/// The longest such pause. A copy that nobody has changed for as long is repaired at once again.
+/// The longest such pause. A copy that was unchanged for as long is repaired at once again.
 const REPAIR_PAUSE_MAX: Duration = Duration::from_secs(300);
 
 /// What is known.
@@ -68,28 +70,6 @@ pub struct Namespace {
     pub terminating: bool,
     /// Since when it has been known.
     pub since: Instant,
-}
-
-/// Something to do in a namespace.
-#[derive(Debug, Clone)]
-pub struct Task {
-    /// The name of the Secret.
-    pub secret: Arc<str>,
-    /// What is to be done about it.
-    pub step: Step,
-    /// What to write, for a creation or an update.
-    pub content: Option<Arc<Content>>,
-}
-
-/// What a namespace calls for now.
-#[derive(Debug, Default)]
-pub struct Tasks {
-    /// To be done now.
-    pub now: Vec<Task>,
-    /// When there is more to do: a deletion, or a repair of what is changed again and again.
-    pub later: Option<Instant>,
-    /// Logins whose content must be read before anything can be written.
-    pub read: Vec<LoginName>,
 }
 
 /// How many copies are in which state.
@@ -186,7 +166,7 @@ impl State {
         !same
     }
 
-    /// Notes a Secret under the name of a copy, or that there is none.
+    /// Updates what is known of the Secret under the name of a copy; `None` if it does not exist.
     pub fn set_seen(
         &mut self,
         namespace: &str,
@@ -297,32 +277,33 @@ impl State {
             let seen = self.namespaces.get(&name).and_then(|place| place.seen.get(&secret));
             let step = plan(wanted, seen);
             let key = (Arc::clone(&name), Arc::clone(&secret));
-            let Step::Collect(_) = step else {
+            if !matches!(step, Step::Collect(_)) {
                 self.unwanted.remove(&key);
-                let content = made.flatten().and_then(|made| made.content);
-                match step {
-                    Step::Create | Step::Update(_)
-                        if let Some(at) = self.repair_at(&key).filter(|at| *at > now) =>
-                    {
-                        tasks.later = Some(tasks.later.map_or(at, |it: Instant| it.min(at)));
-                    }
-                    Step::Create | Step::Update(_) if content.is_none() => {
-                        // Its fingerprint is known, and the credentials are wiped.
-                        let login = recipe.as_ref().and_then(|it| self.copies.login(it)).cloned();
-                        tasks.read.extend(login);
-                    }
-                    Step::Create | Step::Update(_) => {
+            }
+            let content = made.flatten().and_then(|made| made.content);
+            match step {
+                Step::Collect(_) => {
+                    let due = *self.unwanted.entry(key).or_insert(now) + self.grace;
+                    if due > now {
+                        tasks.look_again(due);
+                    } else if !self.is_collection_held() {
                         tasks.now.push(Task { secret, step, content });
                     }
-                    _ => {}
                 }
-                continue;
-            };
-            let due = *self.unwanted.entry(key).or_insert(now) + self.grace;
-            if due > now {
-                tasks.later = Some(tasks.later.map_or(due, |it: Instant| it.min(due)));
-            } else if !self.is_collection_held() {
-                tasks.now.push(Task { secret, step, content: None });
+                Step::Create | Step::Update(_)
+                    if let Some(at) = self.repair_at(&key).filter(|at| *at > now) =>
+                {
+                    tasks.look_again(at);
+                }
+                Step::Create | Step::Update(_) if content.is_none() => {
+                    // Its fingerprint is known, and the credentials are wiped.
+                    let login = recipe.as_ref().and_then(|it| self.copies.login(it)).cloned();
+                    tasks.read.extend(login);
+                }
+                Step::Create | Step::Update(_) => {
+                    tasks.now.push(Task { secret, step, content });
+                }
+                Step::Ready | Step::Nothing | Step::Conflict | Step::Wait { .. } => {}
             }
         }
         tasks
