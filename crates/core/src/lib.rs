@@ -11,6 +11,7 @@
 //! | [`rules`] | which Secrets an image needs, by a mapping of registries |
 //! | [`review`], [`pod`] | the parts of an admission review that a decision needs, borrowed from its bytes |
 //! | [`knowledge`] | the state of the Secrets in a namespace, as far as it is known |
+//! | [`reports`] | the objects in which pullcred says what it knows of logins and Secrets |
 //! | [`decide`](mod@decide) | which Secrets a Pod gets, and why |
 //! | [`patch`], [`answer`] | the decision as a JSON Patch, and as the bytes of a response |
 
@@ -25,6 +26,7 @@ pub mod keyring;
 pub mod knowledge;
 pub mod patch;
 pub mod pod;
+pub mod reports;
 pub mod review;
 pub mod rules;
 mod warnings;

@@ -1,0 +1,168 @@
+//! The reports: what pullcred knows of logins and of the Secrets in a namespace, as objects of the API server.
+//!
+//! They are output only: the credentials controller writes them, and the webhook and people read them. The chart has their
+//! CustomResourceDefinitions; a test holds the two against each other.
+
+use serde::{Deserialize, Serialize};
+
+/// The API group of both kinds.
+pub const GROUP: &str = "pullcred.dev";
+/// Their version.
+pub const VERSION: &str = "v1alpha1";
+/// The kind of a login's report; it has the name of the login, and no namespace.
+pub const LOGIN_REPORT: &str = "LoginReport";
+/// The kind of a namespace's report.
+pub const PULL_SECRET_REPORT: &str = "PullSecretReport";
+/// The name of every namespace's report.
+pub const PULL_SECRET_REPORT_NAME: &str = "pullcred";
+/// The Lease in pullcred's namespace that a controller renews while its watches are live.
+pub const LEASE: &str = "pullcred-reports";
+
+/// What is known of the Secrets in an opted-in namespace. It never has a user name, a hash or a login.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct PullSecretStatus {
+    /// The SHA-256 of the mapping that it was made by, in hexadecimal digits.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub observed_mapping: String,
+    /// Whether all is as it should be: the condition `Ready`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub conditions: Vec<Condition>,
+    /// Numbers for the columns of `kubectl get`.
+    pub summary: SecretSummary,
+    /// The Secrets that the mapping names here or that were found here, by name.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub secrets: Vec<ReportedSecret>,
+    /// Whether the namespace lets pullcred look for its pull Secrets; absent where the mapping does not ask for that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub discovery: Option<Discovery>,
+}
+
+/// How many Secrets a report has, and how many of them are not as they should be.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct SecretSummary {
+    /// All.
+    pub secrets: u32,
+    /// Those in the states `Pending` and `Missing`.
+    pub missing: u32,
+    /// Those in any other state than `Ready`, `Pending` and `Missing`.
+    pub unhealthy: u32,
+}
+
+/// A Secret in a report.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReportedSecret {
+    /// Its name.
+    pub name: String,
+    /// Its state.
+    pub state: ReportedState,
+    /// The registry keys of its Docker config, as they are written there, where the mapping does not imply them: of a Secret
+    /// that people made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keys: Option<Vec<String>>,
+}
+
+/// The state of a Secret in a report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum ReportedState {
+    /// A kubelet can read it.
+    Ready,
+    /// pullcred is about to write it.
+    Pending,
+    /// It does not exist, and its login cannot be had, or nobody has made it.
+    Missing,
+    /// A kubelet passes over its type.
+    WrongType,
+    /// A kubelet cannot read it, and fails every pull of a Pod that lists it.
+    Unreadable,
+    /// Somebody else made a Secret of this name, and pullcred leaves it alone.
+    Conflict,
+    /// The registry refuses its login.
+    Refused,
+    /// Its login has expired.
+    Expired,
+    /// A state that this version does not know.
+    #[serde(other)]
+    Unknown,
+}
+
+/// Whether a namespace lets pullcred look for its pull Secrets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Discovery {
+    /// It does.
+    Permitted,
+    /// Nobody has bound the ClusterRole to pullcred there.
+    NotPermitted,
+    /// A state that this version does not know.
+    #[serde(other)]
+    Unknown,
+}
+
+/// What is known of a login.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct LoginStatus {
+    /// The SHA-256 of the mapping that it was made by, in hexadecimal digits.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub observed_mapping: String,
+    /// What the login is, by the mapping's key: `secret`, `aws`, `file`, …
+    pub kind: String,
+    /// The conditions `Ready`, `Progressing` and `Healthy`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub conditions: Vec<Condition>,
+    /// The namespaces that its rules hold in.
+    pub namespaces: NamespaceSummary,
+    /// Of the namespaces that lack a copy, the first 10 by name.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub failing: Vec<FailingNamespace>,
+    /// The registries of its rules.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub registries: Vec<String>,
+    /// When it ends, as RFC 3339; absent where that is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<String>,
+}
+
+/// How far the copies of a login are.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct NamespaceSummary {
+    /// `READY/WANTED`, for the column of `kubectl get`.
+    pub copied: String,
+    /// How many are to have a copy.
+    pub wanted: u32,
+    /// How many have one.
+    pub ready: u32,
+    /// In how many somebody else's Secret has the name.
+    pub conflict: u32,
+    /// In how many the copy cannot be written.
+    pub refused: u32,
+}
+
+/// A namespace that lacks a copy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailingNamespace {
+    /// Its name.
+    pub namespace: String,
+    /// Why, as one word: `NameConflict`, `QuotaExceeded`, `Denied`, …
+    pub reason: String,
+}
+
+/// A condition (`k8s.io/apimachinery/pkg/apis/meta/v1`, `Condition`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Condition {
+    /// `Ready`, `Progressing` or `Healthy`.
+    #[serde(rename = "type")]
+    pub type_: String,
+    /// `True`, `False` or `Unknown`.
+    pub status: String,
+    /// Why, as one word.
+    pub reason: String,
+    /// Why, for people.
+    pub message: String,
+    /// When `status` last changed, as RFC 3339.
+    pub last_transition_time: String,
+}
