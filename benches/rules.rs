@@ -14,7 +14,7 @@ use pullcred::core::answer;
 use pullcred::core::decide::decide;
 use pullcred::core::image::ImageRef;
 use pullcred::core::review;
-use pullcred::core::rules::{Mapping, Rule};
+use pullcred::core::rules::{Mapping, Rule, WhenMissing};
 use serde_json::{Value, json};
 
 const FEW: usize = 10;
@@ -211,6 +211,7 @@ fn rule(pattern: &str, number: usize, namespace: Option<&str>) -> Rule {
         secret: expected(format!("secret-{number}").parse()),
         namespaces: namespace.map(|name| expected(name.parse())).into_iter().collect(),
         fill: None,
+        when_missing: WhenMissing::Inject,
         line: 1,
     }
 }

@@ -7,17 +7,20 @@
 //!     namespaces: [team-a, "batch-*"]                         # only there; without the key, everywhere
 //!     login: acme                                             # what fills the Secret; without it, people make it
 //!     namespaceLabels: {tier: prod}                           # it is filled only in namespaces with these labels
+//!     whenMissing: skip                                       # leave it out where it is known to be missing
 //! always: [debug-tools]                                       # Secrets for every Pod
 //! logins:
 //!   - name: acme
 //!     secret: acme-robot                                      # a pull Secret in pullcred's own namespace
+//! discover: {namespaces: ["sandbox-*"]}                       # use the pull Secrets that exist there
 //! ```
 //!
-//! `registries` and `secret` are required in a rule, and a file has a rule or an entry of `always`.
+//! `registries` and `secret` are required in a rule, and a file has a rule, an entry of `always`, or `discover`.
 //! Unknown and repeated keys are refused, so that no typing mistake goes unnoticed.
 
 mod error;
 mod logins;
+mod reports;
 mod yaml;
 
 use std::collections::{HashMap, hash_map::Entry};
@@ -85,11 +88,11 @@ fn check_size(text: &str) -> Result<(), Problem> {
 /// Converts the parsed values of `text` into a mapping.
 fn interpret(
     text: &str,
-    RawMapping { rules, always, logins }: RawMapping,
+    RawMapping { rules, always, logins, discover }: RawMapping,
 ) -> Result<Mapping, MappingError> {
     let mut reader = Reader { text, problems: Vec::new(), omitted: 0, login_places: Vec::new() };
 
-    let nothing = always.as_ref().is_none_or(|names| names.value.is_empty());
+    let nothing = discover.is_none() && always.as_ref().is_none_or(|names| names.value.is_empty());
     match &rules {
         None if nothing => reader.report(|_| Problem::unshown(Place::START, NO_RULE.to_owned())),
         Some(rules) if nothing && rules.value.is_empty() => {
@@ -101,12 +104,15 @@ fn interpret(
         rules.iter().flat_map(|rules| &rules.value).filter_map(|rule| reader.rule(rule)).collect();
     let always = always.as_ref().map(|names| reader.names(names)).unwrap_or_default();
     let logins = logins.as_ref().map(|logins| reader.logins(logins)).unwrap_or_default();
+    let discover = discover.as_ref().map(|it| reader.discover(it)).unwrap_or_default();
     if reader.problems.is_empty() {
         reader.check_logins(&rules, &logins);
     }
 
-    MappingError::of(reader.problems, reader.omitted)
-        .map_or_else(|| Ok(Mapping::new(rules, always).with_logins(logins.values)), Err)
+    if let Some(error) = MappingError::of(reader.problems, reader.omitted) {
+        return Err(error);
+    }
+    Ok(Mapping::new(rules, always).with_logins(logins.values).with_discover(discover))
 }
 
 /// Converts the parsed values, and collects the problems.
@@ -124,7 +130,7 @@ struct Reader<'t> {
 impl Reader<'_> {
     fn rule(&mut self, written: &Spanned<RawRule>) -> Option<Rule> {
         let line = place(written.referenced).line;
-        let RawRule { registries, secret, namespaces, .. } = &written.value;
+        let RawRule { registries, secret, namespaces, when_missing, .. } = &written.value;
         let patterns = self.patterns(registries);
         let namespaces = namespaces.as_ref().map(|namespaces| {
             if namespaces.value.is_empty() {
@@ -133,9 +139,11 @@ impl Reader<'_> {
             }
             self.names(namespaces)
         });
+        let when_missing = self.when_missing(when_missing.as_ref());
         let secret = self.name(secret)?;
         let fill = self.fill(written, namespaces.as_deref());
-        Some(Rule { patterns, secret, namespaces: namespaces.unwrap_or_default(), fill, line })
+        let namespaces = namespaces.unwrap_or_default();
+        Some(Rule { patterns, secret, namespaces, fill, when_missing, line })
     }
 
     fn patterns(&mut self, registries: &Names) -> Vec<RegistryPattern> {

@@ -17,7 +17,7 @@ fn snapshot(name: &str, shown: &str) {
 
 #[test]
 fn mappings() {
-    for (name, code) in [("clean", 0), ("shadowed", 1), ("unreachable", 1)] {
+    for (name, code) in [("clean", 0), ("reports", 1), ("shadowed", 1), ("unreachable", 1)] {
         let run = run(&["check", "--config", &format!("check/{name}.yaml")], "");
         assert_eq!(run.code, Some(code), "{name}: {}", run.shown());
         snapshot(name, &run.shown());

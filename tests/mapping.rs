@@ -8,7 +8,7 @@ use std::path::Path;
 use pullcred::core::decide::decide;
 use pullcred::core::image::ImageRef;
 use pullcred::core::review::Request;
-use pullcred::core::rules::{Mapping, NamespacePattern, RegistryPattern, SecretName};
+use pullcred::core::rules::{Mapping, NamespacePattern, RegistryPattern, SecretName, WhenMissing};
 use pullcred::mapping::{self, SIZE_MAX};
 
 fn secrets(mapping: &Mapping, images: &[&str], namespace: &str) -> Vec<String> {
@@ -78,11 +78,16 @@ fn described(mapping: &Mapping) -> String {
     for rule in mapping.rules() {
         let patterns: Vec<_> = rule.patterns.iter().map(RegistryPattern::as_str).collect();
         let namespaces: Vec<_> = rule.namespaces.iter().map(NamespacePattern::as_str).collect();
-        writeln!(text, "line {}: {patterns:?} -> {} in {namespaces:?}", rule.line, rule.secret)
+        write!(text, "line {}: {patterns:?} -> {} in {namespaces:?}", rule.line, rule.secret)
             .unwrap();
+        text.push_str(if rule.when_missing == WhenMissing::Skip { ", or nothing\n" } else { "\n" });
     }
     let always: Vec<_> = mapping.always().iter().map(SecretName::as_str).collect();
     writeln!(text, "always {always:?}").unwrap();
+    let discover: Vec<_> = mapping.discover().iter().map(NamespacePattern::as_str).collect();
+    if !discover.is_empty() {
+        writeln!(text, "discover in {discover:?}").unwrap();
+    }
     text
 }
 

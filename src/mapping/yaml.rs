@@ -21,6 +21,15 @@ pub(super) struct RawMapping {
     pub(super) always: Option<Names>,
     #[serde(default, deserialize_with = "not_null")]
     pub(super) logins: Option<Spanned<Vec<Spanned<RawLogin>>>>,
+    #[serde(default, deserialize_with = "not_null")]
+    pub(super) discover: Option<RawDiscover>,
+}
+
+/// Where pull Secrets are discovered, as it is written.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawDiscover {
+    pub(super) namespaces: Names,
 }
 
 /// A login as it is written.
@@ -43,6 +52,8 @@ pub(super) struct RawRule {
     pub(super) login: Option<Spanned<String>>,
     #[serde(default, deserialize_with = "not_null")]
     pub(super) namespace_labels: Option<Spanned<BTreeMap<String, Spanned<String>>>>,
+    #[serde(default, deserialize_with = "not_null")]
+    pub(super) when_missing: Option<Spanned<String>>,
 }
 
 pub(super) type Names = Spanned<Vec<Spanned<String>>>;
@@ -131,8 +142,8 @@ fn problem(text: &str, error: &Error) -> Problem {
         Error::SerdeUnknownField { field, expected, .. } => unknown(field, expected),
         Error::Unexpected { expected: "sequence start", .. } => not_a_list(reported.of(text)),
         Error::Unexpected { expected: "mapping start", .. } => {
-            "keys with values belong here: a file has `rules`, `always` and `logins`, \
-             a rule has `registries`, `secret`, `namespaces` and `login`"
+            "keys with values belong here: a file has `rules`, `always`, `logins` and `discover`, \
+             a rule has `registries`, `secret`, `namespaces` and `login`, and `discover` has `namespaces`"
                 .to_owned()
         }
         Error::Unexpected { expected: "string scalar", .. } => {
@@ -165,6 +176,7 @@ fn problem(text: &str, error: &Error) -> Problem {
 fn missing(field: &str) -> String {
     let write = match field {
         "name" => return "the login has no `name`: write one by which rules refer to it, as in `name: acme`".to_owned(),
+        "namespaces" => return "`discover` has no `namespaces`: name some, as in `namespaces: [\"sandbox-*\"]`, or [\"*\"] for all that opt in".to_owned(),
         "registries" => "name one or more, as in `registries: [quay.io]`",
         _ => "name the Secret with the credentials, as in `secret: quay-robot`",
     };

@@ -144,7 +144,7 @@ impl Copies {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rules::Rule;
+    use crate::rules::{Rule, WhenMissing};
 
     fn rule(
         registry: &str,
@@ -161,6 +161,7 @@ mod tests {
             secret: secret.parse().unwrap(),
             namespaces: namespaces.iter().map(|name| name.parse().unwrap()).collect(),
             fill,
+            when_missing: WhenMissing::Inject,
             line: 1,
         }
     }

@@ -275,7 +275,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::rules::{Rule, SecretName};
+    use crate::rules::{Rule, SecretName, WhenMissing};
 
     fn name(text: &str) -> SecretName {
         text.parse().unwrap()
@@ -291,6 +291,7 @@ mod tests {
             secret: name("robot"),
             namespaces: Vec::new(),
             fill: None,
+            when_missing: WhenMissing::Inject,
             line: 1,
         };
         let mapping = Mapping::new(vec![rule], vec![name("tools")]);

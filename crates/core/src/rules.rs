@@ -37,6 +37,7 @@ pub struct Mapping {
     always: Vec<SecretName>,
     own_namespace: Option<Box<str>>,
     logins: Vec<Login>,
+    discover: Vec<NamespacePattern>,
     /// The position of each pattern, by rank: its rule, and its index within the rule.
     ranking: Vec<(usize, usize)>,
     index: Index,
@@ -53,8 +54,20 @@ pub struct Rule {
     pub namespaces: Vec<NamespacePattern>,
     /// What fills the Secret; without it, people make the Secret themselves.
     pub fill: Option<Fill>,
+    /// What a Pod gets where its namespace is known to lack the Secret.
+    pub when_missing: WhenMissing,
     /// Where the rule begins in the file: its line, counted from 1.
     pub line: u32,
+}
+
+/// What a Pod gets from a rule where its namespace is known to lack the rule's Secret.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum WhenMissing {
+    /// The name: its images wait for the Secret.
+    #[default]
+    Inject,
+    /// Nothing: its images are pulled without the Secret.
+    Skip,
 }
 
 /// A rule's pattern that covers an image.
@@ -132,7 +145,7 @@ impl Mapping {
             (rank, &rule.patterns[at], rule)
         });
         let index = Index::new(ranked);
-        Self { rules, always, own_namespace: None, logins: Vec::new(), ranking, index }
+        Self { rules, always, ranking, index, ..Self::default() }
     }
 
     /// The same mapping for a webhook in this namespace, whose Pods get no Secrets: the webhook must not depend on itself.
@@ -164,6 +177,26 @@ impl Mapping {
     #[must_use]
     pub fn logins(&self) -> &[Login] {
         &self.logins
+    }
+
+    /// The same mapping that also discovers pull Secrets in these namespaces.
+    #[must_use]
+    pub fn with_discover(mut self, namespaces: Vec<NamespacePattern>) -> Self {
+        self.discover = namespaces;
+        self
+    }
+
+    /// The namespaces in which Pods also get the pull Secrets that exist there and open their images; empty where none do.
+    #[must_use]
+    pub fn discover(&self) -> &[NamespacePattern] {
+        &self.discover
+    }
+
+    /// Whether Pods of this namespace also get the pull Secrets that exist there and open their images. They never do in a
+    /// namespace that the mapping [excludes](Self::excludes).
+    #[must_use]
+    pub fn discovers(&self, namespace: &str) -> bool {
+        NamespacePattern::any_covers(&self.discover, namespace) && !self.excludes(namespace)
     }
 
     /// Appends to `found` every pattern that covers `image` in `namespace`, in no particular order.

@@ -8,7 +8,7 @@ use pullcred_core::{
     COPY_MAX, LIST_MAX, answer,
     decide::decide,
     review,
-    rules::{Mapping, Rule},
+    rules::{Mapping, Rule, WhenMissing},
 };
 
 #[global_allocator]
@@ -115,6 +115,7 @@ fn mapping() -> Mapping {
         secret: "robot".parse().unwrap(),
         namespaces: Vec::new(),
         fill: None,
+        when_missing: WhenMissing::Inject,
         line: n,
     };
     Mapping::new((1..=2000).map(rule).collect(), Vec::new())

@@ -7,6 +7,7 @@ mod live;
 mod logins;
 mod mapping;
 mod name;
+mod reports;
 mod rights;
 
 use std::path::PathBuf;

@@ -113,13 +113,15 @@ pub enum Check {
     UnusedSecret,
     /// A port that images leave out.
     UsualPort,
+    /// A `whenMissing` that changes nothing.
+    WhenMissing,
 }
 
 // === impl Check ===
 
 impl Check {
     /// Every check, in the order of their names.
-    pub const ALL: [Self; 53] = [
+    pub const ALL: [Self; 54] = [
         Self::AppliedLogin,
         Self::CaBundle,
         Self::Certificate,
@@ -173,6 +175,7 @@ impl Check {
         Self::UnreadableSecret,
         Self::UnusedSecret,
         Self::UsualPort,
+        Self::WhenMissing,
     ];
 
     /// The name.
@@ -232,6 +235,7 @@ impl Check {
             Self::UnreadableSecret => "unreadable-secret",
             Self::UnusedSecret => "unused-secret",
             Self::UsualPort => "usual-port",
+            Self::WhenMissing => "when-missing",
         }
     }
 }

@@ -8,6 +8,7 @@ fn rule<S: AsRef<str>>(patterns: &[S], secret: &str, namespaces: &[S]) -> Rule {
         secret: secret.parse().unwrap(),
         namespaces: namespaces.iter().map(|text| text.as_ref().parse().unwrap()).collect(),
         fill: None,
+        when_missing: WhenMissing::Inject,
         line: 1,
     }
 }
@@ -247,6 +248,7 @@ fn a_rule_holds_in_the_namespaces_that_it_names_or_in_all() {
         secret: "a".parse().unwrap(),
         namespaces: namespaces.iter().map(|it| it.parse().unwrap()).collect(),
         fill: None,
+        when_missing: WhenMissing::Inject,
         line: 1,
     };
     for (namespaces, namespace, holds) in [
@@ -258,5 +260,25 @@ fn a_rule_holds_in_the_namespaces_that_it_names_or_in_all() {
         (&["*"], "anything", true),
     ] {
         assert_eq!(rule(namespaces).holds_in(namespace), holds, "{namespaces:?} {namespace}");
+    }
+}
+
+#[test]
+fn discovery_is_for_the_namespaces_that_it_names_and_never_for_excluded_ones() {
+    let discover = |namespaces: &[&str]| {
+        let namespaces = namespaces.iter().map(|it| it.parse().unwrap()).collect();
+        let mapping = Mapping::new(Vec::new(), Vec::new()).with_discover(namespaces);
+        mapping.with_own_namespace(Some("pullcred".into()))
+    };
+    for (namespaces, namespace, discovers) in [
+        (&[][..], "shop", false),
+        (&["sandbox-*"], "sandbox-7", true),
+        (&["sandbox-*", "shop"], "shop", true),
+        (&["sandbox-*"], "shop", false),
+        (&["*"], "shop", true),
+        (&["*"], "kube-system", false),
+        (&["*", "pullcred"], "pullcred", false),
+    ] {
+        assert_eq!(discover(namespaces).discovers(namespace), discovers, "{namespaces:?}");
     }
 }
