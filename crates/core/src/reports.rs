@@ -1,7 +1,7 @@
 //! The reports: what pullcred knows of logins and of the Secrets in a namespace, as objects of the API server.
 //!
 //! They are output only: the credentials controller writes them, and the webhook and people read them. The chart has their
-//! CustomResourceDefinitions; a test holds the two against each other.
+//! CRDs; a test holds the two against each other.
 
 use serde::{Deserialize, Serialize};
 
@@ -93,7 +93,7 @@ pub enum ReportedState {
 pub enum Discovery {
     /// It does.
     Permitted,
-    /// Nobody has bound the ClusterRole to pullcred there.
+    /// Nobody has bound the role to pullcred there.
     NotPermitted,
     /// A state that this version does not know.
     #[serde(other)]
