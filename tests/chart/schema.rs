@@ -248,7 +248,8 @@ fn the_schema_knows_the_values_and_no_others() {
     keys(&values, "", Value::as_object, &mut written);
     keys(&schema, "", |schema| schema.get("properties")?.as_object(), &mut known);
     // Left to whoever installs: a parent chart's condition, and fields that have no default.
-    let optional = ["enabled", "mapping.always", "mapping.logins"];
+    let discover = ["mapping.discover", "mapping.discover.namespaces"];
+    let optional = ["enabled", "mapping.always", "mapping.logins", discover[0], discover[1]];
     let issuer = "certificates.certManager.issuerRef.";
     let unwritten: Vec<_> = known
         .difference(&written)
