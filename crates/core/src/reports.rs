@@ -19,12 +19,11 @@ pub const PULL_SECRET_REPORT_NAME: &str = "pullcred";
 pub const LEASE: &str = "pullcred-reports";
 
 /// What is known of the Secrets in an opted-in namespace. It never has a user name, a hash or a login.
+///
+/// It does not say which mapping it was made by: a change of the mapping would then write it in every namespace.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct PullSecretStatus {
-    /// The SHA-256 of the mapping that it was made by, in hexadecimal digits.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub observed_mapping: String,
     /// Whether all is as it should be: the condition `Ready`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
@@ -58,6 +57,9 @@ pub struct ReportedSecret {
     pub name: String,
     /// Its state.
     pub state: ReportedState,
+    /// Why it is not `Ready`, as one word, where the state does not say it: `LoginMissing`, `QuotaExceeded`, …
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     /// The registry keys of its Docker config, as they are written there, where the mapping does not imply them: of a Secret
     /// that people made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
