@@ -1,7 +1,7 @@
 # syntax=docker/dockerfile:1
 
 # docker buildx build --build-arg SOURCE_DATE_EPOCH="$(git log -1 --format=%ct)" --build-arg REVISION="$(git rev-parse HEAD)" \
-#   --output type=image,name=ghcr.io/pullcred/pullcred:VERSION,rewrite-timestamp=true .
+#   --output type=image,name=registry.example.com/pullcred/pullcred:VERSION,rewrite-timestamp=true .
 #
 # Without an engine, image/image.sh makes the same image. A release pins the toolchain's image by digest:
 # --build-arg RUST_IMAGE=docker.io/library/rust@sha256:…

@@ -4,6 +4,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 helm=$(tests/cluster/helm/binary.sh)
+image=$(image/name.sh)
 file=deploy/pullcred.yaml
 
 render() {
@@ -11,6 +12,8 @@ render() {
 # pullcred without Helm, written by charts/manifests.sh from the chart.
 #
 #   kubectl apply -f pullcred.yaml
+#
+# No image of pullcred is published yet: in place of registry.example.com/pullcred/pullcred write where you pushed yours.
 #
 # The mapping is in the ConfigMap pullcred-mapping: its rules say which registry needs which pull Secret. Put yours in place of the
 # example's. A later change needs no restart. To remove pullcred, delete the webhook configuration first. The second command deletes
@@ -29,7 +32,7 @@ metadata:
 EOF
   # Hooks and tests are Helm's; so are two of the labels.
   "$helm" template pullcred charts/pullcred --namespace pullcred --no-hooks \
-    --set tests.enabled=false,unregisterHook.enabled=false \
+    --set "image.registry=${image%%/*},tests.enabled=false,unregisterHook.enabled=false" \
     --set-json 'mapping.rules=[{"registries":["registry.example.com"],"secret":"example"}]' |
     grep -v -e '^ *helm.sh/chart:' -e '^ *app.kubernetes.io/managed-by:' -e '^# Source:'
 }

@@ -5,6 +5,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 helm=$(tests/cluster/helm/binary.sh)
 
 "$helm" template pullcred charts/pullcred --namespace pullcred \
+  --set image.registry=registry.example.com \
   --set metrics.prometheusRule.enabled=true,metrics.prometheusRule.scrapedElsewhere=true \
   --show-only templates/monitoring/prometheusrule.yaml "$@" |
   awk 'spec { sub(/^  /, ""); print } /^spec:$/ { spec = 1 }'

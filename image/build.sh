@@ -13,7 +13,7 @@ set -euo pipefail
 repository=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 version=$(sed -n 's/^version = "\(.*\)"$/\1/p' "$repository/Cargo.toml" | head -n 1)
 description=$(sed -n 's/^description = "\(.*\)"$/\1/p' "$repository/Cargo.toml" | head -n 1)
-binary=$1 archive=$2 reference=${3:-ghcr.io/pullcred/pullcred:$version}
+binary=$1 archive=$2 reference=${3:-$("$repository/image/name.sh")}
 epoch=${SOURCE_DATE_EPOCH:-$(git -C "$repository" log -1 --format=%ct)}
 revision=${REVISION:-$(git -C "$repository" rev-parse HEAD)}
 created=$(date --utc --date="@$epoch" +%Y-%m-%dT%H:%M:%SZ)

@@ -129,7 +129,7 @@ fn the_layout_holds_together() {
     assert_eq!(
         index["manifests"][0]["annotations"],
         json!({
-            "io.containerd.image.name": format!("ghcr.io/pullcred/pullcred:{version}"),
+            "io.containerd.image.name": format!("registry.example.com/pullcred/pullcred:{version}"),
             "org.opencontainers.image.ref.name": version,
         })
     );

@@ -13,6 +13,9 @@ use crate::object::Object;
 /// The namespace into which everything is rendered.
 pub(crate) const NAMESPACE: &str = "pullcred";
 
+/// The registry of the image. What follows it can say otherwise.
+const REGISTRY: &str = "--values=tests/chart/registry.yaml";
+
 static HELM: LazyLock<PathBuf> = LazyLock::new(|| {
     let built = Command::new(repository().join("tests/cluster/helm/binary.sh"))
         .stderr(Stdio::inherit())
@@ -43,7 +46,7 @@ pub(crate) fn render(arguments: &[&str]) -> String {
 pub(crate) fn notes(arguments: &[&str]) -> String {
     let output = Command::new(&*HELM)
         .args(["install", "pullcred", "charts/pullcred", "--namespace", NAMESPACE])
-        .arg("--dry-run=client")
+        .args(["--dry-run=client", REGISTRY])
         .args(arguments)
         .current_dir(repository())
         .output()
@@ -64,7 +67,7 @@ pub(crate) fn refusal(arguments: &[&str]) -> String {
 /// What Helm answers with these arguments.
 pub(crate) fn template(arguments: &[&str]) -> Output {
     Command::new(&*HELM)
-        .args(["template", "pullcred", "charts/pullcred", "--namespace", NAMESPACE])
+        .args(["template", "pullcred", "charts/pullcred", "--namespace", NAMESPACE, REGISTRY])
         .args(arguments)
         .current_dir(repository())
         .output()

@@ -68,6 +68,11 @@ fn slips_of_the_pen_are_refused() {
 fn what_the_templates_refuse_says_what_to_write() {
     for (arguments, words) in [
         (
+            &["--set=image.registry="][..],
+            "image.registry is required: no image of pullcred is published yet. Build one (make image), push it to a \
+             registry of yours, and write its place as image.registry and image.repository: see docs/install.md",
+        ),
+        (
             &["--set=tests.enabled=false"][..],
             "the mapping is empty, and pullcred doesn't start with an empty one: write mapping.rules",
         ),

@@ -49,13 +49,13 @@ fn images() {
             "",
             "Deployment pullcred-webhook",
             image,
-            json!(format!("ghcr.io/pullcred/pullcred:{version}")),
+            json!(format!("images.example.com/pullcred/pullcred:{version}")),
         ),
         (
             "image.tag=v2",
             "Deployment pullcred-webhook",
             image,
-            json!("ghcr.io/pullcred/pullcred:v2"),
+            json!("images.example.com/pullcred/pullcred:v2"),
         ),
         (
             "global.imageRegistry=mirror:5000",
@@ -67,7 +67,7 @@ fn images() {
             &format!("image.digest={digest}"),
             "Job pullcred-unregister",
             image,
-            json!(format!("ghcr.io/pullcred/pullcred:{version}@{digest}")),
+            json!(format!("images.example.com/pullcred/pullcred:{version}@{digest}")),
         ),
         (
             "imagePullSecrets[0].name=b global.imagePullSecrets[0].name=a",

@@ -135,7 +135,11 @@ app.kubernetes.io/managed-by: {{ $root.Release.Service }}
 
 {{/* The image's name without tag and digest, which is also a pattern of the mapping. */}}
 {{- define "pullcred.imageName" -}}
-{{- printf "%s/%s" (.Values.global.imageRegistry | default .Values.image.registry) .Values.image.repository -}}
+{{- $registry := .Values.global.imageRegistry | default .Values.image.registry -}}
+{{- if not $registry -}}
+{{- fail "image.registry is required: no image of pullcred is published yet. Build one (make image), push it to a registry of yours, and write its place as image.registry and image.repository: see docs/install.md" -}}
+{{- end -}}
+{{- printf "%s/%s" $registry .Values.image.repository -}}
 {{- end }}
 
 {{- define "pullcred.image" -}}

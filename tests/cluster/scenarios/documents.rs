@@ -19,7 +19,7 @@ use serde_json::json;
 use self::steps::{Step, steps};
 use crate::{
     namespace::Namespace,
-    node::{FIRST, HOME, NodeCluster, RELEASE, Tag},
+    node::{FIRST, HOME, NodeCluster, RELEASE},
     pki::User,
     process::Process,
     registration::INJECT,
@@ -77,11 +77,8 @@ const NOT_TYPED: [(&str, &str, &str); 5] = [
     ),
 ];
 
-/// The values of the documents, and pullcred's image in a private registry.
-const OWN_IMAGE: &str = "--values values.yaml --set image.registry=registry.example.com,image.repository=pullcred --set 'imagePullSecrets[0].name=registry'";
-
 /// What is typed otherwise than it stands, and why.
-const OTHERWISE: [(&str, &str, &str, &str); 8] = [
+const OTHERWISE: [(&str, &str, &str, &str); 6] = [
     // A placeholder.
     (
         "docs/operations.md",
@@ -111,9 +108,6 @@ const OTHERWISE: [(&str, &str, &str, &str); 8] = [
     // Namespaces of other scenarios are in this cluster, with what is wrong there on purpose.
     ("docs/install.md", "With Helm", "check --live", "check --live --namespace shop"),
     ("docs/operations.md", "Is all well", "check --live", "check --live --namespace shop"),
-    // No image is published: these are the values of install.md.
-    ("README.md", "Install it in a cluster", "--values values.yaml", OWN_IMAGE),
-    ("docs/logins.md", "In a minute", "--values values.yaml", OWN_IMAGE),
 ];
 
 /// Somebody at a shell, with the repository, a Docker config after `docker login`, and the programs that the documents use.
@@ -169,8 +163,6 @@ pub(crate) async fn word_for_word(cluster: Arc<NodeCluster>) -> Result<Report> {
     every_command_is_typed_or_listed(&all)?;
 
     remove_what_others_installed(&cluster).await?;
-    let image = format!("{}/pullcred:{}", FIRST.host, Tag::USUAL.0);
-    cluster.push_program(&cluster.programs().pullcred, &image, FIRST).await?;
     cluster.push(FIRST, "app:latest").await?;
     let desk = Desk::new(Arc::clone(&cluster))?;
     let mut report = Report::new();
