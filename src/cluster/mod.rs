@@ -6,6 +6,7 @@
 //! | [`calls`] | one request, with a time limit; no body is ever logged or part of an error |
 //! | [`error`] | why a request failed, as a type: [`Outcome`] |
 //! | [`pages`] | a list in pages, which continues when its snapshot expires |
+//! | [`metrics`] | the metrics of watches |
 //! | [`watch`] | a watch that restarts after failures, with back-off |
 //! | [`backoff`] | exponential back-off with jitter |
 //! | [`schedule`] | a queue by key, with urgency and a back-off for each key (pure) |
@@ -15,6 +16,7 @@ pub mod backoff;
 pub mod calls;
 pub mod client;
 pub mod error;
+pub mod metrics;
 pub mod pace;
 pub mod pages;
 pub mod schedule;
@@ -25,6 +27,7 @@ pub use self::{
     calls::{Cluster, Collection},
     client::{ClusterError, ClusterOptions},
     error::{CallError, Outcome},
+    metrics::Watches,
     pace::Pace,
     pages::Pages,
     schedule::{Schedule, Urgency, Worked},

@@ -1,10 +1,4 @@
-//! What both controllers count: watches, and the results of writes.
-
-use prometheus_client::{
-    encoding::EncodeLabelSet,
-    metrics::{counter::Counter, family::Family, gauge::Gauge},
-    registry::Registry,
-};
+//! What both controllers count: the results of writes.
 
 /// The result of a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,18 +9,6 @@ pub enum Written {
     Failure,
     /// The API server accepted it.
     Success,
-}
-
-/// The metrics of watches, by what is watched.
-#[derive(Debug)]
-pub struct Watches {
-    connected: Family<ResourceLabel, Gauge>,
-    restarts: Family<ResourceLabel, Counter>,
-}
-
-#[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct ResourceLabel {
-    resource: &'static str,
 }
 
 // === impl Written ===
@@ -43,42 +25,5 @@ impl Written {
             Self::Failure => "failure",
             Self::Success => "success",
         }
-    }
-}
-
-// === impl Watches ===
-
-impl Watches {
-    /// The series of these resources exist from the start, so that an alert sees the first event.
-    pub fn register(registry: &mut Registry, resources: &[&'static str]) -> Self {
-        let watches = Self { connected: Family::default(), restarts: Family::default() };
-        for &resource in resources {
-            let label = ResourceLabel { resource };
-            drop(watches.connected.get_or_create(&label));
-            drop(watches.restarts.get_or_create(&label));
-        }
-        registry.register(
-            "watch_restarts",
-            "Watches that failed and were restarted, by what is watched",
-            watches.restarts.clone(),
-        );
-        registry.register(
-            "watch_connected",
-            "1 while the watch is established, by what is watched",
-            watches.connected.clone(),
-        );
-        watches
-    }
-
-    /// Records that a watch is established.
-    pub fn connected(&self, resource: &'static str) {
-        self.connected.get_or_create(&ResourceLabel { resource }).set(1);
-    }
-
-    /// Counts a watch that failed.
-    pub fn failed(&self, resource: &'static str) {
-        let label = ResourceLabel { resource };
-        self.restarts.get_or_create(&label).inc();
-        self.connected.get_or_create(&label).set(0);
     }
 }

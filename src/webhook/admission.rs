@@ -147,7 +147,7 @@ impl Admission {
         let mapping = self.state.mapping();
         let mapping = mapping.as_deref().ok_or(Rejection::NoMapping)?;
         let known = self.state.known();
-        let known = known.get(&*request.namespace);
+        let known = known.namespace(&request.namespace);
         let decision = decide(&request, mapping, known);
         let answer = answer::respond(&request.uid, &decision).map_err(Rejection::Answer)?;
         body.reserve_for(&answer)?;

@@ -52,19 +52,23 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{core::knowledge::SecretState, mapping};
+    use crate::{
+        core::{knowledge::ReportedSecrets, reports::PullSecretStatus},
+        mapping,
+    };
 
     #[test]
     fn a_reload_and_a_watch_do_not_overwrite_each_other() {
         let state = State::new(None);
         let known = || {
-            let shop = [("robot", SecretState::Ready)].into_iter().collect();
-            Knowledge::from([("shop".into(), shop)])
+            let mut known = Knowledge::default();
+            known.insert(ReportedSecrets::of("shop", &PullSecretStatus::default()).unwrap());
+            known
         };
         let mapping = || mapping::parse("always: [robot]").unwrap();
         state.set_known(known());
         state.set_mapping(mapping());
-        assert!(state.known().contains_key("shop"));
+        assert!(state.known().namespace("shop").is_some());
         state.set_known(known());
         assert!(state.mapping().is_some());
     }

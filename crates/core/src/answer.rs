@@ -68,7 +68,13 @@ fn audit_annotations(uid: &str, decision: &Decision<'_>) -> BTreeMap<String, Str
         Some(Reason::AlreadyPresent) => ("already-present", decision.present().join(",")),
         Some(reason) => ("skipped-reason", reason.as_str().to_owned()),
     };
-    let digits = digest([key, &value, &registries]);
+    let (withheld, discovered) = (decision.withheld().join(","), decision.discovered().join(","));
+    // A response without these has the same keys as before they existed.
+    let more = [("withheld", withheld), ("discovered", discovered)];
+    let more = more.into_iter().filter(|(_, names)| !names.is_empty());
+    let more: Vec<(&str, String)> = more.collect();
+    let texts = more.iter().flat_map(|(key, names)| [*key, names]);
+    let digits = digest([key, &value, &registries].into_iter().chain(texts));
     let mut annotations = BTreeMap::new();
     if decision.reason().is_none() {
         // The log has a line with this uid for every response that adds Secrets.
@@ -78,11 +84,12 @@ fn audit_annotations(uid: &str, decision: &Decision<'_>) -> BTreeMap<String, Str
     if !registries.is_empty() {
         annotations.insert(format!("matched-registry-{digits:08x}"), registries);
     }
+    annotations.extend(more.into_iter().map(|(key, names)| (format!("{key}-{digits:08x}"), names)));
     annotations
 }
 
 /// FNV-1a, 32 bits: the same in every version and on every machine. Each text is followed by 0xff, which UTF-8 never has.
-fn digest(texts: [&str; 3]) -> u32 {
-    let bytes = texts.into_iter().flat_map(|text| text.bytes().chain([0xff]));
+fn digest<'t>(texts: impl Iterator<Item = &'t str>) -> u32 {
+    let bytes = texts.flat_map(|text| text.bytes().chain([0xff]));
     bytes.fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }

@@ -1,16 +1,20 @@
 //! The decision: which Secrets a request's Pod gets. No clock, no I/O, no logging.
 
+mod known;
+
 use std::collections::HashSet;
 
 use json_patch::Patch;
 
+use self::known::Known;
 use super::{
     image::ImageRef,
-    knowledge::{NamespaceKnowledge, SecretState},
+    knowledge::NamespaceKnowledge,
     patch,
     pod::{OPTED_OUT, Pod},
+    reports::ReportedState,
     review::Request,
-    rules::{Mapping, Needed},
+    rules::Mapping,
     warnings::{self, Warnings},
 };
 
@@ -27,25 +31,38 @@ pub struct Decision<'a> {
     warnings: Vec<String>,
 }
 
-/// The decision on one Secret that a Pod needs by the mapping.
+/// The decision on one Secret of a Pod.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SecretDecision<'a> {
     /// The name of the Secret.
     pub name: &'a str,
+    /// Why the Pod is to have it.
+    pub source: SecretSource,
     /// Whether the patch adds it, and otherwise why not.
     pub outcome: SecretOutcome,
 }
 
-/// The outcomes for a Secret that a Pod needs by the mapping.
+/// Why a Pod is to have a Secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum SecretSource {
+    /// A rule of the mapping names it for an image.
+    Image,
+    /// The mapping names it for every Pod.
+    EveryPod,
+    /// It exists in the namespace, and a kubelet offers it for an image.
+    Discovered,
+}
+
+/// The outcomes for a Secret of a Pod.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum SecretOutcome {
     /// The patch adds it.
     Injected,
     /// The Pod lists it already.
     Present,
-    /// The patch leaves it out, although the mapping names it for every Pod: no image needs it, and in the list it would fail
-    /// every pull of the Pod.
-    Withheld(SecretState),
+    /// The patch leaves it out: its rule says so where the namespace lacks it, or no image needs it and in the list it would
+    /// fail every pull of the Pod.
+    Withheld(ReportedState),
 }
 
 /// Why a Pod stays unchanged.
@@ -69,6 +86,8 @@ pub enum Reason {
     Subresource,
     /// The Pod cannot be parsed.
     Unreadable,
+    /// What the Pod needs is left out, since it is missing or would do harm.
+    Withheld,
 }
 
 /// The most registries that a decision names: enough for any real Pod, and a limit for a hostile one.
@@ -77,13 +96,13 @@ const NAMED_REGISTRIES: usize = 16;
 /// cover a longer one, but no kubelet can pull from it.
 const NAMED_REGISTRY: usize = 253 + ":65535".len();
 
-/// Decides which Secrets the Pod of `request` gets, from the mapping and from the states of the Secrets in the request's
-/// namespace, as far as they are known.
+/// Decides which Secrets the Pod of `request` gets, from the mapping and from what is known of the Secrets in the request's
+/// namespace.
 #[must_use]
 pub fn decide<'a>(
     request: &'a Request<'_>,
     mapping: &'a Mapping,
-    states: Option<&NamespaceKnowledge>,
+    known: Option<NamespaceKnowledge<'a>>,
 ) -> Decision<'a> {
     if let Some(reason) = out_of_scope(request, mapping) {
         return Decision::leave(reason);
@@ -97,7 +116,7 @@ pub fn decide<'a>(
         Ok(pod) if pod.inject_label() == Some(OPTED_OUT) => Decision::leave(Reason::OptedOut),
         // This includes the Secrets for every Pod: a Pod without a spec has no list to add them to.
         Ok(pod) if pod.images().next().is_none() => Decision::leave(Reason::NothingMatches),
-        Ok(pod) => decide_for_pod(pod, &request.namespace, mapping, states),
+        Ok(pod) => decide_for_pod(pod, &request.namespace, mapping, known),
     }
 }
 
@@ -120,7 +139,7 @@ fn decide_for_pod<'a>(
     pod: &'a Pod<'_>,
     namespace: &'a str,
     mapping: &'a Mapping,
-    states: Option<&NamespaceKnowledge>,
+    known: Option<NamespaceKnowledge<'a>>,
 ) -> Decision<'a> {
     let mut lookup = mapping.lookup(namespace);
     let mut registries: Vec<&str> = Vec::new();
@@ -140,40 +159,47 @@ fn decide_for_pod<'a>(
             Err(error) => warnings.skipped_image(&image, &error),
         }
     }
-    let Needed { secrets: needed, for_images } = lookup.needed();
+    let needed = lookup.needed();
     let listed = pod.pull_secrets();
     let entries = listed.len();
     let listed: HashSet<&str> = listed.collect();
-    let mut secrets = Vec::with_capacity(needed.len());
-    for (place, name) in needed.iter().map(|name| name.as_str()).enumerate() {
-        let state = states.and_then(|states| states.state(name));
-        let outcome = outcome(state, place < for_images, listed.contains(name));
-        if let Some(fault) = state.and_then(SecretState::fault)
-            && (place < for_images || outcome != SecretOutcome::Injected)
-        {
-            warnings.secret(name, fault);
-        }
-        secrets.push(SecretDecision { name, outcome });
+    let known = known.map(|known| Known::new(known, pod, namespace, mapping, &needed));
+    let mut secrets = Vec::with_capacity(needed.secrets.len());
+    for (place, name) in needed.secrets.iter().map(|name| name.as_str()).enumerate() {
+        let for_image = place < needed.for_images;
+        let source = if for_image { SecretSource::Image } else { SecretSource::EveryPod };
+        let listed = listed.contains(name);
+        let outcome = match &known {
+            Some(known) => known.outcome(name, for_image, listed, &mut warnings),
+            None => added(listed),
+        };
+        secrets.push(SecretDecision { name, source, outcome });
+    }
+    let discovered = known.map(|known| known.discovered(&secrets)).unwrap_or_default();
+    for name in discovered {
+        let (source, outcome) = (SecretSource::Discovered, added(listed.contains(name)));
+        secrets.push(SecretDecision { name, source, outcome });
     }
     let missing = secrets.iter().filter(|it| it.outcome == SecretOutcome::Injected);
     let missing: Vec<&str> = missing.map(|it| it.name).collect();
     let patch = patch::plan(entries, &missing);
-    let reason = match &patch {
-        Some(_) => None,
-        None if secrets.is_empty() => Some(Reason::NothingMatches),
-        None => Some(Reason::AlreadyPresent),
-    };
+    let reason = patch.is_none().then(|| unchanged(&secrets));
     Decision { reason, secrets, patch, registries, warnings: warnings.into_vec() }
 }
 
-/// The outcome for a Secret, from its state, whether an image needs it, and whether the Pod lists it.
-fn outcome(state: Option<SecretState>, of_image: bool, listed: bool) -> SecretOutcome {
-    match state {
-        _ if listed => SecretOutcome::Present,
-        Some(SecretState::Unreadable) if !of_image => {
-            SecretOutcome::Withheld(SecretState::Unreadable)
-        }
-        _ => SecretOutcome::Injected,
+/// The outcome for a Secret that the Pod is to have.
+fn added(listed: bool) -> SecretOutcome {
+    if listed { SecretOutcome::Present } else { SecretOutcome::Injected }
+}
+
+/// Why a Pod stays unchanged whose Secrets have these outcomes, none of which is an injection.
+fn unchanged(secrets: &[SecretDecision<'_>]) -> Reason {
+    if secrets.is_empty() {
+        Reason::NothingMatches
+    } else if secrets.iter().any(|it| it.outcome == SecretOutcome::Present) {
+        Reason::AlreadyPresent
+    } else {
+        Reason::Withheld
     }
 }
 
@@ -196,7 +222,7 @@ impl<'a> Decision<'a> {
         self.patch.as_ref()
     }
 
-    /// The decision on each Secret that the Pod needs by the mapping, in the order of the list.
+    /// The decision on each Secret that the Pod is to have, in the order of the list.
     #[must_use]
     pub fn secrets(&self) -> &[SecretDecision<'a>] {
         &self.secrets
@@ -205,17 +231,31 @@ impl<'a> Decision<'a> {
     /// The Secrets that the patch adds, in order.
     #[must_use]
     pub fn injected(&self) -> Vec<&'a str> {
-        self.with(SecretOutcome::Injected)
+        self.names(|it| it.outcome == SecretOutcome::Injected)
+    }
+
+    /// Of the Secrets that the patch adds, those that no rule names, in order.
+    #[must_use]
+    pub fn discovered(&self) -> Vec<&'a str> {
+        self.names(|it| {
+            it.source == SecretSource::Discovered && it.outcome == SecretOutcome::Injected
+        })
     }
 
     /// The Secrets that the Pod needs and lists already, in order.
     #[must_use]
     pub fn present(&self) -> Vec<&'a str> {
-        self.with(SecretOutcome::Present)
+        self.names(|it| it.outcome == SecretOutcome::Present)
     }
 
-    fn with(&self, outcome: SecretOutcome) -> Vec<&'a str> {
-        self.secrets.iter().filter(|it| it.outcome == outcome).map(|it| it.name).collect()
+    /// The Secrets that the patch leaves out, in order.
+    #[must_use]
+    pub fn withheld(&self) -> Vec<&'a str> {
+        self.names(|it| matches!(it.outcome, SecretOutcome::Withheld(_)))
+    }
+
+    fn names(&self, with: impl Fn(&SecretDecision<'a>) -> bool) -> Vec<&'a str> {
+        self.secrets.iter().filter(|it| with(it)).map(|it| it.name).collect()
     }
 
     /// Why the Pod stays unchanged; `None` where the patch adds Secrets.
@@ -241,7 +281,7 @@ impl<'a> Decision<'a> {
 
 impl Reason {
     /// Every reason, in the order of their names.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::AlreadyPresent,
         Self::ExcludedNamespace,
         Self::MirrorPod,
@@ -251,6 +291,7 @@ impl Reason {
         Self::OptedOut,
         Self::Subresource,
         Self::Unreadable,
+        Self::Withheld,
     ];
 
     /// The reason as audit annotations and metrics write it.
@@ -266,67 +307,10 @@ impl Reason {
             Self::OptedOut => "opted-out",
             Self::Subresource => "subresource",
             Self::Unreadable => "unreadable",
+            Self::Withheld => "withheld",
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-    use crate::rules::{Rule, SecretName, WhenMissing};
-
-    fn name(text: &str) -> SecretName {
-        text.parse().unwrap()
-    }
-
-    /// The outcomes for `robot`, which an image needs, and `tools`, which every Pod gets, in a Pod that lists `listed`.
-    fn outcomes(
-        states: Option<&NamespaceKnowledge>,
-        listed: &[&str],
-    ) -> (Vec<SecretOutcome>, usize) {
-        let rule = Rule {
-            patterns: vec!["ghcr.io".parse().unwrap()],
-            secret: name("robot"),
-            namespaces: Vec::new(),
-            fill: None,
-            when_missing: WhenMissing::Inject,
-            line: 1,
-        };
-        let mapping = Mapping::new(vec![rule], vec![name("tools")]);
-        let listed: Vec<_> = listed.iter().map(|name| json!({"name": name})).collect();
-        let pod = json!({"spec": {
-            "containers": [{"name": "a", "image": "ghcr.io/acme/a"}], "imagePullSecrets": listed,
-        }})
-        .to_string();
-        let pod: Pod<'_> = serde_json::from_str(&pod).unwrap();
-        let request = Request::create("shop", pod);
-        let decision = decide(&request, &mapping, states);
-        let outcomes = decision.secrets().iter().map(|it| it.outcome).collect();
-        (outcomes, decision.warnings().len())
-    }
-
-    #[test]
-    fn a_name_that_an_image_needs_is_added_in_any_state() {
-        use SecretOutcome::{Injected, Present, Withheld};
-        use SecretState::{Dead, Missing, OpensNothing, Ready, Unreadable, WrongType};
-        assert_eq!(outcomes(None, &[]), (vec![Injected, Injected], 0));
-        for (state, of_image, for_every_pod) in [
-            (Ready, (Injected, 0), (Injected, 0)),
-            (Missing, (Injected, 1), (Injected, 0)),
-            (WrongType, (Injected, 1), (Injected, 0)),
-            (OpensNothing, (Injected, 1), (Injected, 0)),
-            (Dead, (Injected, 1), (Injected, 0)),
-            (Unreadable, (Injected, 1), (Withheld(Unreadable), 1)),
-        ] {
-            let states = |secret: &str| [(secret, state)].into_iter().collect();
-            let (robot, warnings) = of_image;
-            assert_eq!(outcomes(Some(&states("robot")), &[]), (vec![robot, Injected], warnings));
-            let (tools, warnings) = for_every_pod;
-            assert_eq!(outcomes(Some(&states("tools")), &[]), (vec![Injected, tools], warnings));
-            assert_eq!(outcomes(Some(&states("tools")), &["tools"]).0, [Injected, Present]);
-            assert_eq!(outcomes(Some(&states("other")), &[]), (vec![Injected, Injected], 0));
-        }
-    }
-}
+mod tests;

@@ -1,68 +1,149 @@
-//! The state of the Secrets in a namespace, as far as it is known.
+//! The state of the Secrets in namespaces, as far as reports say it.
 
-use std::collections::BTreeMap;
+mod packed;
 
-/// The states of the Secrets in one namespace, by name. A Secret without a state is treated as if its state were fine: the
-/// decision adds its name.
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+
+pub use self::packed::{Keys, KnownSecret, ReportedSecrets, Unusable};
+
+/// Into how many parts the namespaces are divided. A change copies the part that it is in, if a reader may have it: 40 of
+/// 10,000 namespaces.
+const PARTS: usize = 256;
+/// How much all reports may hold in sum, in bytes. Ten thousand namespaces with several Secrets have a tenth of that.
+const BYTES_MAX: usize = 16 << 20;
+
+/// What is known of all namespaces. A clone is cheap and shares what neither side changes.
 ///
-/// The list of a stored Pod cannot change. So the decision adds a name that an image needs in any state: a name without a
-/// Secret delays the Pod until the Secret exists, but a Pod without the name never starts.
-#[derive(Debug, Clone, Default)]
-pub struct NamespaceKnowledge {
-    secrets: BTreeMap<Box<str>, SecretState>,
+/// It is *fresh* while those who write reports are known to be at work. Otherwise no state is known, since it may have
+/// changed; but the keys that were found in Secrets stay in use for discovery: a name too many costs nothing, and a name left
+/// out costs the Pod.
+#[derive(Debug, Clone)]
+pub struct Knowledge {
+    parts: Box<[Part]>,
+    hasher: RandomState,
+    namespaces: usize,
+    bytes: usize,
+    fresh: bool,
 }
 
-/// The states of the Secrets in all namespaces, by the namespace's name.
-pub type Knowledge = BTreeMap<Box<str>, NamespaceKnowledge>;
+/// The namespaces of a part, by hash.
+type Part = Arc<Vec<(u64, ReportedSecrets)>>;
 
-/// The state of a Secret, from the kubelet's point of view.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum SecretState {
-    /// The registry has refused its login, or the login has expired.
-    Dead,
-    /// The namespace has no Secret of this name.
-    Missing,
-    /// It holds no login for the registries that the mapping names it for.
-    OpensNothing,
-    /// The kubelet can read it.
-    Ready,
-    /// The kubelet cannot read it, and fails every pull of a Pod that lists it.
-    Unreadable,
-    /// It is of a type that the kubelet passes over.
-    WrongType,
+/// What is known of the Secrets in one namespace. A Secret without a state is treated as if its state were fine: the
+/// decision adds its name.
+///
+/// The list of a stored Pod cannot change. So the decision adds a name that an image needs in any state, unless the rule says
+/// otherwise: a name without a Secret delays the Pod until the Secret exists, but a Pod without the name never starts.
+#[derive(Debug, Clone, Copy)]
+pub struct NamespaceKnowledge<'k> {
+    secrets: &'k ReportedSecrets,
+    fresh: bool,
+}
+
+// === impl Knowledge ===
+
+impl Knowledge {
+    /// Replaces what is known of a namespace. Returns whether it could: all reports together hold at most 16 MiB, and what
+    /// does not fit is not known.
+    pub fn insert(&mut self, secrets: ReportedSecrets) -> bool {
+        let hash = self.hasher.hash_one(secrets.namespace());
+        let size = secrets.size();
+        self.remove_hashed(hash, secrets.namespace());
+        if self.bytes + size > BYTES_MAX {
+            return false;
+        }
+        let Some(part) = self.parts.get_mut(part_of(hash)).map(Arc::make_mut) else { return false };
+        let place = part.partition_point(|(it, _)| *it < hash);
+        part.insert(place, (hash, secrets));
+        self.namespaces += 1;
+        self.bytes += size;
+        true
+    }
+
+    /// From now on nothing is known of a namespace.
+    pub fn remove(&mut self, namespace: &str) {
+        self.remove_hashed(self.hasher.hash_one(namespace), namespace);
+    }
+
+    fn remove_hashed(&mut self, hash: u64, namespace: &str) {
+        let Some(part) = self.parts.get_mut(part_of(hash)) else { return };
+        if let Some(place) = place_of(part, hash, namespace) {
+            let (_, secrets) = Arc::make_mut(part).remove(place);
+            self.namespaces -= 1;
+            self.bytes -= secrets.size();
+        }
+    }
+
+    /// What is known of a namespace; `None` where it has no report.
+    #[must_use]
+    pub fn namespace(&self, name: &str) -> Option<NamespaceKnowledge<'_>> {
+        if self.namespaces == 0 {
+            return None;
+        }
+        let hash = self.hasher.hash_one(name);
+        let part = self.parts.get(part_of(hash))?;
+        let (_, secrets) = part.get(place_of(part, hash, name)?)?;
+        Some(NamespaceKnowledge { secrets, fresh: self.fresh })
+    }
+
+    /// How many namespaces have a report.
+    #[must_use]
+    pub fn namespaces(&self) -> usize {
+        self.namespaces
+    }
+
+    /// Whether states count: those who write reports are at work.
+    #[must_use]
+    pub fn is_fresh(&self) -> bool {
+        self.fresh
+    }
+
+    /// Sets whether states count.
+    pub fn set_fresh(&mut self, fresh: bool) {
+        self.fresh = fresh;
+    }
+}
+
+/// Nothing, which is not fresh.
+impl Default for Knowledge {
+    fn default() -> Self {
+        Self {
+            parts: vec![Part::default(); PARTS].into(),
+            hasher: RandomState::new(),
+            namespaces: 0,
+            bytes: 0,
+            fresh: false,
+        }
+    }
+}
+
+/// The part of a hash: by other bits than those that order the part.
+fn part_of(hash: u64) -> usize {
+    usize::try_from(hash % PARTS as u64).unwrap_or_default()
+}
+
+fn place_of(part: &Part, hash: u64, namespace: &str) -> Option<usize> {
+    let first = part.partition_point(|(it, _)| *it < hash);
+    let same = part.get(first..)?.iter().take_while(|(it, _)| *it == hash);
+    let found = same.map(|(_, secrets)| secrets).position(|it| it.namespace() == namespace)?;
+    Some(first + found)
 }
 
 // === impl NamespaceKnowledge ===
 
-impl NamespaceKnowledge {
-    /// The state of the Secret of this name; `None` where it is unknown.
+impl<'k> NamespaceKnowledge<'k> {
+    /// What is known of the Secret of this name; `None` where nothing is, or it may no longer hold.
     #[must_use]
-    pub fn state(&self, secret: &str) -> Option<SecretState> {
-        self.secrets.get(secret).copied()
+    pub fn secret(&self, name: &str) -> Option<KnownSecret<'k>> {
+        if self.fresh { self.secrets.find(name) } else { None }
+    }
+
+    /// The Secrets whose registry keys are known and that a kubelet can read, by name: also if it may no longer hold.
+    pub fn readable(&self) -> impl Iterator<Item = KnownSecret<'k>> + use<'k> {
+        self.secrets.iter().filter(KnownSecret::is_readable)
     }
 }
 
-impl<N: Into<Box<str>>> FromIterator<(N, SecretState)> for NamespaceKnowledge {
-    fn from_iter<I: IntoIterator<Item = (N, SecretState)>>(secrets: I) -> Self {
-        Self { secrets: secrets.into_iter().map(|(name, state)| (name.into(), state)).collect() }
-    }
-}
-
-// === impl SecretState ===
-
-impl SecretState {
-    /// The fault of the Secret, as a sentence that starts with its name continues; `None` for a Secret without fault.
-    pub(crate) fn fault(self) -> Option<&'static str> {
-        match self {
-            Self::Dead => Some("holds a login that the registry no longer accepts"),
-            Self::Missing => Some("is not in the namespace: images that need it wait for it"),
-            Self::OpensNothing => Some("has no login for the registries that need it"),
-            Self::Ready => None,
-            Self::Unreadable => {
-                Some("cannot be read by a kubelet, and fails every pull of the Pod")
-            }
-            Self::WrongType => Some("is of a type that kubelets pass over"),
-        }
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -103,6 +103,8 @@ pub struct Needed<'m> {
     pub secrets: Vec<&'m SecretName>,
     /// The number of Secrets that an image needs; they come first.
     pub for_images: usize,
+    mapping: &'m Mapping,
+    found: Vec<Rank>,
 }
 
 // === impl Rule ===
@@ -283,7 +285,26 @@ impl<'m> Lookup<'m> {
         let mut secrets: Vec<_> = of_images.filter(|&secret| seen.insert(secret)).collect();
         let for_images = secrets.len();
         secrets.extend(self.mapping.always.iter().filter(|&secret| seen.insert(secret)));
-        Needed { secrets, for_images }
+        Needed { secrets, for_images, mapping: self.mapping, found: self.found }
+    }
+}
+
+// === impl Needed ===
+
+impl<'m> Needed<'m> {
+    /// The rules by which an image needs the Secret of this name, one for each pattern that covers an image.
+    pub fn rules(&self, secret: &str) -> impl Iterator<Item = &'m Rule> {
+        let Mapping { rules, ranking, .. } = self.mapping;
+        let rules = self.found.iter().map(|&rank| &rules[ranking[rank as usize].0]);
+        rules.filter(move |rule| rule.secret.as_str() == secret)
+    }
+
+    /// Whether the name of a Secret is left out where its namespace is known to lack it: every rule by which an image needs
+    /// it says so, and it is not for every Pod.
+    #[must_use]
+    pub fn is_skipped_when_missing(&self, secret: &str) -> bool {
+        self.rules(secret).all(|rule| rule.when_missing == WhenMissing::Skip)
+            && !self.mapping.always.iter().any(|it| it.as_str() == secret)
     }
 }
 

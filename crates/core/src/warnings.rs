@@ -3,7 +3,7 @@
 //! `kubectl` prints them. The API server cuts them once they are long in sum, and drops one that holds control
 //! characters (apiserver: endpoints/filters/warning.go; apimachinery: util/net/http.go, `NewWarningHeader`).
 
-use std::fmt::Display;
+use std::fmt::{self, Display};
 
 use super::{image::ImageError, json::shorten, pod::PodImage, review::UnreadablePod};
 
@@ -13,6 +13,42 @@ const WARNINGS: usize = 3;
 const CHARACTERS: usize = 120;
 /// The most characters of a name or an image within a warning, so that the reason stays readable.
 const QUOTED: usize = 30;
+
+/// The same within a warning about a Secret, which may have a name, a namespace and an image in it.
+const NAMED: usize = 28;
+
+/// What is wrong with a Secret that a Pod is to have, or what becomes of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// Its login has expired.
+    Expired,
+    /// pullcred fills it, but cannot get its login.
+    LoginMissing,
+    /// Nobody has made it.
+    Missing,
+    /// Its keys open none of the images that it is named for.
+    OpensNothing {
+        /// The first of these images.
+        image: String,
+        /// Whether it has the name of a copy, and somebody else has made it.
+        theirs: bool,
+    },
+    /// pullcred is about to write it.
+    Pending,
+    /// The registry refuses its login.
+    Refused,
+    /// It is missing, and its rule says to leave it out.
+    Skipped {
+        /// Whether pullcred is about to write it.
+        pending: bool,
+    },
+    /// The kubelet cannot read it.
+    Unreadable,
+    /// The same, and no image needs it.
+    WouldFailPulls,
+    /// The kubelet passes over its type.
+    WrongType,
+}
 
 /// The warnings of one decision: the first few about images with the number of further ones, and then those about Secrets.
 #[derive(Debug, Default)]
@@ -35,10 +71,11 @@ impl Warnings {
         }
     }
 
-    /// Adds a warning about the fault of a Secret that the Pod needs.
-    pub(super) fn secret(&mut self, name: &str, fault: &str) {
+    /// Adds a warning about a Secret that the Pod is to have.
+    pub(super) fn secret(&mut self, name: &str, namespace: &str, fault: &Fault) {
         if self.secrets.len() < WARNINGS {
-            self.secrets.push(clean(&format!("pull secret {} {fault}", shorten(name, QUOTED))));
+            let (name, namespace) = (shorten(name, NAMED), shorten(namespace, NAMED));
+            self.secrets.push(clean(&InNamespace { name: &name, namespace: &namespace, fault }));
         }
     }
 
@@ -56,6 +93,56 @@ impl Warnings {
     }
 }
 
+/// A warning about a Secret in a namespace.
+struct InNamespace<'w> {
+    name: &'w str,
+    namespace: &'w str,
+    fault: &'w Fault,
+}
+
+impl Display for InNamespace<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, namespace, fault } = self;
+        write!(f, "pull secret {name} ")?;
+        match fault {
+            Fault::Expired => f.write_str("has an expired login: pulls fail until it is renewed"),
+            Fault::LoginMissing => {
+                write!(f, "is not in namespace {namespace}: pullcred lacks its login")
+            }
+            Fault::Missing => {
+                write!(f, "is not in namespace {namespace}: create it, or pulls fail")
+            }
+            Fault::OpensNothing { image, theirs } => {
+                let image = shorten(image, NAMED);
+                let instead = match theirs {
+                    true => "delete it and pullcred makes it",
+                    false => "add one, or ask its owner",
+                };
+                write!(f, "has no login for {image}: {instead}")
+            }
+            Fault::Pending => {
+                write!(f, "is not in namespace {namespace} yet: pullcred is copying it")
+            }
+            Fault::Refused => {
+                f.write_str("has a login that its registry refuses: ask who runs pullcred")
+            }
+            Fault::Skipped { pending } => {
+                let yet = if *pending { " yet" } else { "" };
+                write!(f, "is not in namespace {namespace}{yet}: left out by its rule")
+            }
+            Fault::Unreadable => f.write_str(
+                "cannot be read, and fails every pull of this Pod: correct or delete it",
+            ),
+            Fault::WouldFailPulls => f.write_str(
+                "cannot be read, and would fail every pull: left out until it is corrected",
+            ),
+            Fault::WrongType => {
+                f.write_str("is of a type that kubelets skip: use kubernetes.io/dockerconfigjson")
+            }
+        }
+    }
+}
+
 pub(super) fn unreadable_pod(error: &UnreadablePod) -> String {
     clean(&format!("no pull secret was looked up, the Pod could not be read: {error}"))
 }
@@ -69,4 +156,36 @@ fn clean(text: &impl Display) -> String {
     let text: String =
         text.to_string().chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     shorten(&text, CHARACTERS).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_warning_about_a_secret_has_its_advice_whatever_the_names() {
+        let long = "n".repeat(253);
+        let of = |fault: &Fault| {
+            let mut warnings = Warnings::default();
+            warnings.secret(&long, &long, fault);
+            warnings.into_vec().concat()
+        };
+        for fault in [
+            Fault::Expired,
+            Fault::LoginMissing,
+            Fault::Missing,
+            Fault::OpensNothing { image: long.clone(), theirs: true },
+            Fault::OpensNothing { image: long.clone(), theirs: false },
+            Fault::Pending,
+            Fault::Refused,
+            Fault::Skipped { pending: true },
+            Fault::Skipped { pending: false },
+            Fault::Unreadable,
+            Fault::WouldFailPulls,
+            Fault::WrongType,
+        ] {
+            let text = of(&fault);
+            assert!(text.chars().count() <= CHARACTERS && !text.ends_with('…'), "{text}");
+        }
+    }
 }

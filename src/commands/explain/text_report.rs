@@ -293,6 +293,7 @@ fn why(reason: Reason) -> String {
         Reason::MirrorPod => "it mirrors a static Pod, which can use no Secret".to_owned(),
         Reason::NothingMatches => "no rule covers its images".to_owned(),
         Reason::OptedOut => format!("its label {INJECT_LABEL} is `{OPTED_OUT}`"),
+        Reason::Withheld => "what it needs is left out".to_owned(),
         Reason::NotAPod | Reason::NotCreate | Reason::Subresource | Reason::Unreadable => {
             format!("it is no Pod that can be read ({})", reason.as_str())
         }

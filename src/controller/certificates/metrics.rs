@@ -11,7 +11,8 @@ use tracing_appender::non_blocking::ErrorCounter;
 
 use super::plan::Validity;
 use crate::{
-    controller::metrics::{Watches, Written},
+    cluster::Watches,
+    controller::metrics::Written,
     http::exposition::{encode, process_registry},
 };
 

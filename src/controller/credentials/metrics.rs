@@ -16,7 +16,8 @@ use tracing_appender::non_blocking::ErrorCounter;
 
 use super::{plan::Step, sources::Resource, state::Counts};
 use crate::{
-    controller::metrics::{Watches, Written},
+    cluster::Watches,
+    controller::metrics::Written,
     http::exposition::{encode, process_registry},
 };
 

@@ -1,0 +1,237 @@
+//! The Secrets of one report, packed into one allocation: there may be ten thousand reports.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::reports::{PullSecretStatus, ReportedSecret, ReportedState};
+
+/// The longest name of a namespace or a Secret, in bytes.
+const NAME_MAX: usize = 253;
+/// The longest registry key, in bytes. An image's name is shorter.
+const KEY_MAX: usize = 512;
+/// The most Secrets of a namespace.
+const SECRETS_MAX: usize = 256;
+/// The most registry keys of all its Secrets.
+const KEYS_MAX: usize = 512;
+/// The most bytes of a namespace.
+const PACKED_MAX: usize = 16 << 10;
+/// What stands for the number of keys where keys are not known.
+const NO_KEYS: u16 = u16::MAX;
+
+/// The states, by the byte that stands for them.
+const STATES: [ReportedState; 8] = [
+    ReportedState::Ready,
+    ReportedState::Pending,
+    ReportedState::Missing,
+    ReportedState::WrongType,
+    ReportedState::Unreadable,
+    ReportedState::Conflict,
+    ReportedState::Refused,
+    ReportedState::Expired,
+];
+
+/// What a report says of the Secrets in a namespace.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ReportedSecrets(Arc<[u8]>);
+
+/// What is known of a Secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KnownSecret<'k> {
+    /// Its name.
+    pub name: &'k str,
+    /// Its state; never [`ReportedState::Unknown`].
+    pub state: ReportedState,
+    /// The registry keys of its logins; `None` where they are not known, as of copies of pullcred.
+    pub keys: Option<Keys<'k>>,
+}
+
+/// The registry keys of a Secret, in the order of the report.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Keys<'k> {
+    count: u16,
+    bytes: &'k [u8],
+}
+
+/// Why a report says nothing of its namespace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Unusable {
+    /// A name or a key is longer than any can be, or empty.
+    #[error("a name or a registry key in it is empty, or longer than any can be")]
+    Malformed,
+    /// It is larger than the webhook holds of one namespace.
+    #[error(
+        "it has more than {SECRETS_MAX} Secrets, {KEYS_MAX} registry keys or {PACKED_MAX} bytes"
+    )]
+    TooLarge,
+}
+
+// === impl ReportedSecrets ===
+
+impl ReportedSecrets {
+    /// Packs a report. Secrets in a state that this version does not know are left out, as are those that the report has
+    /// twice: nothing is known of them.
+    ///
+    /// # Errors
+    ///
+    /// [`Unusable`]
+    pub fn of(namespace: &str, status: &PullSecretStatus) -> Result<Self, Unusable> {
+        let secrets = &status.secrets;
+        let keys: usize = secrets.iter().filter_map(|it| it.keys.as_ref()).map(Vec::len).sum();
+        if secrets.len() > SECRETS_MAX || keys > KEYS_MAX {
+            return Err(Unusable::TooLarge);
+        }
+        let mut sorted: Vec<&ReportedSecret> = secrets.iter().collect();
+        sorted.sort_by(|one, other| one.name.cmp(&other.name));
+        let mut bytes = Vec::new();
+        text::<1>(&mut bytes, namespace, NAME_MAX)?;
+        for same in sorted.chunk_by(|one, other| one.name == other.name) {
+            if let [secret] = same {
+                pack(&mut bytes, secret)?;
+            }
+        }
+        if bytes.len() > PACKED_MAX {
+            return Err(Unusable::TooLarge);
+        }
+        Ok(Self(bytes.into()))
+    }
+
+    /// The namespace.
+    #[must_use]
+    pub fn namespace(&self) -> &str {
+        Reader(&self.0).text::<1>().unwrap_or_default()
+    }
+
+    /// What it takes, in bytes.
+    pub(super) fn size(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(super) fn find(&self, name: &str) -> Option<KnownSecret<'_>> {
+        let mut reader = self.reader();
+        loop {
+            let (state, found) = (reader.number::<1>()?, reader.bytes::<1>()?);
+            let keys = reader.keys()?;
+            if found == name.as_bytes() {
+                return known(state, found, keys);
+            }
+        }
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = KnownSecret<'_>> {
+        let mut reader = self.reader();
+        std::iter::from_fn(move || {
+            let (state, name) = (reader.number::<1>()?, reader.bytes::<1>()?);
+            known(state, name, reader.keys()?)
+        })
+    }
+
+    /// Behind the namespace.
+    fn reader(&self) -> Reader<'_> {
+        let mut reader = Reader(&self.0);
+        reader.bytes::<1>();
+        reader
+    }
+}
+
+impl fmt::Debug for ReportedSecrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let secrets: Vec<_> = self.iter().map(|it| (it.name, it.state)).collect();
+        f.debug_tuple(self.namespace()).field(&secrets).finish()
+    }
+}
+
+// === impl KnownSecret ===
+
+impl KnownSecret<'_> {
+    /// Whether its keys are known and a kubelet reads it.
+    pub(super) fn is_readable(&self) -> bool {
+        use ReportedState::{Conflict, Expired, Ready, Refused};
+        self.keys.is_some() && matches!(self.state, Ready | Conflict | Expired | Refused)
+    }
+}
+
+// === impl Keys ===
+
+impl<'k> Keys<'k> {
+    /// The keys as they are written in the Secret.
+    pub fn iter(self) -> impl Iterator<Item = &'k str> + use<'k> {
+        let mut reader = Reader(self.bytes);
+        (0..self.count).map_while(move |_| reader.text::<2>())
+    }
+}
+
+/// How many there are. A key may hold a credential by mistake, so none is shown.
+impl fmt::Debug for Keys<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} keys", self.count)
+    }
+}
+
+// === the format ===
+//
+// The namespace, and then of each Secret: its state, its name, the number of its keys, and the keys. A text has its length
+// in front, in one byte or, of a key, in two.
+
+fn pack(bytes: &mut Vec<u8>, secret: &ReportedSecret) -> Result<(), Unusable> {
+    let Some(state) = STATES.iter().position(|it| *it == secret.state) else { return Ok(()) };
+    bytes.extend(u8::try_from(state));
+    text::<1>(bytes, &secret.name, NAME_MAX)?;
+    let count = secret.keys.as_ref().map_or(Ok(NO_KEYS), |keys| u16::try_from(keys.len()));
+    bytes.extend(count.unwrap_or(NO_KEYS).to_be_bytes());
+    for key in secret.keys.iter().flatten() {
+        text::<2>(bytes, key, KEY_MAX)?;
+    }
+    Ok(())
+}
+
+/// Writes a text and before it its length, in `N` bytes.
+fn text<const N: usize>(bytes: &mut Vec<u8>, text: &str, most: usize) -> Result<(), Unusable> {
+    if text.is_empty() || text.len() > most {
+        return Err(Unusable::Malformed);
+    }
+    let length = text.len().to_be_bytes();
+    bytes.extend(&length[length.len() - N..]);
+    bytes.extend(text.as_bytes());
+    Ok(())
+}
+
+fn known<'k>(state: usize, name: &'k [u8], keys: Option<Keys<'k>>) -> Option<KnownSecret<'k>> {
+    Some(KnownSecret { name: str::from_utf8(name).ok()?, state: *STATES.get(state)?, keys })
+}
+
+struct Reader<'k>(&'k [u8]);
+
+impl<'k> Reader<'k> {
+    fn take(&mut self, length: usize) -> Option<&'k [u8]> {
+        let (taken, rest) = self.0.split_at_checked(length)?;
+        self.0 = rest;
+        Some(taken)
+    }
+
+    fn number<const N: usize>(&mut self) -> Option<usize> {
+        Some(self.take(N)?.iter().fold(0, |number, byte| number << 8 | usize::from(*byte)))
+    }
+
+    fn bytes<const N: usize>(&mut self) -> Option<&'k [u8]> {
+        let length = self.number::<N>()?;
+        self.take(length)
+    }
+
+    fn text<const N: usize>(&mut self) -> Option<&'k str> {
+        str::from_utf8(self.bytes::<N>()?).ok()
+    }
+
+    /// The keys of a Secret, which are passed over.
+    #[expect(clippy::option_option, reason = "no more to read, or no keys")]
+    fn keys(&mut self) -> Option<Option<Keys<'k>>> {
+        let count = u16::try_from(self.number::<2>()?).ok()?;
+        if count == NO_KEYS {
+            return Some(None);
+        }
+        let bytes = self.0;
+        for _ in 0..count {
+            self.bytes::<2>()?;
+        }
+        Some(Some(Keys { count, bytes }))
+    }
+}
