@@ -14,6 +14,7 @@
 //! | [`cluster`] | the one way to the API server: client, calls, pages, watches |
 //! | [`registry`] | a client of container registries: checks whether a login opens an image |
 //! | [`commands`] | what people and pipelines run: manifests in, explanations and manifests out |
+//! | `duration` | durations as Go writes them |
 //! | `fingerprint` | a short digest that shows whether two files are the same |
 //! | [`cli`] | the command line, as types |
 //! | [`errors`] | errors as text |
@@ -42,6 +43,7 @@ pub mod cli;
 pub mod cluster;
 pub mod commands;
 pub mod controller;
+mod duration;
 pub mod errors;
 mod fingerprint;
 pub mod http;

@@ -12,6 +12,8 @@
 //! logins:
 //!   - name: acme
 //!     secret: acme-robot                                      # a pull Secret in pullcred's own namespace
+//!   - name: ecr-eu
+//!     aws: {role: "arn:aws:iam::123456789012:role/pull"}      # or fetched: see `yaml_login`
 //! discover: {namespaces: ["sandbox-*"]}                       # use the pull Secrets that exist there
 //! ```
 //!
@@ -21,7 +23,10 @@
 mod error;
 mod logins;
 mod reports;
+mod sources;
+mod values;
 mod yaml;
+mod yaml_login;
 
 use std::collections::{HashMap, hash_map::Entry};
 use std::fmt::Display;
@@ -31,6 +36,7 @@ use serde_saphyr::Spanned;
 
 use self::error::Place;
 pub use self::error::{MappingError, Problem};
+use self::logins::FilledPlaces;
 use self::yaml::{Names, RawMapping, RawRule, place};
 use crate::core::rules::{Mapping, NameError, PatternError, RegistryPattern, Rule};
 
@@ -90,7 +96,7 @@ fn interpret(
     text: &str,
     RawMapping { rules, always, logins, discover }: RawMapping,
 ) -> Result<Mapping, MappingError> {
-    let mut reader = Reader { text, problems: Vec::new(), omitted: 0, login_places: Vec::new() };
+    let mut reader = Reader { text, problems: Vec::new(), omitted: 0, filled: Vec::new() };
 
     let nothing = discover.is_none() && always.as_ref().is_none_or(|names| names.value.is_empty());
     match &rules {
@@ -121,8 +127,8 @@ struct Reader<'t> {
     /// The first [`PROBLEMS_MAX`].
     problems: Vec<Problem>,
     omitted: usize,
-    /// Where each `login` of a rule stands, in the order of the rules.
-    login_places: Vec<Place>,
+    /// Where the parts of each rule with a login stand, in the order of the rules.
+    filled: Vec<FilledPlaces>,
 }
 
 // === impl Reader ===

@@ -11,9 +11,10 @@ use std::{
 const MAY_KNOW: &[(&str, &[&str])] = &[
     ("allocator", &[]),
     ("cluster", &["errors"]),
+    ("duration", &[]),
     ("errors", &[]),
     ("fingerprint", &[]),
-    ("mapping", &["core"]),
+    ("mapping", &["core", "duration"]),
     ("pki", &[]),
     ("http", &[]),
     ("privacy", &[]),
@@ -40,7 +41,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ),
     ("registry", &["core"]),
     ("commands", &["cluster", "core", "errors", "fingerprint", "mapping", "pki", "registry"]),
-    ("cli", &["cluster", "commands", "controller", "http", "telemetry", "webhook"]),
+    ("cli", &["cluster", "commands", "controller", "duration", "http", "telemetry", "webhook"]),
 ];
 
 /// The crates that the core is built on: none of them has a runtime, a clock or a socket.

@@ -8,7 +8,9 @@ use std::path::Path;
 use pullcred::core::decide::decide;
 use pullcred::core::image::ImageRef;
 use pullcred::core::review::Request;
-use pullcred::core::rules::{Mapping, NamespacePattern, RegistryPattern, SecretName, WhenMissing};
+use pullcred::core::rules::{
+    Fill, Mapping, NamespacePattern, RegistryPattern, SecretName, WhenMissing,
+};
 use pullcred::mapping::{self, SIZE_MAX};
 
 fn secrets(mapping: &Mapping, images: &[&str], namespace: &str) -> Vec<String> {
@@ -81,6 +83,15 @@ fn described(mapping: &Mapping) -> String {
         write!(text, "line {}: {patterns:?} -> {} in {namespaces:?}", rule.line, rule.secret)
             .unwrap();
         text.push_str(if rule.when_missing == WhenMissing::Skip { ", or nothing\n" } else { "\n" });
+    }
+    for rule in mapping.rules() {
+        if let Some(Fill { identity: Some(name), .. }) = &rule.fill {
+            writeln!(text, "line {}: as {name}", rule.line).unwrap();
+        }
+    }
+    for login in mapping.logins().iter().filter(|login| login.is_fetched()) {
+        let (secret, source) = (login.secret(), &login.source);
+        writeln!(text, "line {}: {} in {secret}: {source:?}", login.line, login.name).unwrap();
     }
     let always: Vec<_> = mapping.always().iter().map(SecretName::as_str).collect();
     writeln!(text, "always {always:?}").unwrap();

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use clap::{ArgMatches, Args, Command, FromArgMatches, ValueEnum};
 
-use super::{AdminArgs, duration::duration};
+use super::AdminArgs;
 use crate::{
     commands::secret::SecretName,
     controller::{Names, Options, Publish},
+    duration::duration,
 };
 
 /// `pullcred controller` and its subcommands.

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::{AdminArgs, duration::duration};
+use super::AdminArgs;
 use crate::controller::credentials::Options;
+use crate::duration::duration;
 
 /// Keep the Secrets in opted-in namespaces that rules with a login name: only the logins for the rule's registries, fresh, and
 /// gone again when they are no longer wanted

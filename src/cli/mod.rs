@@ -5,7 +5,6 @@
 mod check;
 mod controller;
 mod credentials;
-mod duration;
 mod explain;
 mod inject;
 mod policy;

@@ -4,8 +4,9 @@ use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf, thread, time::Durat
 
 use clap::Args;
 
-use super::{AdminArgs, duration::duration};
+use super::AdminArgs;
 use crate::{
+    duration::duration,
     http::connections::ConnectionLimits,
     webhook::{Options, sources::CertificateSource},
 };

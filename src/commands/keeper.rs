@@ -72,11 +72,11 @@ impl<'a> Audience<'a> {
 // === impl Keeper ===
 
 impl Keeper<'_> {
-    /// The Secret that people keep for the login.
+    /// The Secret of the login.
     pub(super) fn source(&self) -> String {
         match self.home {
-            Some(home) => format!("Secret {home}/{}", self.login.secret),
-            None => format!("Secret {} in pullcred's namespace", self.login.secret),
+            Some(home) => format!("Secret {home}/{}", self.login.secret()),
+            None => format!("Secret {} in pullcred's namespace", self.login.secret()),
         }
     }
 
@@ -114,7 +114,7 @@ impl Keeper<'_> {
         match reach {
             Reach::Here => {
                 let look = match self.home {
-                    Some(home) => format!(", and kubectl get secret {} -n {home}", login.secret),
+                    Some(home) => format!(", and kubectl get secret {} -n {home}", login.secret()),
                     None => String::new(),
                 };
                 format!(

@@ -36,7 +36,8 @@ pub(super) enum Found<'s> {
 
 /// Finds the Secret of a login, which pullcred reads in its own namespace, `home`.
 pub(super) fn find<'s>(secrets: &'s [SecretManifest], login: &Login, home: &str) -> Found<'s> {
-    let mut same_name = secrets.iter().filter(|it| it.name == login.secret.as_str());
+    let name = login.secret();
+    let mut same_name = secrets.iter().filter(|it| it.name == name.as_str());
     let is_here = |it: &&SecretManifest| it.namespace.as_ref().is_none_or(|it| it == home);
     // Of two with one name, the cluster has the one that was applied last.
     if let Some(secret) = same_name.clone().rfind(is_here) {

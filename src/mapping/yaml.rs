@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Deserializer, de::IgnoredAny};
 use serde_saphyr::{Error, Location, Options, Spanned};
 
-use super::error::{Place, Problem};
+use super::{
+    error::{Place, Problem},
+    yaml_login::RawLogin,
+};
 use crate::core::rules::{RegistryPattern, SecretName};
 
 /// The most nodes that aliases may expand to: enough for real mappings, too few for an expansion attack.
@@ -32,14 +35,6 @@ pub(super) struct RawDiscover {
     pub(super) namespaces: Names,
 }
 
-/// A login as it is written.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RawLogin {
-    pub(super) name: Spanned<String>,
-    pub(super) secret: Spanned<String>,
-}
-
 /// A rule, before its entries are checked.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
@@ -54,12 +49,23 @@ pub(super) struct RawRule {
     pub(super) namespace_labels: Option<Spanned<BTreeMap<String, Spanned<String>>>>,
     #[serde(default, deserialize_with = "not_null")]
     pub(super) when_missing: Option<Spanned<String>>,
+    #[serde(default, deserialize_with = "not_null", rename = "as")]
+    pub(super) identity: Option<Spanned<RawIdentity>>,
+    #[serde(default, deserialize_with = "not_null")]
+    pub(super) verify: Option<Spanned<String>>,
+}
+
+/// Whose token fetches the login of a rule.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct RawIdentity {
+    pub(super) service_account: Spanned<String>,
 }
 
 pub(super) type Names = Spanned<Vec<Spanned<String>>>;
 
 /// Refuses a key without a value: `namespaces:` must not mean the same as no key.
-fn not_null<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+pub(super) fn not_null<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
 where
     D: Deserializer<'de>,
     T: Deserialize<'de>,
@@ -177,6 +183,7 @@ fn missing(field: &str) -> String {
     let write = match field {
         "name" => return "the login has no `name`: write one by which rules refer to it, as in `name: acme`".to_owned(),
         "namespaces" => return "`discover` has no `namespaces`: name some, as in `namespaces: [\"sandbox-*\"]`, or [\"*\"] for all that opt in".to_owned(),
+        "serviceAccount" => return "`as` names no ServiceAccount: write `as: {serviceAccount: pullcred-pull}`".to_owned(),
         "registries" => "name one or more, as in `registries: [quay.io]`",
         _ => "name the Secret with the credentials, as in `secret: quay-robot`",
     };

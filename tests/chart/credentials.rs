@@ -132,7 +132,8 @@ fn its_names_are_those_of_the_mapping() {
         let mapping = mapping::parse(config.text("/data/pullcred.yaml")).unwrap();
         let filled = mapping.rules().iter().filter(|rule| rule.fill.is_some());
         let mut copies: Vec<_> = filled.map(|rule| rule.secret.as_str()).collect();
-        let mut logins: Vec<_> = mapping.logins().iter().map(|it| it.secret.as_str()).collect();
+        let mut logins: Vec<_> =
+            mapping.logins().iter().map(|it| it.secret().to_string()).collect();
         copies.sort_unstable();
         copies.dedup();
         logins.sort_unstable();

@@ -155,6 +155,8 @@ mod tests {
         let fill = fill.map(|(login, labels)| Fill {
             login: login.parse().unwrap(),
             labels: labels.iter().map(|(k, v)| NamespaceLabel::new(k, v).unwrap()).collect(),
+            identity: None,
+            verify: None,
         });
         Rule {
             patterns: vec![registry.parse().unwrap()],

@@ -7,6 +7,7 @@
 //! | [`keyring`] | which logins of which pull Secrets the kubelet offers for an image, in its order |
 //! | [`credentials`] | the logins of a pull Secret, reduced to the registries of a rule |
 //! | [`copies`] | which Secrets a mapping fills in a namespace, and from which login |
+//! | [`clouds`] | the hosts of registries that give short-lived logins |
 //! | [`docker_hub`] | the hosts and keys of Docker Hub, which images leave out |
 //! | [`rules`] | which Secrets an image needs, by a mapping of registries |
 //! | [`review`], [`pod`] | the parts of an admission review that a decision needs, borrowed from its bytes |
@@ -16,6 +17,7 @@
 //! | [`patch`], [`answer`] | the decision as a JSON Patch, and as the bytes of a response |
 
 pub mod answer;
+pub mod clouds;
 pub mod copies;
 pub mod credentials;
 pub mod decide;

@@ -12,6 +12,7 @@
 mod fill;
 mod glob;
 mod index;
+mod login;
 mod name;
 mod pattern;
 mod pattern_error;
@@ -20,9 +21,13 @@ use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 use std::ptr;
 
-pub use self::fill::{Fill, LabelError, Login, NamespaceLabel};
+pub use self::fill::{Fill, LabelError, NamespaceLabel};
 use self::index::{ByNamespace, Index, Rank};
-pub use self::name::{LoginName, NameError, NamespacePattern, SecretName};
+pub use self::login::{
+    Aliyun, AliyunAccess, Aws, AwsAccess, Azure, AzureAccess, Endpoint, EndpointError, Endpoints,
+    Github, Google, GoogleAccess, HostMismatch, Login, LoginSource, Plugin, TokenSource,
+};
+pub use self::name::{LoginName, NameError, NamespacePattern, SecretName, ServiceAccountName};
 pub use self::pattern::RegistryPattern;
 pub use self::pattern_error::{PatternError, PatternProblem};
 use super::image::ImageRef;

@@ -43,24 +43,24 @@ pub(super) fn of_manifests(
     home: &str,
     report: &mut Report,
 ) {
-    for login in mapping.logins() {
-        let place = format!("line {}", login.line);
+    // What pullcred fetches is in no manifest.
+    for login in mapping.logins().iter().filter(|login| !login.is_fetched()) {
+        let (place, name) = (format!("line {}", login.line), login.secret());
         match logins::find(secrets, login, home) {
             Found::Here(secret) => {
                 judge(mapping, login, secret, home, &place, report);
             }
             Found::Elsewhere(namespace) => {
                 let message = format!(
-                    "Secret {} of login {} is in namespace {namespace}, but pullcred reads it in its own, {home}: \
+                    "Secret {name} of login {} is in namespace {namespace}, but pullcred reads it in its own, {home}: \
                      correct the manifest, or name pullcred's namespace with --installed-in",
-                    login.secret, login.name
+                    login.name
                 );
                 report.error(Check::LoginMissing, place, message);
             }
             Found::Nowhere => {
                 let message = format!(
-                    "there is no Secret {} in {sources}, from which login {} fills Secret {}",
-                    login.secret,
+                    "there is no Secret {name} in {sources}, from which login {} fills Secret {}",
                     login.name,
                     filled(mapping, login)
                 );
@@ -79,7 +79,8 @@ pub(super) fn judge(
     place: &str,
     report: &mut Report,
 ) -> Option<Credentials> {
-    let (name, of) = (&login.secret, format!("Secret {} of login {}", login.secret, login.name));
+    let name = login.secret();
+    let of = format!("Secret {name} of login {}", login.name);
     let credentials = match logins::credentials(secret) {
         Ok(credentials) => credentials,
         Err(fault) => {

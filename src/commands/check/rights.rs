@@ -3,12 +3,12 @@
 //! Three objects: what is looked at in the whole cluster; what is looked at in pullcred's own namespace, with the Secrets of
 //! logins by their names; and the Secrets of the mapping, each by its name. No Secret can be listed with them, and no port of other Pods than pullcred's forwarded.
 
-use std::collections::BTreeSet;
+use std::{borrow::Cow, collections::BTreeSet};
 
 use serde::Serialize;
 
 use super::super::{Exit, Failure, Streams};
-use crate::core::rules::{Mapping, Rule, SecretName};
+use crate::core::rules::{Login, Mapping, Rule, SecretName};
 
 /// The group of roles.
 const API_VERSION: &str = "rbac.authorization.k8s.io/v1";
@@ -44,7 +44,7 @@ struct PolicyRule<'r> {
     api_groups: [&'static str; 1],
     resources: Vec<&'static str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    resource_names: Vec<&'r str>,
+    resource_names: Vec<Cow<'r, str>>,
     verbs: Vec<&'static str>,
 }
 
@@ -94,15 +94,16 @@ fn roles<'r>(mapping: &'r Mapping, namespace: &'r str) -> [Role<'r>; 3] {
         // API servers ask for one of the verbs or the other, by their version.
         rule("", &["pods/portforward"], &["create", "get"]),
     ];
-    let logins: BTreeSet<&str> = mapping.logins().iter().map(|it| it.secret.as_str()).collect();
+    let logins: BTreeSet<SecretName> = mapping.logins().iter().map(Login::secret).collect();
     if !logins.is_empty() {
         let secrets = rule("", &["secrets"], &["get"]);
-        at_home.push(PolicyRule { resource_names: logins.into_iter().collect(), ..secrets });
+        let resource_names = logins.iter().map(|it| it.to_string().into()).collect();
+        at_home.push(PolicyRule { resource_names, ..secrets });
     }
     let of_rules = mapping.rules().iter().map(|Rule { secret, .. }| secret);
     let names: BTreeSet<&str> = of_rules.chain(mapping.always()).map(SecretName::as_str).collect();
     let secrets = PolicyRule {
-        resource_names: names.into_iter().collect(),
+        resource_names: names.into_iter().map(Cow::Borrowed).collect(),
         ..rule("", &["secrets"], &["get"])
     };
     [

@@ -98,7 +98,7 @@ impl Given {
         };
         let rules = |it: &Mapping| it.rules().iter().map(rule).collect::<Vec<_>>();
         let logins = |it: &Mapping| {
-            let logins = it.logins().iter().map(|it| (it.name.clone(), it.secret.clone()));
+            let logins = it.logins().iter().map(|it| (it.name.clone(), it.source.clone()));
             logins.collect::<Vec<_>>()
         };
         let is_same = rules(mapping) == rules(&self.mapping)

@@ -149,7 +149,7 @@ impl Plan<'_> {
                 return Err(format!(
                     "Secret {} is in namespace {namespace}, but pullcred reads it in its own, {home}: \
                      correct the manifest, or name pullcred's namespace with --installed-in",
-                    login.secret
+                    login.secret()
                 ));
             }
             Found::Nowhere => return Err(self.missing(login)),
@@ -157,7 +157,7 @@ impl Plan<'_> {
         match logins::credentials(secret) {
             Ok(credentials) => Ok(Usable { login, secret, credentials }),
             Err(fault) => {
-                let name = &login.secret;
+                let name = login.secret();
                 let rules = logins::rules_of(self.mapping, &login.name);
                 let hosts = logins::hosts(rules.flat_map(|rule| &rule.patterns));
                 let make = how_to_make(name.as_str(), home, &hosts);
@@ -168,7 +168,7 @@ impl Plan<'_> {
 
     /// That the Secret of a login is not among the manifests.
     fn missing(&self, login: &Login) -> String {
-        let (name, home) = (&login.secret, &self.options.installed_in);
+        let (name, home) = (login.secret(), &self.options.installed_in);
         let sources: Vec<_> = self.options.sources.iter().map(ToString::to_string).collect();
         format!(
             "there is no Secret {name} in {}: give its manifest with --from, such as that of \
@@ -217,7 +217,7 @@ impl Plan<'_> {
         let line = rule.map_or_else(String::new, |rule| format!(" (line {})", rule.line));
         let message = format!(
             "Secret {} has no login for {pattern}{line}: it has {}. Put one into it, or take {pattern} out of the rule",
-            login.secret,
+            login.secret(),
             logins::keys(credentials)
         );
         of_login(login, &message)

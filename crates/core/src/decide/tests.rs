@@ -25,7 +25,12 @@ fn knowledge(secrets: &[Reported<'_>]) -> Knowledge {
 }
 
 fn rule(registry: &str, secret: &str, login: bool, when_missing: WhenMissing) -> Rule {
-    let fill = login.then(|| Fill { login: "acme".parse().unwrap(), labels: Vec::new() });
+    let fill = login.then(|| Fill {
+        login: "acme".parse().unwrap(),
+        labels: Vec::new(),
+        identity: None,
+        verify: None,
+    });
     Rule {
         patterns: vec![registry.parse().unwrap()],
         secret: secret.parse().unwrap(),

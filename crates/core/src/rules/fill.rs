@@ -1,24 +1,13 @@
-//! Logins, and which of them fills the Secret of a rule where.
+//! Which login fills the Secret of a rule, and where.
 
 use std::fmt;
 use std::str::FromStr;
 
-use super::name::{LoginName, Quoted, SecretName};
+use super::name::{LoginName, Quoted, SecretName, ServiceAccountName};
 
 /// The longest name in a label's key, and the longest value, in characters
 /// (`k8s.io/apimachinery/pkg/util/validation`, `qualifiedNameMaxLength`, `LabelValueMaxLength`).
 const LABEL_PART_MAX: usize = 63;
-
-/// Where credentials come from: a pull Secret in pullcred's own namespace.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Login {
-    /// The name by which rules refer to it.
-    pub name: LoginName,
-    /// The Secret that people keep.
-    pub secret: SecretName,
-    /// Where the login begins in the file: its line, counted from 1.
-    pub line: u32,
-}
 
 /// What fills the Secret of a rule, beside the namespaces that the rule names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +16,10 @@ pub struct Fill {
     pub login: LoginName,
     /// The labels that a namespace must have, all of them, to get the Secret. There may be none.
     pub labels: Vec<NamespaceLabel>,
+    /// The `ServiceAccount` of the namespace itself by whose token the login is fetched there; without it, pullcred's own.
+    pub identity: Option<ServiceAccountName>,
+    /// An image that the registry must open before the login is given out.
+    pub verify: Option<Box<str>>,
 }
 
 /// A label of a namespace, with its value.
@@ -140,7 +133,12 @@ mod tests {
     fn a_namespace_must_have_all_labels() {
         let labels =
             [("tier", "prod"), ("team", "")].map(|(k, v)| NamespaceLabel::new(k, v).unwrap());
-        let fill = Fill { login: "acme".parse().unwrap(), labels: labels.into() };
+        let fill = Fill {
+            login: "acme".parse().unwrap(),
+            labels: labels.into(),
+            identity: None,
+            verify: None,
+        };
         let includes = |has: &[(&str, &'static str)]| {
             fill.includes(|key| has.iter().find(|(it, _)| *it == key).map(|(_, value)| *value))
         };

@@ -1,6 +1,6 @@
-//! The names that a mapping holds: of Secrets and of namespaces.
+//! The names that a mapping holds: of Secrets, namespaces, service accounts and logins.
 //!
-//! Both follow the API server's own checks, `IsDNS1123Subdomain` and `IsDNS1123Label` of
+//! They follow the API server's own checks, `IsDNS1123Subdomain` and `IsDNS1123Label` of
 //! `k8s.io/apimachinery/pkg/util/validation`: a name that is refused here is one that no object can have.
 
 use std::fmt;
@@ -21,6 +21,10 @@ pub struct SecretName(Box<str>);
 /// The name of a login: a DNS-1123 label, so that it can stand in labels and metrics.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LoginName(Box<str>);
+
+/// The name of a `ServiceAccount`: a DNS-1123 subdomain.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ServiceAccountName(Box<str>);
 
 /// The namespaces of a rule: one by its name, or several by a glob such as `batch-*`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -102,6 +106,11 @@ impl SecretName {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The name of a Secret that belongs to a login: `prefix`, lower-case letters and dashes, and the login's name.
+    pub(super) fn of_login(prefix: &str, login: &LoginName) -> Self {
+        Self(format!("{prefix}{login}").into())
+    }
 }
 
 impl FromStr for SecretName {
@@ -162,6 +171,39 @@ impl FromStr for LoginName {
 }
 
 impl fmt::Display for LoginName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+// === impl ServiceAccountName ===
+
+impl ServiceAccountName {
+    const KIND: &str = "ServiceAccount";
+
+    /// The name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for ServiceAccountName {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        const RULE: &str = "write lower-case letters, digits, `-` and `.`, \
+                            with a letter or digit at each end and next to each `.`";
+        check_length(text, Self::KIND, SUBDOMAIN_MAX)?;
+        if text.split('.').all(|label| is_label(label, |_| false)) {
+            Ok(Self(text.into()))
+        } else {
+            Err(NameError::Malformed { kind: Self::KIND, text: text.into(), rule: RULE })
+        }
+    }
+}
+
+impl fmt::Display for ServiceAccountName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }

@@ -100,13 +100,14 @@ impl LiveCheck<'_> {
             report.not_seen("logins", why);
             return logins;
         };
-        let names = mapping.logins().iter().map(|it| (home.to_owned(), it.secret.to_string()));
+        let names = mapping.logins().iter().map(|it| (home.to_owned(), it.secret().to_string()));
         let names: BTreeSet<_> = names.collect();
         let found = scan::secrets(&self.cluster, names.into_iter().collect()).await;
         let found: BTreeMap<_, _> = found.into_iter().map(|it| (it.name, it.found)).collect();
         for login in mapping.logins() {
-            let place = format!("secret {home}/{}", login.secret);
-            let state = match found.get(login.secret.as_str()) {
+            let name = login.secret();
+            let place = format!("secret {home}/{name}");
+            let state = match found.get(name.as_str()) {
                 Some(Ok(Some(secret))) => {
                     let credentials = judge(mapping, login, secret, home, &place, report);
                     let uid = secret.uid.clone().unwrap_or_default();

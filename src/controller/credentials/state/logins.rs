@@ -113,8 +113,9 @@ impl Logins {
     pub(super) fn set_mapping(&mut self, mapping: &Mapping, copies: &Copies) {
         let mut before = std::mem::take(&mut self.0);
         for login in mapping.logins() {
-            let known = before.remove(&login.name).filter(|it| it.secret == login.secret);
-            let mut known = known.unwrap_or_else(|| Login::unread(login.secret.clone()));
+            let secret = login.secret();
+            let known = before.remove(&login.name).filter(|it| it.secret == secret);
+            let mut known = known.unwrap_or_else(|| Login::unread(secret.clone()));
             if let LoginContent::Known { credentials, unserved, made, .. } = &mut known.content {
                 // Recipes are numbered by the mapping.
                 made.clear();
@@ -123,7 +124,7 @@ impl Logins {
                         let slice = it.slice(&copies.registries(&login.name));
                         *unserved = slice.unserved().first().cloned();
                     }
-                    None => known = Login::unread(login.secret.clone()),
+                    None => known = Login::unread(secret),
                 }
             }
             self.0.insert(login.name.clone(), known);

@@ -5,7 +5,7 @@ use std::time::Duration;
 const UNITS: [(&str, f64); 4] = [("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3600.0)];
 
 /// Reads a positive duration, such as `720h`, `1h30m` or `2.5s`.
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     const WRITE: &str = "write a number with a unit (h, m, s, ms), such as 720h, 90m or 2.5s";
     if let Ok(seconds) = text.parse::<f64>() {
         return Err(format!(
