@@ -12,7 +12,7 @@
 //! | [`webhook`] | admission over HTTPS: the router, bodies, the mapping and certificate files, its metrics |
 //! | [`controller`] | manages the serving certificate and the webhook configuration's `caBundle` in a cluster |
 //! | [`cluster`] | the one way to the API server: client, calls, pages, watches |
-//! | [`registry`] | a client of container registries: checks whether a login opens an image |
+//! | [`registry`] | a client of container registries, and of the clouds that give short-lived logins to them |
 //! | [`commands`] | what people and pipelines run: manifests in, explanations and manifests out |
 //! | `duration` | durations as Go writes them |
 //! | `fingerprint` | a short digest that shows whether two files are the same |

@@ -39,7 +39,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "supervise",
         ],
     ),
-    ("registry", &["core"]),
+    ("registry", &["core", "errors"]),
     ("commands", &["cluster", "core", "errors", "fingerprint", "mapping", "pki", "registry"]),
     ("cli", &["cluster", "commands", "controller", "duration", "http", "telemetry", "webhook"]),
 ];

@@ -1,27 +1,32 @@
-//! HTTP to a registry, as much as one manifest takes.
+//! HTTP to registries, and to the services that give logins to them.
 
 use std::{error::Error, fmt, io, time::Duration};
 
-use http_body_util::{BodyExt, Empty, Limited};
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::{
     HeaderMap, Method, Request, StatusCode, Uri,
-    body::Bytes,
+    body::{Body, Bytes, Incoming},
     header::{ACCEPT, AUTHORIZATION, HeaderValue, LOCATION, USER_AGENT},
 };
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::{
-    client::legacy::{Client, connect::HttpConnector},
-    rt::TokioExecutor,
+use hyper_util::{client::legacy::Client, rt::TokioExecutor};
+use rustls::{
+    ClientConfig, RootCertStore,
+    pki_types::{CertificateDer, pem::PemObject},
+};
+use zeroize::Zeroizing;
+
+use super::{
+    address::{Origin, absolute, parse},
+    proxy::{Proxy, ProxyError, Route},
 };
 
-/// How long one answer may take.
+/// How long one answer of a registry may take.
 const ANSWER: Duration = Duration::from_secs(30);
 /// The longest answer that is read, in bytes: tokens have a few thousand.
-const BODY_MAX: usize = 1024 * 1024;
+pub(super) const BODY_MAX: usize = 1024 * 1024;
 /// How many redirections are followed.
 const REDIRECTIONS: usize = 5;
-/// The longest part of an address that is shown, in characters.
-const SHOWN: usize = 200;
 
 /// What manifests may be: Docker's and OCI's, of one image and of many.
 const MANIFESTS: &str = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, \
@@ -29,24 +34,16 @@ const MANIFESTS: &str = "application/vnd.oci.image.index.v1+json, application/vn
 
 /// Sends requests by HTTP and HTTPS, and trusts the certificate authorities of this machine (or of `SSL_CERT_FILE`).
 pub struct Http {
-    client: Client<HttpsConnector<HttpConnector>, Empty<Bytes>>,
+    client: Client<HttpsConnector<Route>, Full<Bytes>>,
 }
 
 /// An answer, with its body where that was asked for.
 pub(super) struct Answer {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
-    pub(super) body: Bytes,
+    pub(super) body: Zeroizing<Vec<u8>>,
     /// Who gave it. After redirections that is not who was asked.
     pub(super) origin: Origin,
-}
-
-/// Who is asked: scheme, host and port, the port as a number (RFC 6454, section 4).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Origin {
-    https: bool,
-    host: String,
-    port: u16,
 }
 
 /// Why there is no answer.
@@ -62,14 +59,28 @@ pub enum NoAnswer {
     /// The connection failed: the operating system's or HTTP's own words.
     #[error("the network: {0}")]
     Network(String),
+    /// The address of the proxy cannot be used.
+    #[error(transparent)]
+    ProxyAddress(#[from] ProxyError),
+    /// The proxy did not connect: its address, and why.
+    #[error("the proxy {proxy} did not connect: {why}")]
+    Proxy {
+        /// Host and port.
+        proxy: String,
+        /// Its answer, or the network's.
+        why: String,
+    },
     /// The answer took too long.
-    #[error("no answer within {} seconds", ANSWER.as_secs())]
-    Slow,
+    #[error("no answer within {} seconds", .0.as_secs())]
+    Slow(Duration),
+    /// The answer is longer than any that is expected.
+    #[error("the answer has more than {} KiB", BODY_MAX / 1024)]
+    TooLong,
     /// The TLS handshake failed: the words of rustls, such as `invalid peer certificate`.
     #[error("TLS: {0}")]
     Tls(String),
     /// The server does not speak TLS at all.
-    #[error("TLS: the registry does not speak it")]
+    #[error("TLS: the server does not speak it")]
     TlsUnknown,
     /// The text is no URL with `http` or `https` and a host.
     #[error("{0} is not an address to ask")]
@@ -85,21 +96,33 @@ impl fmt::Debug for Http {
 }
 
 impl Http {
-    /// A client, with its TLS set up once for all requests.
+    /// A client, with its TLS set up once for all requests. It uses the proxy that the environment names.
     ///
     /// # Errors
     ///
-    /// [`NoAnswer::Tls`] where the machine has no certificate authorities.
+    /// [`NoAnswer::Tls`] where the machine has no certificate authorities, [`NoAnswer::ProxyAddress`] where the address of
+    /// the proxy is none.
     pub fn new() -> Result<Self, NoAnswer> {
-        let provider = rustls::crypto::ring::default_provider();
+        Self::with(Proxy::from_env()?, None)
+    }
+
+    /// A client with this proxy, which also trusts the certificates of a bundle in PEM.
+    ///
+    /// # Errors
+    ///
+    /// [`NoAnswer::Tls`] where nothing is trusted, or the bundle is not PEM.
+    pub fn with(proxy: Option<Proxy>, bundle: Option<&[u8]>) -> Result<Self, NoAnswer> {
+        let config =
+            ClientConfig::builder_with_provider(rustls::crypto::ring::default_provider().into())
+                .with_safe_default_protocol_versions()
+                .map_err(|error| NoAnswer::Tls(error.to_string()))?
+                .with_root_certificates(roots(bundle)?)
+                .with_no_client_auth();
         let connector = HttpsConnectorBuilder::new()
-            .with_provider_and_native_roots(provider)
-            .map_err(|error| {
-                NoAnswer::Tls(format!("this machine has no certificate authorities: {error}"))
-            })?
+            .with_tls_config(config)
             .https_or_http()
             .enable_http1()
-            .build();
+            .wrap_connector(Route::new(proxy));
         Ok(Self { client: Client::builder(TokioExecutor::new()).build(connector) })
     }
 
@@ -122,7 +145,7 @@ impl Http {
             };
             let next = parse(&absolute(&uri, location))?;
             // What was asked for over HTTPS does not go on in the open.
-            if origin.https && !Origin::of(&next).https {
+            if origin.is_https() && !Origin::of(&next).is_https() {
                 return Err(NoAnswer::Downgrade);
             }
             uri = next;
@@ -147,24 +170,77 @@ impl Http {
     ) -> Result<Answer, NoAnswer> {
         let shown = uri.to_string();
         let origin = Origin::of(&uri);
-        let mut request = Request::builder()
-            .method(method)
-            .uri(uri)
-            .header(ACCEPT, MANIFESTS)
-            .header(USER_AGENT, concat!("pullcred/", env!("CARGO_PKG_VERSION")));
+        let mut request = Request::builder().method(method).uri(uri).header(ACCEPT, MANIFESTS);
         if let Some(authorization) = authorization {
             request = request.header(AUTHORIZATION, authorization);
         }
-        let request = request.body(Empty::new()).map_err(|_| NoAnswer::Uri(shown))?;
+        let request = request.body(Full::default()).map_err(|_| NoAnswer::Uri(shown))?;
+        let (status, headers, body) = self.exchange(request, ANSWER).await?;
+        Ok(Answer { status, headers, body, origin })
+    }
+
+    /// Sends one request, and reads the whole answer within a time.
+    pub(super) async fn exchange(
+        &self,
+        mut request: Request<Full<Bytes>>,
+        limit: Duration,
+    ) -> Result<(StatusCode, HeaderMap, Zeroizing<Vec<u8>>), NoAnswer> {
+        let agent = HeaderValue::from_static(concat!("pullcred/", env!("CARGO_PKG_VERSION")));
+        request.headers_mut().entry(USER_AGENT).or_insert(agent);
         let answer = async {
             let response = self.client.request(request).await.map_err(|error| why(&error))?;
             let (head, body) = response.into_parts();
-            let body = Limited::new(body, BODY_MAX).collect().await;
-            let body = body.map_err(|error| NoAnswer::Network(error.to_string()))?.to_bytes();
-            Ok(Answer { status: head.status, headers: head.headers, body, origin })
+            Ok((head.status, head.headers, read(body).await?))
         };
-        tokio::time::timeout(ANSWER, answer).await.unwrap_or(Err(NoAnswer::Slow))
+        tokio::time::timeout(limit, answer).await.unwrap_or(Err(NoAnswer::Slow(limit)))
     }
+}
+
+/// The certificates of this machine's authorities and of a bundle.
+fn roots(bundle: Option<&[u8]>) -> Result<RootCertStore, NoAnswer> {
+    let mut roots = RootCertStore::empty();
+    let found = rustls_native_certs::load_native_certs();
+    roots.add_parsable_certificates(found.certs);
+    if let Some(bundle) = bundle {
+        for certificate in CertificateDer::pem_slice_iter(bundle) {
+            let added = certificate.ok().and_then(|it| roots.add(it).ok());
+            added.ok_or_else(|| {
+                NoAnswer::Tls("the CA bundle is not certificates in PEM".to_owned())
+            })?;
+        }
+    }
+    if roots.is_empty() {
+        let why = found.errors.first().map(|error| format!(": {error}")).unwrap_or_default();
+        return Err(NoAnswer::Tls(format!("this machine has no certificate authorities{why}")));
+    }
+    Ok(roots)
+}
+
+/// Reads a body of a bounded length into one buffer, which is overwritten when dropped.
+async fn read(body: Incoming) -> Result<Zeroizing<Vec<u8>>, NoAnswer> {
+    const USUAL: usize = 16 * 1024;
+    let length = body.size_hint().exact().and_then(|it| usize::try_from(it).ok());
+    let mut bytes = Zeroizing::new(Vec::with_capacity(length.unwrap_or(USUAL).min(BODY_MAX)));
+    let mut body = Limited::new(body, BODY_MAX);
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| {
+            if error.is::<http_body_util::LengthLimitError>() {
+                NoAnswer::TooLong
+            } else {
+                NoAnswer::Network(error.to_string())
+            }
+        })?;
+        let Some(data) = frame.data_ref() else { continue };
+        let needed = bytes.len() + data.len();
+        if needed > bytes.capacity() {
+            // A vector that grows by itself leaves a copy behind.
+            let mut larger = Zeroizing::new(Vec::with_capacity(needed.max(2 * bytes.capacity())));
+            larger.extend_from_slice(&bytes);
+            bytes = larger;
+        }
+        bytes.extend_from_slice(data);
+    }
+    Ok(bytes)
 }
 
 // === impl Answer ===
@@ -180,71 +256,15 @@ impl fmt::Debug for Answer {
     }
 }
 
-// === impl Origin ===
-
-impl Origin {
-    /// The origin of an address that [`parse`] has let through.
-    pub(super) fn of(uri: &Uri) -> Self {
-        let https = uri.scheme_str() == Some("https");
-        let port = uri.port_u16().unwrap_or(if https { 443 } else { 80 });
-        Self { https, host: uri.host().unwrap_or_default().to_ascii_lowercase(), port }
-    }
-
-    /// Whether it is asked over TLS.
-    pub(super) fn is_https(&self) -> bool {
-        self.https
-    }
-
-    /// The name or address, without the port.
-    pub(super) fn host(&self) -> &str {
-        &self.host
-    }
-}
-
-/// Host, and port where it is not the scheme's own.
-impl fmt::Display for Origin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let own = if self.https { 443 } else { 80 };
-        f.write_str(&self.host)?;
-        if self.port == own { Ok(()) } else { write!(f, ":{}", self.port) }
-    }
-}
-
-/// Reads the address of a server. One with user information is refused: it resembles another host.
-pub(super) fn parse(uri: &str) -> Result<Uri, NoAnswer> {
-    // Without the part that may hold a password, and of a bounded length.
-    let error = || {
-        let shown = uri.rsplit_once('@').map_or(uri, |(_, behind)| behind);
-        NoAnswer::Uri(shown.chars().take(SHOWN).collect())
-    };
-    let parsed: Uri = uri.parse().map_err(|_| error())?;
-    let authority = parsed.authority().ok_or_else(error)?;
-    match parsed.scheme_str() {
-        Some("http" | "https")
-            if !authority.host().is_empty() && !authority.as_str().contains('@') =>
-        {
-            Ok(parsed)
-        }
-        _ => Err(error()),
-    }
-}
-
-/// A `Location`, which may leave out scheme and host (RFC 9110, section 10.2.2).
-fn absolute(base: &Uri, location: &str) -> String {
-    match (base.scheme_str(), base.authority()) {
-        (Some(scheme), Some(host)) if location.starts_with('/') && !location.starts_with("//") => {
-            format!("{scheme}://{host}{location}")
-        }
-        _ => location.to_owned(),
-    }
-}
-
 /// Tells TLS from the network, which stand behind one another in one chain of causes.
 fn why(error: &(dyn Error + 'static)) -> NoAnswer {
     let mut cause = Some(error);
     let mut last = error;
     while let Some(error) = cause {
         last = within(error);
+        if let Some(error) = last.downcast_ref::<NoAnswer>() {
+            return error.clone();
+        }
         match last.downcast_ref::<rustls::Error>() {
             Some(rustls::Error::InvalidMessage(_)) => return NoAnswer::TlsUnknown,
             Some(tls) => return NoAnswer::Tls(tls.to_string()),
@@ -267,43 +287,13 @@ fn within<'e>(error: &'e (dyn Error + 'static)) -> &'e (dyn Error + 'static) {
 mod tests {
     use super::*;
 
-    fn origin(uri: &str) -> Origin {
-        Origin::of(&parse(uri).unwrap())
-    }
-
-    #[test]
-    fn an_origin_is_scheme_host_and_port() {
-        for same in ["https://a.io/x", "https://A.io:443", "HTTPS://a.io/y?z"] {
-            assert_eq!(origin(same), origin("https://a.io/"), "{same}");
-        }
-        for other in ["http://a.io", "https://a.io:444", "https://b.a.io", "http://a.io:443"] {
-            assert_ne!(origin(other), origin("https://a.io/"), "{other}");
-        }
-    }
-
-    #[test]
-    fn what_is_no_address_is_not_asked() {
-        for uri in [
-            "",
-            "/v2/",
-            "ftp://a.io",
-            "https://",
-            "https://a.io@b.io/",
-            "https://u:hunter2@b.io/",
-            "x y",
-        ] {
-            let error = parse(uri).unwrap_err();
-            assert!(!error.to_string().contains("hunter2"), "{error}");
-        }
-    }
-
     #[test]
     fn an_answer_shows_nothing_of_a_token() {
         let answer = Answer {
             status: StatusCode::OK,
             headers: HeaderMap::from_iter([(LOCATION, HeaderValue::from_static("hunter2"))]),
-            body: Bytes::from_static(b"hunter2"),
-            origin: origin("https://a.io"),
+            body: Zeroizing::new(b"hunter2".to_vec()),
+            origin: Origin::of(&parse("https://a.io").unwrap()),
         };
         assert!(!format!("{answer:?}").contains("hunter2"));
     }

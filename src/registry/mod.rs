@@ -1,16 +1,21 @@
-//! A client to container registries: as much as it takes to ask whether a login opens an image.
+//! A client to container registries, and to the clouds that give logins to them.
 //!
 //! | module | what it is |
 //! |---|---|
 //! | [`challenge`] | `WWW-Authenticate`: what a registry asks for |
-//! | [`client`] | HTTP requests, and which of them may carry a login |
+//! | [`client`], [`proxy`] | HTTP requests, the way to the server, and which of them may carry a login |
 //! | [`login`] | a user and a password, which show nothing of themselves |
 //! | [`probe`](mod@probe) | whether a registry opens an image for a login |
+//! | [`tokens`] | short-lived logins, fetched from the clouds |
 
+mod address;
 pub mod challenge;
 pub mod client;
 pub mod login;
+mod percent;
 pub mod probe;
+pub mod proxy;
+pub mod tokens;
 
 use std::net::IpAddr;
 
@@ -18,6 +23,7 @@ pub use self::{
     client::{Http, NoAnswer},
     login::{Login, LoginError},
     probe::{Outcome, Probed, TokenServer, probe},
+    proxy::{Proxy, ProxyError},
 };
 
 /// Whether a host, perhaps with a port, is the machine itself: `localhost`, or a loopback address.

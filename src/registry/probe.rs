@@ -4,10 +4,12 @@ use hyper::StatusCode;
 use serde::Deserialize;
 
 use super::{
+    address::{Origin, parse},
     challenge::Challenge,
-    client::{Answer, Http, NoAnswer, Origin, parse},
+    client::{Answer, Http, NoAnswer},
     is_loopback,
     login::{Login, secret_header},
+    percent::escaped,
 };
 use crate::core::{docker_hub, image::ImageRef};
 
@@ -223,25 +225,6 @@ fn token_uri(realm: &str, service: Option<&str>, scope: &str) -> String {
         uri.push_str(&escaped(value));
     }
     uri
-}
-
-const HEX: &[u8; 16] = b"0123456789ABCDEF";
-
-/// Percent-encoded, but for what RFC 3986 calls unreserved.
-fn escaped(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                escaped.push(char::from(byte));
-            }
-            other => {
-                let digit = |half: u8| char::from(HEX[usize::from(half)]);
-                escaped.extend(['%', digit(other >> 4), digit(other & 15)]);
-            }
-        }
-    }
-    escaped
 }
 
 #[cfg(test)]

@@ -1,0 +1,80 @@
+//! What is needed of JSON Web Tokens: when one ends, and one signed for GitHub.
+
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use ring::{
+    rand::SystemRandom,
+    rsa,
+    signature::{self, RsaEncoding},
+};
+use rustls::pki_types::{PrivateKeyDer, pem::PemObject};
+use serde::Deserialize;
+use zeroize::Zeroizing;
+
+use super::secret_text::SecretText;
+
+/// When a token ends, as it says itself: seconds since the Unix epoch. None where the text is no such token. Nothing is
+/// verified: it is a token that we are given, and not one that we trust.
+#[must_use]
+pub fn expiry(token: &str) -> Option<i64> {
+    let mut parts = token.split('.');
+    let (_, claims, _) = (parts.next()?, parts.next()?, parts.next()?);
+    if parts.next().is_some() {
+        return None;
+    }
+    let claims = Zeroizing::new(BASE64_URL_SAFE_NO_PAD.decode(claims.trim_end_matches('=')).ok()?);
+    serde_json::from_slice::<Claims>(&claims).ok().map(|it| it.exp)
+}
+
+#[derive(Deserialize)]
+struct Claims {
+    exp: i64,
+}
+
+/// A private key of RSA.
+pub(super) struct SigningKey(rsa::KeyPair);
+
+impl SigningKey {
+    /// The first key of a PEM text, in PKCS#1 as GitHub hands it out, or in PKCS#8.
+    pub(super) fn read(pem: &str) -> Option<Self> {
+        let pair = match PrivateKeyDer::from_pem_slice(pem.as_bytes()).ok()? {
+            PrivateKeyDer::Pkcs1(der) => rsa::KeyPair::from_der(der.secret_pkcs1_der()),
+            PrivateKeyDer::Pkcs8(der) => rsa::KeyPair::from_pkcs8(der.secret_pkcs8_der()),
+            _ => return None,
+        };
+        pair.ok().map(Self)
+    }
+
+    /// A token with these claims, signed by RS256.
+    pub(super) fn sign(&self, claims: &serde_json::Value) -> Option<SecretText> {
+        const RS256: &dyn RsaEncoding = &signature::RSA_PKCS1_SHA256;
+        let encode = |bytes: &[u8]| BASE64_URL_SAFE_NO_PAD.encode(bytes);
+        let header = encode(br#"{"alg":"RS256","typ":"JWT"}"#);
+        let text = format!("{header}.{}", encode(claims.to_string().as_bytes()));
+        let mut signature = vec![0; self.0.public().modulus_len()];
+        self.0.sign(RS256, &SystemRandom::new(), text.as_bytes(), &mut signature).ok()?;
+        Some(format!("{text}.{}", encode(&signature)).into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_says_when_it_ends() {
+        let token = |claims: &str| format!("e30.{}.c2ln", BASE64_URL_SAFE_NO_PAD.encode(claims));
+        assert_eq!(expiry(&token(r#"{"exp":1700000000,"sub":"x"}"#)), Some(1_700_000_000));
+        for text in [
+            token("{}"),
+            token(r#"{"exp":"1700000000"}"#),
+            token(r#"{"exp":null}"#),
+            token("[]"),
+            "a.b".to_owned(),
+            "a.b.c".to_owned(),
+            format!("{}.x", token(r#"{"exp":1}"#)),
+            String::new(),
+        ] {
+            assert_eq!(expiry(&text), None, "{text}");
+        }
+    }
+}
