@@ -109,6 +109,9 @@ fn configure_allocator() {
 fn webhook(args: WebhookArgs, telemetry: &Telemetry, supervisor: Supervisor) -> anyhow::Result<()> {
     configure_allocator();
     let (options, workers) = args.into_options();
+    if options.reports {
+        install_crypto_provider()?;
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(workers)
         .enable_all()
@@ -167,12 +170,17 @@ fn controller(
     })
 }
 
-/// A runtime for what calls the API server.
-fn controller_runtime() -> anyhow::Result<tokio::runtime::Runtime> {
-    // One provider for all TLS of the process: a second one would mean that a dependency brought its own.
+/// One provider for all TLS of a process that calls the API server: a second one would mean that a dependency brought its
+/// own.
+fn install_crypto_provider() -> anyhow::Result<()> {
     rustls::crypto::ring::default_provider()
         .install_default()
-        .map_err(|_| anyhow::anyhow!("another crypto provider is installed: this is a bug"))?;
+        .map_err(|_| anyhow::anyhow!("another crypto provider is installed: this is a bug"))
+}
+
+/// A runtime for what calls the API server.
+fn controller_runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    install_crypto_provider()?;
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

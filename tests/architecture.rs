@@ -23,7 +23,17 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("telemetry", &["supervise"]),
     (
         "webhook",
-        &["core", "errors", "fingerprint", "http", "mapping", "pki", "shutdown", "supervise"],
+        &[
+            "cluster",
+            "core",
+            "errors",
+            "fingerprint",
+            "http",
+            "mapping",
+            "pki",
+            "shutdown",
+            "supervise",
+        ],
     ),
     (
         "controller",

@@ -103,6 +103,34 @@ async fn serves_probes_and_admission_and_logs_what_it_changed() {
     assert_eq!(webhook.wait().code(), Some(0));
 }
 
+/// No cluster at all, and one whose API server does not answer.
+#[tokio::test]
+async fn reports_that_cannot_be_read_change_nothing() {
+    let folder = Folder::new(ALIYUN);
+    let cluster = folder.folder.path().join("kubeconfig");
+    let unreachable = "{kind: Config, apiVersion: v1, current-context: a, users: [{name: a, user: {}}], \
+                       contexts: [{name: a, context: {cluster: a, user: a}}], \
+                       clusters: [{name: a, cluster: {server: 'http://127.0.0.1:1'}}]}";
+    for (kubeconfig, said) in [
+        ("", "reports cannot be read: Secrets are taken for present"),
+        (unreachable, "a watch failed and restarts"),
+    ] {
+        fs::write(&cluster, kubeconfig).unwrap();
+        let mut command = folder.command();
+        command.args(["--own-namespace", "pullcred", "--log", "warn,pullcred=info"]);
+        command.env("PULLCRED_REPORTS", "true").env("KUBECONFIG", &cluster);
+        command.env_remove("KUBERNETES_SERVICE_HOST");
+        let mut webhook = Webhook::start(&mut command);
+        webhook.wait_for_log(said);
+        assert_eq!(page(webhook.admin, "/readyz").await.0, StatusCode::OK);
+        assert_eq!(injected(&mut Connection::tls(webhook.address).await).await, ["aliyun"]);
+        let (_, metrics) = page(webhook.admin, "/metrics").await;
+        assert!(metrics.contains("pullcred_reports_fresh 0\n"), "{metrics}");
+        webhook.signal("INT");
+        assert_eq!(webhook.wait().code(), Some(0));
+    }
+}
+
 #[tokio::test]
 async fn leaves_as_a_lame_duck() {
     let folder = Folder::new(ALIYUN);
@@ -228,6 +256,11 @@ fn what_cannot_start_says_why_in_one_line_and_exits_with_2() {
         ("no certificate", vec!["--config", &good], "--tls-self-signed"),
         ("no mapping", vec!["--tls-self-signed"], "--config"),
         ("a missing file", vec!["--tls-self-signed", "--config", &file("none")], "none"),
+        (
+            "reports of no namespace",
+            vec!["--tls-self-signed", "--config", &good, "--reports"],
+            "--own-namespace",
+        ),
         ("a taken port", vec!["--tls-self-signed", "--config", &good, "--listen", &taken], &taken),
         ("a key alone", vec!["--config", &good, "--tls-key", "tls.key"], "--tls-cert"),
         (
@@ -266,6 +299,7 @@ async fn a_background_task_that_ends_ends_the_process() {
         admin_listen: free,
         certificate: CertificateSource::SelfSigned,
         own_namespace: None,
+        reports: false,
         connections: ConnectionLimits::default(),
         max_in_flight: 1,
         reload_interval: Duration::from_secs(1),

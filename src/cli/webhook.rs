@@ -34,6 +34,10 @@ pub struct WebhookArgs {
     /// The namespace that this webhook runs in, whose Pods it does not change
     #[arg(long, env = "PULLCRED_OWN_NAMESPACE", value_name = "NAMESPACE", value_parser = super::namespace)]
     pub own_namespace: Option<String>,
+    /// Follow the reports of the cluster: the states of pull Secrets become warnings, and `whenMissing` and `discover` of the
+    /// mapping take effect. Needs --own-namespace, and a token to read reports with
+    #[arg(long, env = "PULLCRED_REPORTS")]
+    pub reports: bool,
     /// The most open connections; further ones wait to be accepted
     #[arg(long, env = "PULLCRED_MAX_CONNECTIONS", value_name = "N", default_value = "1024")]
     pub max_connections: NonZeroUsize,
@@ -75,6 +79,7 @@ impl WebhookArgs {
             admin,
             tls,
             own_namespace,
+            reports,
             max_connections,
             max_in_flight,
             reload_interval,
@@ -86,6 +91,7 @@ impl WebhookArgs {
             admin_listen: admin.admin_listen,
             certificate: tls.into_source(),
             own_namespace: own_namespace.map(String::into_boxed_str),
+            reports,
             connections: ConnectionLimits {
                 connections: max_connections.get(),
                 ..ConnectionLimits::default()

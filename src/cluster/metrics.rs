@@ -7,7 +7,7 @@ use prometheus_client::{
 };
 
 /// The metrics of watches, by what is watched.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Watches {
     connected: Family<ResourceLabel, Gauge>,
     restarts: Family<ResourceLabel, Counter>,

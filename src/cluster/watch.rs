@@ -134,6 +134,12 @@ impl Selection {
         Self { what: name.to_owned(), config: config.timeout(LENGTH) }
     }
 
+    /// All of them; `what` names them in errors.
+    #[must_use]
+    pub fn all(what: &str) -> Self {
+        Self { what: what.to_owned(), config: Config::default().timeout(LENGTH) }
+    }
+
     /// Those with these labels.
     #[must_use]
     pub fn labels(labels: &str) -> Self {

@@ -12,8 +12,9 @@ use prometheus_client::{
 };
 use tracing_appender::non_blocking::ErrorCounter;
 
-use super::rejection::Rejection;
+use super::{rejection::Rejection, reports};
 use crate::{
+    cluster::Watches,
     core::decide::Reason,
     http::{
         exposition::{encode, process_registry},
@@ -73,6 +74,14 @@ pub struct Reloads {
     last_successful: Gauge,
 }
 
+/// What a webhook that follows reports knows of them.
+#[derive(Debug, Clone)]
+pub struct ReportMetrics {
+    fresh: Gauge,
+    namespaces: Gauge,
+    pub(super) watches: Watches,
+}
+
 #[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct RequestLabels {
     result: &'static str,
@@ -124,6 +133,25 @@ impl Metrics {
         };
         metrics.create_series();
         metrics.register();
+        metrics
+    }
+
+    /// Adds the metrics of a webhook that follows reports. Without reports there are none, since 0 would look like stale ones.
+    pub fn with_reports(&mut self) -> ReportMetrics {
+        let watches = Watches::register(&mut self.registry, &reports::RESOURCES);
+        let metrics =
+            ReportMetrics { fresh: Gauge::default(), namespaces: Gauge::default(), watches };
+        let reports = self.registry.sub_registry_with_prefix("reports");
+        reports.register(
+            "fresh",
+            "1 while what reports say of Secrets counts, 0 while it may be out of date",
+            metrics.fresh.clone(),
+        );
+        reports.register(
+            "namespaces",
+            "Namespaces whose report is known",
+            metrics.namespaces.clone(),
+        );
         metrics
     }
 
@@ -274,6 +302,16 @@ impl Observer for Metrics {
         self.panics.inc();
         self.refused(Rejection::Panicked.reason());
         Rejection::Panicked.into_response()
+    }
+}
+
+// === impl ReportMetrics ===
+
+impl ReportMetrics {
+    /// Whether reports are fresh, and how many namespaces have one.
+    pub(super) fn reports(&self, fresh: bool, namespaces: usize) {
+        self.fresh.set(fresh.into());
+        self.namespaces.set(i64::try_from(namespaces).unwrap_or(i64::MAX));
     }
 }
 

@@ -8,6 +8,7 @@ pub mod admission;
 pub mod body;
 pub mod metrics;
 pub mod rejection;
+pub mod reports;
 pub mod sources;
 pub mod state;
 pub mod watch;
@@ -24,7 +25,7 @@ use self::{
     admin::Admin,
     admission::Admission,
     body::BodyLimits,
-    metrics::Metrics,
+    metrics::{Metrics, ReportMetrics},
     sources::{
         CertificateFiles, CertificateSource, ConfigFile, Consumers, InForce, start_reloading,
     },
@@ -58,6 +59,8 @@ pub struct Options {
     pub certificate: CertificateSource,
     /// The namespace that the webhook runs in, whose Pods it does not change.
     pub own_namespace: Option<Box<str>>,
+    /// Whether to follow the reports of a cluster. They need [`Self::own_namespace`], where their Lease is.
+    pub reports: bool,
     /// Limits of the HTTPS port.
     pub connections: ConnectionLimits,
     /// The most requests in hand; further ones get 429.
@@ -86,6 +89,9 @@ pub enum StartError {
     /// The file of the mapping cannot be read.
     #[error(transparent)]
     Config(#[from] LoadError<MappingError>),
+    /// The namespace with the Lease of reports is not known.
+    #[error("--reports needs --own-namespace: the Lease of those who write reports is there")]
+    NoNamespace,
     /// TLS cannot be set up.
     #[error("cannot set up TLS")]
     Tls(#[source] rustls::Error),
@@ -113,6 +119,8 @@ pub struct Webhook {
     config: ConfigFile,
     certificate: CertificateFiles,
     consumers: Consumers,
+    /// Where the Lease of reports is; `None` where they are not followed.
+    reports: Option<(Box<str>, ReportMetrics)>,
 }
 
 impl Webhook {
@@ -129,14 +137,22 @@ impl Webhook {
             admin_listen,
             certificate,
             own_namespace,
+            reports,
             connections,
             max_in_flight,
             reload_interval,
         } = options;
+        let lease_in = match (reports, &own_namespace) {
+            (true, None) => return Err(StartError::NoNamespace),
+            (true, Some(namespace)) => Some(namespace.clone()),
+            (false, _) => None,
+        };
         descriptors::raise_limit(connections.connections);
         let (config, mapping) = ConfigFile::start(config, own_namespace)?;
         let (files, certificate) = CertificateFiles::start(certificate)?;
-        let metrics = Arc::new(Metrics::new(dropped_log_lines));
+        let mut metrics = Metrics::new(dropped_log_lines);
+        let reports = lease_in.map(|namespace| (namespace, metrics.with_reports()));
+        let metrics = Arc::new(metrics);
         metrics.connections_max.set(i64::try_from(connections.connections).unwrap_or(i64::MAX));
         let in_force = Arc::new(InForce::default());
         match &mapping {
@@ -166,6 +182,7 @@ impl Webhook {
             config,
             certificate: files,
             consumers: Consumers { admission, served, metrics, in_force },
+            reports,
         })
     }
 
@@ -214,6 +231,10 @@ impl Webhook {
         let router = admission::router(Arc::clone(&consumers.admission));
         let accepting =
             serve(listener, self.connections, router, Some(tls), metrics, Arc::clone(&open));
+        if let Some((namespace, metrics)) = self.reports {
+            let admission = Arc::clone(&consumers.admission);
+            supervisor.spawn("reports", reports::run(namespace, admission, metrics));
+        }
         let running = supervisor.guard("reload");
         start_reloading(self.config, self.certificate, consumers, self.reload_interval, running)?;
 
