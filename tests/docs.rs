@@ -95,7 +95,9 @@ fn documented(section: &str) -> BTreeSet<String> {
 #[test]
 fn the_metrics_of_the_webhook_are_those_that_are_documented() {
     let (log, _guard) = tracing_appender::non_blocking(std::io::sink());
-    let metrics = Arc::new(Metrics::new(log.error_counter()));
+    let mut metrics = Metrics::new(log.error_counter());
+    let _reports = metrics.with_reports();
+    let metrics = Arc::new(metrics);
     metrics.answered(None);
     metrics.handshake_failed(HandshakeFailure::Protocol);
     metrics.config.succeeded();
