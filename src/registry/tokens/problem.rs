@@ -132,7 +132,9 @@ pub enum Malformed {
     )]
     WrongType(String),
     /// A login that cannot be written into a Secret: why.
-    #[error("the login in the answer cannot be used: {0}")]
+    #[error(
+        "the login in the answer cannot be used, because {0}: check the address of the endpoint"
+    )]
     Login(&'static str),
 }
 

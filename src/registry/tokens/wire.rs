@@ -6,7 +6,7 @@ use hyper::{
     HeaderMap, Method, StatusCode,
     header::{AUTHORIZATION, CONTENT_TYPE, DATE, HeaderValue, LOCATION, RETRY_AFTER},
 };
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use zeroize::Zeroizing;
 
 use super::{
@@ -179,6 +179,15 @@ impl Answer {
 
     /// Reads the body as JSON.
     pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, Problem> {
+        if !self.is_object() {
+            return Err(self.malformed(match () {
+                () if self.is_html() => Malformed::Html,
+                () if serde_json::from_slice::<IgnoredAny>(&self.body).is_ok() => {
+                    Malformed::NotAnObject
+                }
+                () => Malformed::NotJson,
+            }));
+        }
         let mut reader = serde_json::Deserializer::from_slice(&self.body);
         let read = serde_path_to_error::deserialize(&mut reader);
         let read = read.map_err(|error| self.not_json(&error))?;
@@ -188,14 +197,16 @@ impl Answer {
 
     /// Reads the body as JSON if it is that: the codes of refusals are optional.
     pub(super) fn json_if_any<T: DeserializeOwned>(&self) -> Option<T> {
-        serde_json::from_slice(&self.body).ok()
+        self.is_object().then(|| serde_json::from_slice(&self.body).ok()).flatten()
+    }
+
+    /// Whether the body begins as an object. Without this, a list would be read as the fields in their order.
+    fn is_object(&self) -> bool {
+        self.body.trim_ascii_start().starts_with(b"{")
     }
 
     /// What of the body is wrong. The words of the reader are not repeated: they quote the value, which may be a token.
     fn not_json(&self, error: &serde_path_to_error::Error<serde_json::Error>) -> Problem {
-        if self.is_html() {
-            return self.malformed(Malformed::Html);
-        }
         if !error.inner().is_data() {
             return self.malformed(Malformed::NotJson);
         }
@@ -207,7 +218,6 @@ impl Answer {
         self.malformed(match missing {
             Some((name, _)) if path.is_empty() => Malformed::Missing(name.to_owned()),
             Some((name, _)) => Malformed::Missing(format!("{path}.{name}")),
-            None if path.is_empty() => Malformed::NotAnObject,
             None => Malformed::WrongType(path),
         })
     }

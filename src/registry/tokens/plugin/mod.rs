@@ -66,6 +66,10 @@ pub fn read(
     refresh: Option<u32>,
     now: i64,
 ) -> Result<Minted, PluginProblem> {
+    // A list would be read as the fields in their order.
+    if !stdout.trim_ascii_start().starts_with(b"{") {
+        return Err(PluginProblem::Answer("is not a JSON object"));
+    }
     let response: Response = serde_json::from_slice(stdout).map_err(|error| {
         PluginProblem::Answer(if error.is_data() {
             "has a field that is missing or of another type"

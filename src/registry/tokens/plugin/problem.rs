@@ -43,7 +43,9 @@ pub enum PluginProblem {
     )]
     NoLogin(Box<str>),
     /// A login in its answer cannot be written into a Secret: why.
-    #[error("the login of the plugin cannot be used: {0}")]
+    #[error(
+        "the login of the plugin cannot be used, because {0}: run it by hand with the same arguments and environment"
+    )]
     Login(&'static str),
     /// Nothing says how long its login lives.
     #[error(
