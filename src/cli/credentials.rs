@@ -32,13 +32,17 @@ pub struct CredentialsArgs {
     /// For how long a copy stays that is no longer wanted: a label is often removed by mistake
     #[arg(long, env = "PULLCRED_GRACE", value_name = "DURATION", default_value = "10m", value_parser = duration)]
     grace: Duration,
+    /// Report what is known of logins and of Secrets in namespaces, as objects that people can list and the webhook reads
+    #[arg(long, env = "PULLCRED_REPORTS")]
+    reports: bool,
 }
 
 impl CredentialsArgs {
     /// The options that these flags stand for.
     #[must_use]
     pub fn into_options(self) -> Options {
-        let Self { namespace, mapping_config_map, admin, grace } = self;
-        Options { admin_listen: admin.admin_listen, grace, mapping: mapping_config_map, namespace }
+        let Self { namespace, mapping_config_map, admin, grace, reports } = self;
+        let admin_listen = admin.admin_listen;
+        Options { admin_listen, grace, mapping: mapping_config_map, namespace, reports }
     }
 }

@@ -171,6 +171,24 @@ impl Cluster {
         self.once(request, OBJECT).await.map(drop).map_err(|it| to.error(verb, name, it))
     }
 
+    /// As [`Self::patch`]; returns what is stored then.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`]
+    pub async fn patch_object<T: DeserializeOwned, P: Serialize + fmt::Debug>(
+        &self,
+        verb: &str,
+        to: &Collection,
+        name: &str,
+        parameters: &PatchParams,
+        patch: &Patch<P>,
+    ) -> Result<T, CallError> {
+        let request = Requests::new(&to.url).patch(name, parameters, patch);
+        let answer = self.once(request, OBJECT).await.and_then(|it| decode(&it));
+        answer.map_err(|it| to.error(verb, name, it))
+    }
+
     /// As [`Self::patch`]; returns the metadata of what is stored then, and nothing of its content.
     ///
     /// # Errors

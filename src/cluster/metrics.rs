@@ -25,9 +25,7 @@ impl Watches {
     pub fn register(registry: &mut Registry, resources: &[&'static str]) -> Self {
         let watches = Self { connected: Family::default(), restarts: Family::default() };
         for &resource in resources {
-            let label = ResourceLabel { resource };
-            drop(watches.connected.get_or_create(&label));
-            drop(watches.restarts.get_or_create(&label));
+            watches.expect(resource);
         }
         registry.register(
             "watch_restarts",
@@ -40,6 +38,13 @@ impl Watches {
             watches.connected.clone(),
         );
         watches
+    }
+
+    /// The series of this resource exist from now on.
+    pub fn expect(&self, resource: &'static str) {
+        let label = ResourceLabel { resource };
+        drop(self.connected.get_or_create(&label));
+        drop(self.restarts.get_or_create(&label));
     }
 
     /// Records that a watch is established.

@@ -108,6 +108,12 @@ impl Pace {
         self.paused_until = now;
     }
 
+    /// Whether the last work got no answer.
+    #[must_use]
+    pub fn is_failing(&self) -> bool {
+        self.backoff.attempts() > 0
+    }
+
     fn fill(&mut self, now: Instant) {
         let seconds = now.saturating_duration_since(self.filled).as_secs_f64();
         self.tokens = (self.tokens + seconds * self.rate).min(self.burst);

@@ -115,9 +115,12 @@ impl<K: Ord + Clone> Schedule<K> {
         }
     }
 
-    /// Wants a key at a later moment, unless it is wanted sooner.
+    /// Wants a key at a later moment, unless it is wanted sooner. One that is being worked on is wanted again right after that.
     pub fn want_at(&mut self, key: K, urgency: Urgency, at: Instant, now: Instant) {
-        if self.keys.contains_key(&key) {
+        if let Some(entry) = self.keys.get_mut(&key) {
+            if let State::Working { .. } = entry.state {
+                entry.state = State::Working { again: true };
+            }
             return;
         }
         let state = State::Waiting { until: at, failed: false };
@@ -220,6 +223,13 @@ impl<K: Ord + Clone> Schedule<K> {
     pub fn oldest(&self) -> Option<Instant> {
         let wanted = |entry: &&Entry| !matches!(entry.state, State::Waiting { failed: false, .. });
         self.keys.values().filter(wanted).map(|entry| entry.since).min()
+    }
+
+    /// Since when the key has been wanted that is ready and has been wanted the longest.
+    #[must_use]
+    pub fn oldest_ready(&self) -> Option<Instant> {
+        let ready = self.ready.iter().filter_map(|(_, _, key)| self.keys.get(key));
+        ready.map(|entry| entry.since).min()
     }
 
     fn make_ready(&mut self, key: K) {

@@ -130,8 +130,13 @@ impl Selection {
     /// Those of this name, as rights that are scoped by name allow it.
     #[must_use]
     pub fn name(name: &str) -> Self {
-        let config = Config::default().fields(&format!("metadata.name={name}"));
-        Self { what: name.to_owned(), config: config.timeout(LENGTH) }
+        Self::all(name).and_name(name)
+    }
+
+    /// Of those, the ones of this name.
+    #[must_use]
+    pub fn and_name(self, name: &str) -> Self {
+        Self { config: self.config.fields(&format!("metadata.name={name}")), ..self }
     }
 
     /// All of them; `what` names them in errors.

@@ -8,6 +8,7 @@ mod foreign;
 mod logins;
 mod outages;
 mod refusals;
+mod reports;
 mod running;
 #[path = "../support/scripted/mod.rs"]
 mod scripted;

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use pullcred::{
     cluster::Cluster,
-    controller::credentials::{self, status::Status},
+    controller::credentials::{self, Settings, status::Status},
     http::admin::Report,
     supervise::Supervisor,
 };
@@ -33,6 +33,7 @@ rules:
 pub(crate) struct Running {
     pub(crate) server: Scripted,
     pub(crate) status: Arc<Status>,
+    reports: bool,
     supervisor: Supervisor,
 }
 
@@ -40,12 +41,26 @@ pub(crate) struct Running {
 
 impl Running {
     pub(crate) fn start(server: Scripted) -> Self {
+        Self::start_with(server, false)
+    }
+
+    /// Starts one that writes reports.
+    pub(crate) fn reporting(server: Scripted) -> Self {
+        Self::start_with(server, true)
+    }
+
+    fn start_with(server: Scripted, reports: bool) -> Self {
         let (log, _guard) = tracing_appender::non_blocking(std::io::sink());
         let cluster = Cluster::new(server.client(), "default".to_owned());
         let mut supervisor = Supervisor::default();
-        let options = ("pullcred", "mapping", GRACE);
-        let status = credentials::start(cluster, options, log.error_counter(), &mut supervisor);
-        Self { server, status, supervisor }
+        let settings = Settings {
+            grace: GRACE,
+            mapping: "mapping".to_owned(),
+            namespace: "pullcred".to_owned(),
+            reports: reports.then(|| "holder".to_owned()),
+        };
+        let status = credentials::start(cluster, settings, log.error_counter(), &mut supervisor);
+        Self { server, status, reports, supervisor }
     }
 
     /// Starts, and waits until all copies are made; forgets the requests.
@@ -58,10 +73,10 @@ impl Running {
 
     /// Ends it as a process ends, and starts another.
     pub(crate) fn restart(self) -> Self {
-        let Self { server, status, supervisor } = self;
+        let Self { server, status, reports, supervisor } = self;
         drop((status, supervisor));
         server.break_watches();
-        Self::start(server)
+        Self::start_with(server, reports)
     }
 
     pub(crate) fn metric(&self, name: &str) -> i64 {

@@ -16,6 +16,7 @@ use serde_json::json;
 use tokio::time::sleep;
 
 use crate::{
+    reports::GROUP,
     running::{
         CONFIG_MAP, GRACE, LOGIN, MAPPING, Running, cluster, config_map, copy_of, docker_config,
         login, namespace, path_of, secret,
@@ -93,16 +94,21 @@ async fn no_byte_of_a_login_shows() {
     let _guard = tracing::subscriber::set_default(subscriber);
     let server = cluster(20);
     server.put(LOGIN, Some(with_password(PASSWORDS[0])));
-    let running = Running::start(server);
+    let running = Running::reporting(server);
     running.ready_within(Duration::from_secs(1)).await;
     let mut shown = live(&running).await;
+    shown.push_str(&with_foreign_secrets(&running).await);
     shown.push_str(&shown_of(&running));
     shown.push_str(&debug_of_types());
 
     let logged = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
-    for expected in
-        ["TRACE", "a copy cannot be written", "the login fills nothing", "LoginUnreadable"]
-    {
+    for expected in [
+        "TRACE",
+        "a copy cannot be written",
+        "the login fills nothing",
+        "LoginUnreadable",
+        "quay.io/team",
+    ] {
         assert!(format!("{logged}{shown}").contains(expected), "nothing of {expected} was seen");
     }
     assert!(shown_in(&shown).is_empty(), "shown: {:?}", shown_in(&shown));
@@ -160,13 +166,50 @@ async fn live(running: &Running) -> String {
     shown
 }
 
+/// Somebody makes Secrets in the place of copies, of which the keys are reported. Answers what was seen of it.
+async fn with_foreign_secrets(running: &Running) -> String {
+    let mut shown = String::new();
+    let auth = BASE64_STANDARD.encode(format!("{USER}:{}", PASSWORDS[0]));
+    let keys = [
+        "quay.io/team".to_owned(),
+        format!("https://{USER}:{}@quay.io", PASSWORDS[1]),
+        format!("https://{USER}:1/{}@quay.io", PASSWORDS[1]),
+        format!("quay.io/x?{}", PASSWORDS[1]),
+    ];
+    let auths: serde_json::Map<_, _> =
+        keys.into_iter().map(|key| (key, json!({"auth": auth}))).collect();
+    let mut whole = docker_config(&json!({"auths": auths}));
+    let annotation = "kubectl.kubernetes.io/last-applied-configuration";
+    whole["metadata"]["annotations"] = json!({(annotation): whole.to_string()});
+    let mut undecodable = whole.clone();
+    undecodable["data"] = json!(PASSWORDS[0]);
+    let broken = format!("{{\"auths\": {{\"ghcr.io\": {{\"auth\": \"{}\", ", PASSWORDS[0]);
+    for foreign in [
+        whole,
+        undecodable,
+        secret("kubernetes.io/dockerconfigjson", ".dockerconfigjson", broken.as_bytes()),
+        secret("Opaque", "password", PASSWORDS[0].as_bytes()),
+    ] {
+        running.server.put(&copy_of("shop-5"), None);
+        running.server.put(&copy_of("shop-5"), Some(foreign));
+        sleep(Duration::from_secs(10)).await;
+        shown.push_str(&shown_of(running));
+    }
+    shown
+}
+
 /// What the outside sees now.
 fn shown_of(running: &Running) -> String {
+    let written = running.server.read(|objects| {
+        let written = objects.iter().filter(|(path, _)| {
+            path.starts_with(GROUP) || path.contains("/events/") || path.contains("/leases/")
+        });
+        written.map(|(_, it)| it.to_string()).collect::<String>()
+    });
     format!(
-        "{:?} {} {:?} {:?}",
+        "{:?} {} {written} {:?}",
         running.status.checks(),
         running.status.metrics().unwrap(),
-        running.events(),
         running.status
     )
 }

@@ -79,13 +79,19 @@ impl Copies {
         rules.flat_map(|rule| &rule.fill.labels).map(NamespaceLabel::key)
     }
 
+    /// Whether no namespace of this name is ever to have a copy.
+    #[must_use]
+    pub fn excludes(&self, namespace: &str) -> bool {
+        namespace == &*self.own_namespace || EXCLUDED_NAMESPACES.contains(&namespace)
+    }
+
     /// What an opted-in namespace is to have; `label` finds the value of a label by its key.
     pub fn wanted<'l>(
         &self,
         namespace: &str,
         label: impl Fn(&str) -> Option<&'l str>,
     ) -> Vec<Recipe> {
-        if namespace == &*self.own_namespace || EXCLUDED_NAMESPACES.contains(&namespace) {
+        if self.excludes(namespace) {
             return Vec::new();
         }
         let holds = |rule: &FilledRule| {

@@ -83,18 +83,36 @@ pub(super) async fn write(
             continue;
         }
         written.insert(key, now);
-        let event = event(&namespace, &mapping, notice);
+        let event = event_of(&namespace, &mapping, notice);
         if let Err(error) = cluster.create(&events, &event).await {
             debug!(error = with_causes(&error), "an Event could not be written");
         }
     }
 }
 
-fn event(namespace: &str, mapping: &str, notice: Notice) -> Event {
+fn event_of(namespace: &str, mapping: &str, notice: Notice) -> Event {
     let (kind, name) = match notice.secret {
         Some(secret) => ("Secret", secret),
         None => ("ConfigMap", mapping.to_owned()),
     };
+    let about = ObjectReference {
+        api_version: Some("v1".to_owned()),
+        kind: Some(kind.to_owned()),
+        name: Some(name),
+        namespace: Some(namespace.to_owned()),
+        ..ObjectReference::default()
+    };
+    event(namespace, about, "Warning", notice.reason, &notice.note)
+}
+
+/// An Event in a namespace about one of its objects.
+pub(super) fn event(
+    namespace: &str,
+    about: ObjectReference,
+    type_: &str,
+    reason: &str,
+    note: &str,
+) -> Event {
     Event {
         action: Some("Copy".to_owned()),
         event_time: Some(MicroTime(Timestamp::now())),
@@ -103,18 +121,12 @@ fn event(namespace: &str, mapping: &str, notice: Notice) -> Event {
             namespace: Some(namespace.to_owned()),
             ..ObjectMeta::default()
         },
-        note: Some(notice.note.chars().take(NOTE_MAX).collect()),
-        reason: Some(notice.reason.to_owned()),
-        regarding: Some(ObjectReference {
-            api_version: Some("v1".to_owned()),
-            kind: Some(kind.to_owned()),
-            name: Some(name),
-            namespace: Some(namespace.to_owned()),
-            ..ObjectReference::default()
-        }),
+        note: Some(note.chars().take(NOTE_MAX).collect()),
+        reason: Some(reason.to_owned()),
+        regarding: Some(about),
         reporting_controller: Some("pullcred.dev/credentials".to_owned()),
         reporting_instance: Some("pullcred-credentials".to_owned()),
-        type_: Some("Warning".to_owned()),
+        type_: Some(type_.to_owned()),
         ..Event::default()
     }
 }

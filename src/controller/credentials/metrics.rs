@@ -1,6 +1,6 @@
 //! What the credentials controller counts. Every series exists from the start, so that an alert sees the first event.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 use prometheus_client::{
     encoding::EncodeLabelSet,
@@ -14,10 +14,18 @@ use prometheus_client::{
 };
 use tracing_appender::non_blocking::ErrorCounter;
 
-use super::{plan::Step, sources::Resource, state::Counts};
+use super::{
+    plan::Step,
+    sources::Resource,
+    state::{Counts, LoginOverview},
+};
 use crate::{
     cluster::Watches,
     controller::metrics::Written,
+    core::{
+        reports::{LOGIN_REPORT, PULL_SECRET_REPORT},
+        rules::LoginName,
+    },
     http::exposition::{encode, process_registry},
 };
 
@@ -32,6 +40,9 @@ pub struct Metrics {
     oldest: Gauge,
     held: Gauge,
     usable: Family<LoginLabel, Gauge>,
+    namespaces: Family<LoginStateLabels, Gauge>,
+    reports: Family<KindLabel, Gauge>,
+    report_writes: Family<ReportWriteLabels, Counter>,
     watches: Watches,
     mapping: Gauge,
 }
@@ -63,7 +74,30 @@ struct LoginLabel {
     login: String,
 }
 
+#[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct LoginStateLabels {
+    login: String,
+    state: &'static str,
+}
+
+#[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct KindLabel {
+    kind: &'static str,
+}
+
+#[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ReportWriteLabels {
+    kind: &'static str,
+    result: &'static str,
+}
+
 const RESOURCES: [&str; 4] = ["copies", "logins", "mapping", "namespaces"];
+/// Those that are watched only where reports are written.
+const REPORTS: [&str; 2] = ["loginreports", "pullsecretreports"];
+/// How far a login is in a namespace.
+const LOGIN_STATES: [&str; 4] = ["wanted", "ready", "conflict", "refused"];
+/// The kinds of reports, as their keys number them.
+const KINDS: [&str; 2] = [LOGIN_REPORT, PULL_SECRET_REPORT];
 
 // === impl Metrics ===
 
@@ -83,6 +117,9 @@ impl Metrics {
             oldest: Gauge::default(),
             held: Gauge::default(),
             usable: Family::default(),
+            namespaces: Family::default(),
+            reports: Family::default(),
+            report_writes: Family::default(),
             watches,
             mapping: Gauge::default(),
         };
@@ -92,8 +129,21 @@ impl Metrics {
                 drop(metrics.writes.get_or_create(&WriteLabels::new(operation, result)));
             }
         }
+        for kind in KINDS {
+            drop(metrics.reports.get_or_create(&KindLabel { kind }));
+            for result in Written::ALL {
+                drop(metrics.report_writes.get_or_create(&ReportWriteLabels::new(kind, result)));
+            }
+        }
         metrics.register();
         metrics
+    }
+
+    /// Reports are written, so they are watched.
+    pub(super) fn with_reports(&self) {
+        for resource in REPORTS {
+            self.watches.expect(resource);
+        }
     }
 
     fn register(&mut self) {
@@ -136,6 +186,21 @@ impl Metrics {
             self.usable.clone(),
         );
         registry.register(
+            "login_namespaces",
+            "Namespaces that are to have the copy of a login, by how far they are",
+            self.namespaces.clone(),
+        );
+        registry.register(
+            "reports",
+            "Reports that the API server has, by their kind",
+            self.reports.clone(),
+        );
+        registry.register(
+            "report_writes",
+            "Writes and deletions of reports, by their kind and result",
+            self.report_writes.clone(),
+        );
+        registry.register(
             "config_last_reload_successful",
             "1 if the mapping in the ConfigMap is in force",
             self.mapping.clone(),
@@ -172,10 +237,34 @@ impl Metrics {
     /// Whether a login of the mapping can be used.
     pub fn login(&self, name: &str, usable: bool) {
         self.usable.get_or_create(&LoginLabel { login: name.to_owned() }).set(i64::from(usable));
+        for state in LOGIN_STATES {
+            drop(self.namespaces.get_or_create(&LoginStateLabels::new(name, state)));
+        }
+    }
+
+    /// How far the copies of each login are.
+    pub(super) fn logins(&self, logins: &BTreeMap<LoginName, LoginOverview>) {
+        for (name, login) in logins {
+            let there = login.ready + login.outdated;
+            let counts = [login.wanted, there, login.conflict, login.refused];
+            for (state, count) in LOGIN_STATES.into_iter().zip(counts) {
+                let labels = LoginStateLabels::new(name.as_str(), state);
+                self.namespaces.get_or_create(&labels).set(count.into());
+            }
+        }
+    }
+
+    pub(super) fn reports(&self, kind: usize, count: usize) {
+        self.reports.get_or_create(&KindLabel { kind: KINDS[kind] }).set(as_gauge(count));
+    }
+
+    pub(super) fn report_written(&self, kind: usize, written: Written) {
+        self.report_writes.get_or_create(&ReportWriteLabels::new(KINDS[kind], written)).inc();
     }
 
     pub(super) fn forget_logins(&self) {
         self.usable.clear();
+        self.namespaces.clear();
     }
 
     pub(super) fn watch(&self, resource: &Resource, connected: bool) {
@@ -201,6 +290,8 @@ fn name_of(resource: &Resource) -> &'static str {
     match resource {
         Resource::Copies(_) => "copies",
         Resource::Login(_) => "logins",
+        Resource::LoginReports => REPORTS[0],
+        Resource::NamespaceReports => REPORTS[1],
         Resource::Mapping => "mapping",
         Resource::Namespaces => "namespaces",
     }
@@ -211,6 +302,18 @@ fn as_gauge(count: usize) -> i64 {
 }
 
 // === labels ===
+
+impl LoginStateLabels {
+    fn new(login: &str, state: &'static str) -> Self {
+        Self { login: login.to_owned(), state }
+    }
+}
+
+impl ReportWriteLabels {
+    fn new(kind: &'static str, result: Written) -> Self {
+        Self { kind, result: result.as_str() }
+    }
+}
 
 impl WriteLabels {
     fn new(operation: Operation, result: Written) -> Self {

@@ -11,6 +11,7 @@
 //! | `objects` | those calls at the real API server |
 //! | `sources` | the watches, and `lean` what they keep of an object |
 //! | `engine` | the loop between them |
+//! | `reports` | what is known, as objects that people and the webhook read |
 //! | [`status`], [`metrics`], [`events`] | what the outside sees |
 //!
 //! Copies are a function of what is seen, so any number of processes may run, without a leader.
@@ -23,6 +24,7 @@ pub mod metrics;
 mod model;
 mod objects;
 pub mod plan;
+mod reports;
 pub mod seen;
 mod sources;
 pub mod state;
@@ -38,8 +40,11 @@ use tokio::{
 use tracing::info;
 use tracing_appender::non_blocking::ErrorCounter;
 
-use self::{engine::Engine, metrics::Metrics, objects::Objects, sources::Sources, status::Status};
-use super::{ServeError, StartError, api_server, serve_until_a_signal};
+use self::{
+    engine::Engine, metrics::Metrics, objects::Objects, reports::Reports, sources::Sources,
+    status::Status,
+};
+use super::{ServeError, StartError, api_server, random_name, serve_until_a_signal};
 use crate::{cluster::Cluster, http::listen::listen, shutdown::Signals, supervise::Supervisor};
 
 /// How many events may wait: a watch then waits, too, and misses nothing.
@@ -58,15 +63,28 @@ pub struct Options {
     pub mapping: String,
     /// The namespace of the logins and of the mapping.
     pub namespace: String,
+    /// Whether to write reports.
+    pub reports: bool,
+}
+
+/// What a credentials controller keeps.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// For how long a copy stays that is no longer wanted.
+    pub grace: Duration,
+    /// The ConfigMap with the mapping.
+    pub mapping: String,
+    /// The namespace of the logins and of the mapping.
+    pub namespace: String,
+    /// The name of this process in the Lease of the reports; `None` where none are written.
+    pub reports: Option<String>,
 }
 
 /// A credentials controller whose port is open, but which has read nothing yet.
 pub struct Controller {
     listener: TcpListener,
     cluster: Cluster,
-    grace: Duration,
-    mapping: String,
-    namespace: String,
+    settings: Settings,
     dropped_log_lines: ErrorCounter,
 }
 
@@ -82,11 +100,14 @@ impl Controller {
         options: Options,
         dropped_log_lines: ErrorCounter,
     ) -> Result<Self, StartError> {
-        let Options { admin_listen, grace, mapping, namespace } = options;
+        let Options { admin_listen, grace, mapping, namespace, reports } = options;
+        let reports = if reports { Some(random_name()?) } else { None };
+        let reports = reports.map(|name| format!("pullcred-credentials-{name}"));
         let cluster = api_server().await?;
         let listener = listen(admin_listen)
             .map_err(|source| StartError::Bind { address: admin_listen, source })?;
-        Ok(Self { listener, cluster, grace, mapping, namespace, dropped_log_lines })
+        let settings = Settings { grace, mapping, namespace, reports };
+        Ok(Self { listener, cluster, settings, dropped_log_lines })
     }
 
     /// Keeps the copies until a signal arrives or a task of `supervisor` ends. A signal needs no clean-up: each write is one
@@ -100,43 +121,54 @@ impl Controller {
         signals: Signals,
         mut supervisor: Supervisor,
     ) -> Result<(), ServeError> {
-        let Self { listener, cluster, grace, mapping, namespace, dropped_log_lines } = self;
+        let Self { listener, cluster, settings, dropped_log_lines } = self;
         info!(
             admin_address = %listener.local_addr().map_err(ServeError::Listener)?,
-            namespace,
-            mapping,
+            namespace = settings.namespace,
+            mapping = settings.mapping,
+            reports = settings.reports.is_some(),
             version = env!("CARGO_PKG_VERSION"),
             "keeping copies of logins",
         );
-        let options = (namespace.as_str(), mapping.as_str(), grace);
-        let status = start(cluster, options, dropped_log_lines, &mut supervisor);
+        let status = start(cluster, settings, dropped_log_lines, &mut supervisor);
         serve_until_a_signal(listener, status, signals, supervisor).await
     }
 }
 
-/// Starts to keep the copies of a namespace's logins by the mapping in its ConfigMap: `(namespace, ConfigMap, grace)`.
+/// Starts to keep the copies of a namespace's logins by the mapping in its ConfigMap.
 #[must_use]
 pub fn start(
     cluster: Cluster,
-    (namespace, mapping, grace): (&str, &str, Duration),
+    settings: Settings,
     dropped_log_lines: ErrorCounter,
     supervisor: &mut Supervisor,
 ) -> Arc<Status> {
+    let Settings { grace, mapping, namespace, reports: holder } = settings;
     let (notices, notices_received) = mpsc::channel(NOTICES);
-    let status = Arc::new(Status::new(Metrics::new(dropped_log_lines), notices));
+    let status = Status::new(Metrics::new(dropped_log_lines), notices);
+    let status = Arc::new(if holder.is_some() { status.with_reports() } else { status });
     let (events, events_received) = mpsc::channel(EVENTS);
     let (reachable, reachable_seen) = channel::channel(());
     let sources = Sources::start(
         cluster.clone(),
-        namespace,
-        mapping,
+        &namespace,
+        &mapping,
         events,
         reachable_seen,
         Arc::clone(&status),
     );
     let objects = Objects::new(cluster.clone());
-    let engine = Engine::new(objects, namespace, grace, sources, Arc::clone(&status), reachable);
-    let events = events::write(cluster, namespace.to_owned(), mapping.to_owned(), notices_received);
+    let mut engine =
+        Engine::new(objects, &namespace, grace, sources, Arc::clone(&status), reachable);
+    if let Some(holder) = holder {
+        let (said, said_received) = mpsc::channel(reports::events::NOTICES);
+        let status = Arc::clone(&status);
+        engine =
+            engine.with_reports(Reports::new(cluster.clone(), &namespace, holder, status, said));
+        let events = reports::events::write(cluster.clone(), said_received);
+        supervisor.spawn("Events of reports", events);
+    }
+    let events = events::write(cluster, namespace, mapping, notices_received);
     supervisor.spawn("Events", events);
     supervisor.spawn("copies", engine.run(events_received));
     status

@@ -17,6 +17,10 @@ use tokio::{
 
 use super::{
     lean::{Lean, NamespaceSeen},
+    reports::{
+        Key,
+        objects::{OfLogins, OfNamespaces, SeenReport, Stored},
+    },
     seen::Seen,
     status::Status,
 };
@@ -25,7 +29,10 @@ use crate::{
         CallError, Cluster,
         watch::{Selection, WatchEvent, watch},
     },
-    core::pod::{INJECT_LABEL, OPTED_IN},
+    core::{
+        pod::{INJECT_LABEL, OPTED_IN},
+        reports::PULL_SECRET_REPORT_NAME,
+    },
 };
 
 /// The key of the mapping in its ConfigMap.
@@ -41,8 +48,12 @@ pub(super) enum Resource {
     Copies(Arc<str>),
     /// The Secret of a login.
     Login(Arc<str>),
+    /// The reports of logins.
+    LoginReports,
     /// The ConfigMap with the mapping.
     Mapping,
+    /// The reports of namespaces.
+    NamespaceReports,
     /// The namespaces that have opted in.
     Namespaces,
 }
@@ -64,6 +75,8 @@ pub(super) enum Event {
     Copy { secret: Arc<str>, namespace: Box<str>, seen: Option<Seen> },
     /// A login's Secret has changed.
     Login { secret: Arc<str> },
+    /// A report is like this; `None` where it is gone.
+    Report { key: Key, seen: Option<SeenReport> },
 }
 
 /// The watches, and how complete what they brought is.
@@ -82,6 +95,8 @@ struct Watch {
     task: AbortHandle,
     /// Whether all that there is has come once.
     listed: bool,
+    /// Whether it has not failed since.
+    live: bool,
     /// What has come of a list that is under way; `None` after its end.
     coming: Option<BTreeSet<Box<str>>>,
 }
@@ -112,12 +127,14 @@ impl Sources {
         sources
     }
 
-    /// Watches the copies of these names, the Secrets of these logins, and the namespaces that have opted in; and no longer
-    /// what is not among them. `labels` are the keys of namespaces' labels that count: others may have been dropped.
+    /// Watches the copies of these names, the Secrets of these logins and, where anything is wanted in them, the namespaces that
+    /// have opted in; and no longer what is not among them. `labels` are the keys of namespaces' labels that count: others may
+    /// have been dropped.
     pub(super) fn follow(
         &mut self,
         copies: Vec<Arc<str>>,
         logins: Vec<Arc<str>>,
+        namespaces: bool,
         labels: BTreeSet<Box<str>>,
     ) {
         let copies: BTreeSet<_> = copies.into_iter().map(Resource::Copies).collect();
@@ -126,8 +143,8 @@ impl Sources {
         self.labels = labels;
         self.watches.retain(|resource, watch| {
             let keep = match resource {
-                Resource::Mapping => true,
-                Resource::Namespaces => same_labels && !copies.is_empty(),
+                Resource::Mapping | Resource::LoginReports | Resource::NamespaceReports => true,
+                Resource::Namespaces => same_labels && namespaces,
                 _ => copies.contains(resource) || logins.contains(resource),
             };
             if !keep {
@@ -135,7 +152,7 @@ impl Sources {
             }
             keep
         });
-        if !copies.is_empty() && !self.watches.contains_key(&Resource::Namespaces) {
+        if namespaces && !self.watches.contains_key(&Resource::Namespaces) {
             self.watch_namespaces();
         }
         for resource in copies.into_iter().chain(logins) {
@@ -143,7 +160,7 @@ impl Sources {
                 match resource {
                     Resource::Copies(secret) => self.watch_copies(secret),
                     Resource::Login(secret) => self.watch_login(secret),
-                    Resource::Mapping | Resource::Namespaces => {}
+                    _ => {}
                 }
             }
         }
@@ -168,17 +185,30 @@ impl Sources {
     pub(super) fn listed(&mut self, resource: &Resource) -> BTreeSet<Box<str>> {
         self.status.watch_connected(resource);
         let Some(watch) = self.watches.get_mut(resource) else { return BTreeSet::new() };
-        watch.listed = true;
+        (watch.listed, watch.live) = (true, true);
         watch.coming.take().unwrap_or_default()
     }
 
     pub(super) fn failed(&mut self, resource: &Resource, error: &CallError) {
+        if let Some(watch) = self.watches.get_mut(resource) {
+            watch.live = false;
+        }
         self.status.watch_failed(resource, error);
     }
 
     /// Whether all of this has been listed once: before that, what is not known may be there.
     pub(super) fn is_listed(&self, resource: &Resource) -> bool {
         self.watches.get(resource).is_some_and(|watch| watch.listed)
+    }
+
+    /// Whether all that is watched, but for reports, has been listed once.
+    pub(super) fn are_listed(&self) -> bool {
+        self.watches.iter().all(|(resource, watch)| watch.listed || resource.is_reports())
+    }
+
+    /// Whether every watch stands, but for that of the reports of logins, which nobody reads but people.
+    pub(super) fn are_live(&self) -> bool {
+        self.watches.iter().all(|(it, watch)| watch.live || *it == Resource::LoginReports)
     }
 
     /// Ends when a watch has ended that should not: by a panic.
@@ -202,6 +232,24 @@ impl Sources {
                 collect: annotations.and_then(|mut it| it.remove(COLLECT)),
             }
         });
+    }
+
+    /// Watches the reports. `reachable` ends the pause after a failure.
+    pub(super) fn watch_reports(&mut self, reachable: Receiver<()>) {
+        let everywhere = std::mem::replace(&mut self.reachable, reachable);
+        let api = self.cluster.all::<Stored<OfLogins>>();
+        let selection = Selection::all("LoginReports");
+        self.watch(Resource::LoginReports, api, selection, |it: Stored<_>, there| {
+            let name = it.metadata().name.as_deref().unwrap_or_default();
+            Event::Report { key: Key::Login(name.into()), seen: there.then(|| it.seen()) }
+        });
+        let api = self.cluster.all::<Stored<OfNamespaces>>();
+        let selection = Selection::all("PullSecretReports").and_name(PULL_SECRET_REPORT_NAME);
+        self.watch(Resource::NamespaceReports, api, selection, |it: Stored<_>, there| {
+            let namespace = it.metadata().namespace.as_deref().unwrap_or_default();
+            Event::Report { key: Key::Namespace(namespace.into()), seen: there.then(|| it.seen()) }
+        });
+        self.reachable = everywhere;
     }
 
     fn watch_namespaces(&mut self) {
@@ -256,6 +304,15 @@ impl Sources {
         };
         let task = watch(api, selection, self.reachable.clone(), self.sender.clone(), translate);
         let task = self.tasks.spawn(task);
-        self.watches.insert(resource, Watch { task, listed: false, coming: None });
+        self.watches.insert(resource, Watch { task, listed: false, live: false, coming: None });
+    }
+}
+
+// === impl Resource ===
+
+impl Resource {
+    /// Whether it is one of the kinds of reports, which copies do not need.
+    pub(super) fn is_reports(&self) -> bool {
+        matches!(self, Self::LoginReports | Self::NamespaceReports)
     }
 }

@@ -13,8 +13,9 @@ use tracing::{info, warn};
 use super::{
     events::Notice,
     metrics::{Metrics, Operation},
+    reports::Shown,
     sources::Resource,
-    state::{Conflict, State},
+    state::{Conflict, Overview, State},
 };
 use crate::{
     cluster::{CallError, Schedule},
@@ -55,6 +56,8 @@ struct Reported {
     counted: Option<Instant>,
     changed: bool,
     count_pause: Duration,
+    /// `None` where none are written.
+    reports: Option<Shown>,
 }
 
 // === impl Status ===
@@ -68,14 +71,26 @@ impl Status {
         Self { metrics, notices, reported: Mutex::new(reported) }
     }
 
+    /// Reports are written.
+    pub(super) fn with_reports(self) -> Self {
+        self.metrics.with_reports();
+        self.reported().reports = Some(Shown::default());
+        self
+    }
+
     /// When copies are to be counted again; `None` where nothing has changed since.
     pub(super) fn next_count(&self) -> Option<Instant> {
         let reported = self.reported();
         reported.counted.filter(|_| reported.changed).map(|at| at + reported.count_pause)
     }
 
-    /// Takes over how things are.
-    pub(super) fn show(&self, state: &State, schedule: &Schedule<Arc<str>>, now: Instant) {
+    /// Takes over how things are. Answers how far copies are, where they have been counted.
+    pub(super) fn show(
+        &self,
+        state: &State,
+        schedule: &Schedule<Arc<str>>,
+        now: Instant,
+    ) -> Option<Overview> {
         let held = state.is_collection_held();
         let mut reported = self.reported();
         reported.changed = true;
@@ -85,15 +100,17 @@ impl Status {
         }
         // All of the queue and of the state is looked at below.
         if reported.counted.is_some_and(|at| now < at + reported.count_pause) {
-            return;
+            return None;
         }
         reported.changed = !schedule.is_empty();
         reported.counted = Some(now);
         let started = Instant::now();
         let waited = schedule.oldest().map_or(0, |since| (now - since).as_secs());
         self.metrics.queue(schedule.len(), waited, held);
-        let counts = state.counts();
+        let overview = state.overview();
+        let counts = overview.total;
         self.metrics.count(counts, reported.refused.len());
+        self.metrics.logins(&overview.logins);
         reported.copies = format!(
             "{} ready, {} pending, {} in conflict, {} without their login",
             counts.ready, counts.pending, counts.conflict, counts.waiting
@@ -102,6 +119,7 @@ impl Status {
         self.show_conflicts(&mut reported, state);
         // Counting takes a hundredth of the time at most.
         reported.count_pause = COUNT_PAUSE.max(started.elapsed() * 100);
+        Some(overview)
     }
 
     fn show_logins(&self, reported: &mut Reported, state: &State) {
@@ -233,6 +251,7 @@ impl Status {
 
     pub(super) fn watch_connected(&self, resource: &Resource) {
         self.metrics.watch(resource, true);
+        self.show_reports(|shown| shown.watched(resource));
         if self.reported().watches.remove(resource).is_some() {
             info!(?resource, "watching again");
         }
@@ -240,10 +259,36 @@ impl Status {
 
     pub(super) fn watch_failed(&self, resource: &Resource, error: &CallError) {
         self.metrics.watch(resource, false);
+        if resource.is_reports() {
+            return self.show_reports(|shown| shown.unwatched(resource, error));
+        }
         let text = with_causes(error);
         let before = self.reported().watches.insert(resource.clone(), text.clone());
         if before.is_none() {
             warn!(?resource, error = text, "a watch failed: trying again");
+        }
+    }
+
+    /// There are so many reports of a kind.
+    pub(super) fn reports(&self, kind: usize, count: usize) {
+        self.metrics.reports(kind, count);
+        self.show_reports(|shown| shown.counted(kind, count));
+    }
+
+    /// A report was written or deleted, or could not be.
+    pub(super) fn report_written(&self, kind: usize, written: Written, error: Option<&CallError>) {
+        self.metrics.report_written(kind, written);
+        self.show_reports(|shown| shown.written(error));
+    }
+
+    /// The Lease of the reports was renewed, or could not be.
+    pub(super) fn lease_renewed(&self, error: Option<&CallError>) {
+        self.show_reports(|shown| shown.renewed(error));
+    }
+
+    fn show_reports(&self, change: impl FnOnce(&mut Shown)) {
+        if let Some(shown) = &mut self.reported().reports {
+            change(shown);
         }
     }
 
@@ -288,7 +333,8 @@ impl Report for Status {
             .into_iter()
             .flatten()
             .fold(reported.copies.clone(), |text, more| format!("{text}; {more}"));
-        vec![
+        let reports = reported.reports.as_ref().map(Shown::check);
+        let checks = vec![
             Check {
                 name: "mapping",
                 failure: reported.mapping_failure.clone(),
@@ -297,7 +343,8 @@ impl Report for Status {
             Check { name: "logins", failure: logins, note: String::new() },
             Check { name: "watches", failure: watches, note: String::new() },
             Check { name: "copies", failure: refused, note: copies },
-        ]
+        ];
+        checks.into_iter().chain(reports).collect()
     }
 
     fn metrics(&self) -> Result<String, fmt::Error> {

@@ -59,10 +59,11 @@ pub struct Entry {
     pub login: Login,
 }
 
-/// The login of an entry, without the password itself.
+/// The login of an entry, without the password itself. The user is overwritten in memory when dropped: some registries accept
+/// a token as the user name.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Login {
-    username: Vec<u8>,
+    username: Zeroizing<Vec<u8>>,
     has_password: bool,
     oddities: Vec<Oddity>,
 }
@@ -299,7 +300,8 @@ const fn engine(padding: DecodePaddingMode) -> GeneralPurpose {
 impl Login {
     fn of(username: &[u8], password: &[u8]) -> Self {
         let oddities = Oddity::of(username, password);
-        Self { username: username.to_vec(), has_password: !password.is_empty(), oddities }
+        let has_password = !password.is_empty();
+        Self { username: Zeroizing::new(username.to_vec()), has_password, oddities }
     }
 
     /// Whether both user and password are empty: the kubelet then sends no login.

@@ -9,10 +9,12 @@ use tokio::time::Instant;
 
 use super::{
     super::{
+        seen::Seen,
         sources::{Event, Resource},
         state::Namespace,
     },
     Engine,
+    reporting::kind_of,
 };
 use crate::{cluster::Urgency, core::rules::Mapping, fingerprint::Fingerprint, mapping};
 
@@ -23,9 +25,18 @@ impl Engine {
             Event::Listing(resource) => self.sources.listing(&resource),
             Event::Listed(resource) => {
                 self.outage_is_over(now);
+                if !resource.is_reports() {
+                    self.reports_reachable.send_replace(());
+                }
                 self.listed(&resource, now);
             }
-            Event::Failed(resource, error) => self.sources.failed(&resource, &error),
+            Event::Failed(resource, error) => {
+                self.sources.failed(&resource, &error);
+                if let (Some(reports), Some(kind)) = (&mut self.reports, kind_of(&resource)) {
+                    reports.watch_failed(kind, &error);
+                }
+            }
+            Event::Report { key, seen } => self.report_seen(key, seen, now),
             Event::Mapping { text, collect } => {
                 self.sources.saw(&Resource::Mapping, "");
                 self.take_mapping(text.as_deref(), collect.as_deref(), now);
@@ -38,7 +49,7 @@ impl Engine {
                 });
                 self.sources.saw(&Resource::Namespaces, &name);
                 if namespace.is_none() {
-                    self.status.forget(&name);
+                    self.forget_refused(&name);
                 }
                 if self.state.set_namespace(&name, namespace) {
                     let urgency = if self.sources.is_listed(&Resource::Namespaces) {
@@ -51,6 +62,9 @@ impl Engine {
             }
             Event::Copy { secret, namespace, seen } => {
                 self.sources.saw(&Resource::Copies(Arc::clone(&secret)), &namespace);
+                if let (Some(reports), Some(Seen::Foreign)) = (&mut self.reports, &seen) {
+                    reports.foreign_changed(&namespace, &secret);
+                }
                 self.state.set_seen(&namespace, &secret, seen, now);
                 self.schedule.want(Arc::from(&*namespace), Urgency::Changed, now);
             }
@@ -70,7 +84,7 @@ impl Engine {
                 let known: Vec<_> = self.state.opted_in().map(Arc::clone).collect();
                 for name in known.into_iter().filter(|name| !listed.contains(&**name)) {
                     self.state.set_namespace(&name, None);
-                    self.status.forget(&name);
+                    self.forget_refused(&name);
                     self.schedule.want(name, Urgency::Changed, now);
                 }
             }
@@ -84,9 +98,12 @@ impl Engine {
             }
             Resource::Login(secret) if listed.is_empty() => self.logins_changed(secret),
             Resource::Mapping if listed.is_empty() => self.take_mapping(None, None, now),
+            Resource::LoginReports | Resource::NamespaceReports => {
+                self.reports_listed(resource, &listed, now);
+            }
             Resource::Login(_) | Resource::Mapping => {}
         }
-        if !was_known {
+        if !was_known && !resource.is_reports() {
             self.want_all(Urgency::Bulk, now);
         }
     }
@@ -117,7 +134,9 @@ impl Engine {
             let logins =
                 self.state.logins().secrets().map(|(_, it)| Arc::from(it.as_str())).collect();
             let labels = self.state.copies().label_keys().map(Into::into).collect();
-            self.sources.follow(secrets, logins, labels);
+            let namespaces = self.state.copies().secrets().len() > 0;
+            self.sources.follow(secrets, logins, namespaces, labels);
+            self.want_reports(now);
         }
         self.state.release_collection(collect == self.mapping.as_deref());
         self.want_all(Urgency::Bulk, now);

@@ -4,6 +4,7 @@
 //! name.
 
 mod intake;
+mod reporting;
 mod results;
 
 use std::{
@@ -25,6 +26,7 @@ use tokio::{
 use super::{
     objects::Objects,
     plan::Step,
+    reports::Reports,
     sources::{Event, Resource, Sources},
     state::{Content, LoginRead, State, Task},
     status::Status,
@@ -84,6 +86,9 @@ pub(super) struct Engine {
     wipe_at: Option<Instant>,
     /// Whether deletions waited for a person at the last turn of the loop.
     held: bool,
+    reports: Option<Reports>,
+    /// Ends the pause of watches of reports: the API server answers again.
+    reports_reachable: Sender<()>,
 }
 
 /// Work at the API server that has ended.
@@ -123,7 +128,16 @@ impl Engine {
             mapping: None,
             wipe_at: None,
             held: false,
+            reports: None,
+            reports_reachable: Sender::new(()),
         }
+    }
+
+    /// The same, with reports of what it knows.
+    pub(super) fn with_reports(mut self, reports: Reports) -> Self {
+        self.sources.watch_reports(self.reports_reachable.subscribe());
+        self.reports = Some(reports);
+        self
     }
 
     /// Goes on for as long as the process lives.
@@ -136,9 +150,10 @@ impl Engine {
                 self.want_all(Urgency::Bulk, now);
             }
             let wake = self.start_work(now);
-            self.status.show(&self.state, &self.schedule, now);
+            let overview = self.status.show(&self.state, &self.schedule, now);
+            let report = self.report(overview, now);
             let retry = self.retries.values().map(|(at, _)| *at).min();
-            let timers = [wake, retry, self.wipe_at, self.status.next_count()];
+            let timers = [wake, report, retry, self.wipe_at, self.status.next_count()];
             let wake = timers.into_iter().flatten().min();
             let sleep = async {
                 match wake {
@@ -156,6 +171,7 @@ impl Engine {
                     }
                 }
                 Some(work) = self.work.next(), if !self.work.is_empty() => self.finish(work),
+                () = finish_report(&mut self.reports) => {}
                 () = self.sources.ended() => return,
                 () = sleep => self.time_passed(),
             }
@@ -187,9 +203,10 @@ impl Engine {
             self.schedule.worked(&name, Worked::Blocked, now);
             return;
         }
+        self.want_report(&name, now);
         if tasks.now.is_empty() {
             if tasks.later.is_none() {
-                self.status.forget(&name);
+                self.forget_refused(&name);
             }
             self.schedule.worked(&name, Worked::Done, now);
             if let Some(later) = tasks.later {
@@ -262,6 +279,14 @@ impl Engine {
             }
             self.read_login(name);
         }
+    }
+}
+
+/// Waits until some work on reports has ended.
+async fn finish_report(reports: &mut Option<Reports>) {
+    match reports {
+        Some(reports) => reports.work().await,
+        None => pending().await,
     }
 }
 

@@ -10,7 +10,7 @@ use super::{
         metrics::Operation,
         plan::Step,
         seen::Seen,
-        state::{LoginRead, Task},
+        state::{LoginRead, Refusal, Task},
         writes::Done,
     },
     Engine, OUTAGE_PAUSES, QUOTA_PAUSE, STALE_PAUSE, STALE_SHOWN,
@@ -72,12 +72,14 @@ impl Engine {
                     answered = true;
                     if done != Done::Stale {
                         self.status.allowed(name, &task.secret);
+                        self.state.set_refused(name, &task.secret, None);
                     }
                     match done {
                         Done::Is(seen) => {
                             let since = self.state.known_since(name);
                             if let (Step::Create, Some(since)) = (&task.step, since) {
                                 self.status.created_after(now - since);
+                                self.copied(name, &task.secret);
                             }
                             self.status.wrote(operation, Written::Success);
                             self.state.set_seen(name, &task.secret, seen, now);
@@ -110,16 +112,18 @@ impl Engine {
                     let reason = error.reason();
                     self.status.wrote(operation, Written::Failure);
                     self.status.refused(name, &task.secret, &reason);
+                    let quota = reason.contains("exceeded quota");
+                    self.state.set_refused(name, &task.secret, refusal(&error, quota));
                     if error.is_outage() {
                         self.no_answer(name, error.retry_after(), now);
                     } else {
                         answered = true;
                     }
-                    let quota = reason.contains("exceeded quota");
                     worked = Worked::Failed(if quota { QUOTA_PAUSE } else { Duration::ZERO });
                 }
             }
         }
+        self.want_report(name, now);
         self.pace.end(answered);
         if answered {
             self.reachable.send_replace(());
@@ -160,5 +164,15 @@ impl Engine {
         matches!(task.step, Step::Collect(_))
             && error.outcome() == Outcome::Denied
             && !self.state.copies().secrets().any(|name| name.as_str() == &*task.secret)
+    }
+}
+
+/// Why a write of a copy is refused; `None` where it only got no answer.
+fn refusal(error: &CallError, is_quota: bool) -> Option<Refusal> {
+    match error.outcome() {
+        Outcome::Denied if is_quota => Some(Refusal::QuotaExceeded),
+        Outcome::Denied | Outcome::Invalid => Some(Refusal::Denied),
+        _ if error.is_outage() => None,
+        _ => Some(Refusal::WriteFailed),
     }
 }

@@ -6,7 +6,10 @@ use std::{
     sync::Arc,
 };
 
-use super::super::{plan::Wanted, seen::Fingerprint};
+use super::{
+    super::{plan::Wanted, seen::Fingerprint},
+    overview::Fault,
+};
 use crate::core::{
     copies::{Copies, Recipe},
     credentials::{Credentials, CredentialsError, SECRET_MAX},
@@ -21,6 +24,8 @@ pub struct Logins(BTreeMap<LoginName, Login>);
 #[derive(Debug)]
 struct Login {
     secret: SecretName,
+    /// The key of the mapping by which it is written.
+    kind: &'static str,
     content: LoginContent,
     /// Whether its Secret has not changed since it was read.
     fresh: bool,
@@ -113,9 +118,10 @@ impl Logins {
     pub(super) fn set_mapping(&mut self, mapping: &Mapping, copies: &Copies) {
         let mut before = std::mem::take(&mut self.0);
         for login in mapping.logins() {
-            let secret = login.secret();
+            let (secret, kind) = (login.secret(), login.source.kind());
             let known = before.remove(&login.name).filter(|it| it.secret == secret);
-            let mut known = known.unwrap_or_else(|| Login::unread(secret.clone()));
+            let mut known = known.unwrap_or_else(|| Login::unread(secret.clone(), kind));
+            known.kind = kind;
             if let LoginContent::Known { credentials, unserved, made, .. } = &mut known.content {
                 // Recipes are numbered by the mapping.
                 made.clear();
@@ -124,7 +130,7 @@ impl Logins {
                         let slice = it.slice(&copies.registries(&login.name));
                         *unserved = slice.unserved().first().cloned();
                     }
-                    None => known = Login::unread(secret),
+                    None => known = Login::unread(secret, kind),
                 }
             }
             self.0.insert(login.name.clone(), known);
@@ -140,6 +146,12 @@ impl Logins {
     #[must_use]
     pub fn secret(&self, name: &LoginName) -> Option<&SecretName> {
         self.0.get(name).map(|login| &login.secret)
+    }
+
+    /// What a login is, by the key of the mapping by which it is written.
+    #[must_use]
+    pub fn kind(&self, name: &LoginName) -> Option<&'static str> {
+        self.0.get(name).map(|login| login.kind)
     }
 
     /// The logins that are in this Secret.
@@ -222,6 +234,20 @@ impl Logins {
         })
     }
 
+    /// Why a login fills nothing; of one that can be used, why a rule gets nothing of it.
+    pub(super) fn fault(&self, name: &LoginName) -> Fault {
+        match self.0.get(name).map(|login| &login.content) {
+            Some(LoginContent::Unusable(problem)) => Fault::of(problem),
+            _ => Fault::NoLoginForRegistry,
+        }
+    }
+
+    /// Whether all logins have been read once, or `is_unreadable` says that they could not be.
+    pub fn are_known(&self, is_unreadable: impl Fn(&LoginName) -> bool) -> bool {
+        let unknown = |login: &Login| matches!(login.content, LoginContent::Unknown);
+        self.0.iter().all(|(name, login)| !unknown(login) || is_unreadable(name))
+    }
+
     /// What is wanted by a recipe, as far as its login has been read.
     pub(super) fn known(&self, copies: &Copies, recipe: &Recipe) -> Option<Wanted> {
         let login = self.0.get(copies.login(recipe)?)?;
@@ -272,8 +298,8 @@ impl Logins {
 }
 
 impl Login {
-    fn unread(secret: SecretName) -> Self {
-        Self { secret, content: LoginContent::Unknown, fresh: false }
+    fn unread(secret: SecretName, kind: &'static str) -> Self {
+        Self { secret, kind, content: LoginContent::Unknown, fresh: false }
     }
 }
 

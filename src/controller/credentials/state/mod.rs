@@ -2,6 +2,7 @@
 
 mod few;
 mod logins;
+mod overview;
 mod tasks;
 
 use std::{
@@ -13,6 +14,9 @@ use std::{
 use tokio::time::Instant;
 
 pub use self::logins::{Config, Content, LoginProblem, LoginRead, Logins};
+pub use self::overview::{
+    CopyState, Counts, Failing, Fault, LoginOverview, Overview, Progress, Refusal,
+};
 pub use self::tasks::{Task, Tasks};
 use self::{few::Few, logins::Made};
 use super::{
@@ -45,6 +49,8 @@ pub struct State {
     unwanted: BTreeMap<(Arc<str>, Arc<str>), Instant>,
     /// Copies that somebody changed or deleted lately, how often, and when last: another controller may want them otherwise.
     disturbed: HashMap<(Arc<str>, Arc<str>), (u32, Instant)>,
+    /// Why the last write of a copy was refused.
+    refused: BTreeMap<(Arc<str>, Arc<str>), Refusal>,
     /// The names under which all Secrets have been listed. What is not known of another may be there.
     listed: BTreeSet<Arc<str>>,
     /// How many Secrets are copies of ours.
@@ -70,19 +76,6 @@ pub struct Namespace {
     pub terminating: bool,
     /// Since when it has been known.
     pub since: Instant,
-}
-
-/// How many copies are in which state.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// As they should be.
-    pub ready: usize,
-    /// To be written.
-    pub pending: usize,
-    /// A foreign Secret has the name.
-    pub conflict: usize,
-    /// The login cannot be had.
-    pub waiting: usize,
 }
 
 /// A foreign Secret that has the name of a copy.
@@ -326,45 +319,6 @@ impl State {
     /// A person lets deletions go on, until the mapping changes.
     pub fn release_collection(&mut self, released: bool) {
         self.released = released;
-    }
-
-    /// How many copies are in which state.
-    #[must_use]
-    pub fn counts(&self) -> Counts {
-        let mut counts = Counts::default();
-        for (name, place) in &self.namespaces {
-            for recipe in self.recipes(name, place) {
-                let Some(secret) = self.copies.secrets().nth(recipe.copy) else { continue };
-                let wanted = self.logins.known(&self.copies, &recipe);
-                match plan(wanted.unwrap_or(Wanted::Unavailable), place.seen.get(secret.as_str())) {
-                    Step::Ready => counts.ready += 1,
-                    Step::Conflict => counts.conflict += 1,
-                    Step::Wait { .. } if wanted.is_some() => counts.waiting += 1,
-                    _ => counts.pending += 1,
-                }
-            }
-        }
-        counts
-    }
-
-    /// The foreign Secrets that have the name of a copy, with the Secret of the copy's login; at most so many.
-    #[must_use]
-    pub fn conflicts(&self, most: usize) -> Vec<Conflict> {
-        let of_place = |(name, place): (&Arc<str>, &Place)| {
-            let recipes = self.recipes(name, place);
-            let foreign = recipes.iter().filter_map(|recipe| {
-                let secret = self.copies.secrets().nth(recipe.copy)?;
-                let (secret, seen) = place.seen.get_key_value(secret.as_str())?;
-                let login = self.logins.secret(self.copies.login(recipe)?)?;
-                (*seen == Seen::Foreign).then(|| Conflict {
-                    namespace: Arc::clone(name),
-                    secret: Arc::clone(secret),
-                    login: login.clone(),
-                })
-            });
-            foreign.collect::<Vec<_>>()
-        };
-        self.namespaces.iter().flat_map(of_place).take(most).collect()
     }
 
     /// What an opted-in namespace is to have.

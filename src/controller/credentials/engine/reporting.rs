@@ -1,0 +1,169 @@
+//! What the engine knows, as reports.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use tokio::time::Instant;
+
+use super::{
+    super::{
+        reports::{
+            Key, Reports, Wish,
+            objects::{SeenReport, Status},
+            statuses::{CopyFacts, LoginFacts, NamespaceFacts, login_status, namespace_status},
+        },
+        sources::Resource,
+        state::{Overview, Progress, State},
+    },
+    Engine,
+};
+
+impl Engine {
+    /// A report is like this.
+    pub(super) fn report_seen(&mut self, key: Key, seen: Option<SeenReport>, now: Instant) {
+        let resource = match key {
+            Key::Login(_) => Resource::LoginReports,
+            Key::Namespace(_) => Resource::NamespaceReports,
+        };
+        self.sources.saw(&resource, key.name());
+        if let Some(reports) = &mut self.reports {
+            reports.saw(key, seen, now);
+        }
+    }
+
+    /// All reports that a watch brings have come.
+    pub(super) fn reports_listed(
+        &mut self,
+        resource: &Resource,
+        listed: &BTreeSet<Box<str>>,
+        now: Instant,
+    ) {
+        let (Some(reports), Some(kind)) = (&mut self.reports, kind_of(resource)) else { return };
+        if reports.set_listed(kind, |name| listed.contains(name), now) {
+            let namespaces: Vec<_> = self.state.opted_in().cloned().collect();
+            for name in namespaces {
+                reports.want(Key::Namespace(name), now);
+            }
+            reports.want_all(now);
+        }
+    }
+
+    /// Something about a namespace has changed that its report may say.
+    pub(super) fn want_report(&mut self, namespace: &Arc<str>, now: Instant) {
+        if let Some(reports) = &mut self.reports {
+            reports.want(Key::Namespace(Arc::clone(namespace)), now);
+        }
+    }
+
+    /// All reports that there are may have to change.
+    pub(super) fn want_reports(&mut self, now: Instant) {
+        if let Some(reports) = &mut self.reports {
+            reports.want_all(now);
+        }
+    }
+
+    /// A copy was made.
+    pub(super) fn copied(&mut self, namespace: &Arc<str>, secret: &Arc<str>) {
+        if let Some(reports) = &mut self.reports {
+            reports.copied(namespace, secret);
+        }
+    }
+
+    /// Nothing of a namespace is refused any more.
+    pub(super) fn forget_refused(&mut self, namespace: &str) {
+        self.status.forget(namespace);
+        self.state.forget_refused(namespace);
+    }
+
+    /// Starts to write reports, as far as it is time. Answers when there is more.
+    pub(super) fn report(&mut self, overview: Option<Overview>, now: Instant) -> Option<Instant> {
+        let mapping = self.mapping.as_deref()?;
+        let reports = self.reports.as_mut()?;
+        // What is not known yet would be reported as wrong.
+        let retries = &self.retries;
+        let is_known = self.sources.are_listed()
+            && self.state.logins().are_known(|name| retries.contains_key(name));
+        if !is_known {
+            return None;
+        }
+        if let Some(overview) = overview {
+            let unread = |name: &_| retries.contains_key(name);
+            reports.set_logins(logins(&self.state, mapping, &overview, unread), now);
+        }
+        let (state, beside_copies) = (&self.state, self.schedule.has_ready());
+        let wish = |reports: &mut Reports, key: &Key| match key {
+            Key::Login(name) => reports.login(name),
+            Key::Namespace(name) => namespace(state, reports, name),
+        };
+        let more = reports.start_work(wish, beside_copies, now);
+        let renewal = reports.renew(self.sources.are_live(), now);
+        more.into_iter().chain(renewal).min()
+    }
+}
+
+/// The kind of the reports that a watch brings.
+pub(super) fn kind_of(resource: &Resource) -> Option<usize> {
+    match resource {
+        Resource::LoginReports => Some(Key::LOGINS),
+        Resource::NamespaceReports => Some(Key::NAMESPACES),
+        _ => None,
+    }
+}
+
+/// What the reports of all logins are to say.
+fn logins(
+    state: &State,
+    mapping: &str,
+    overview: &Overview,
+    unread: impl Fn(&crate::core::rules::LoginName) -> bool,
+) -> BTreeMap<Arc<str>, Status> {
+    let held = if state.is_collection_held() { state.unwanted() } else { 0 };
+    let problems = state.logins().problems();
+    let reports = problems.filter_map(|(name, problem)| {
+        let mut registries: Vec<String> = Vec::new();
+        for pattern in state.copies().registries(name) {
+            if !registries.iter().any(|it| it == pattern.as_str()) {
+                registries.push(pattern.as_str().to_owned());
+            }
+        }
+        let facts = LoginFacts {
+            kind: state.logins().kind(name)?,
+            mapping,
+            problem: problem.as_ref(),
+            unread: unread(name),
+            held,
+            registries,
+            overview: overview.logins.get(name)?,
+        };
+        Some((Arc::from(name.as_str()), Status::Login(login_status(facts))))
+    });
+    reports.collect()
+}
+
+/// What the report of a namespace is to say.
+fn namespace(state: &State, reports: &mut Reports, name: &Arc<str>) -> Wish {
+    if state.is_terminating(name) {
+        return Wish::Stays;
+    }
+    let is_covered = state.copies().secrets().len() > 0 && !state.copies().excludes(name);
+    let Some(copies) = state.copies_in(name).filter(|_| is_covered) else { return Wish::Nothing };
+    let is_foreign = |progress: Progress| progress == Progress::Conflict;
+    let foreign = copies.iter().filter(|it| is_foreign(it.progress));
+    let foreign: Vec<&str> = foreign.map(|it| it.secret.as_str()).collect();
+    reports.keep_foreign(name, &foreign);
+    let mut facts = NamespaceFacts::default();
+    let mut is_read = true;
+    for state in copies {
+        let contents = if is_foreign(state.progress) {
+            let contents = reports.contents(name, state.secret.as_str()).cloned();
+            is_read &= contents.is_some();
+            contents
+        } else {
+            None
+        };
+        facts.copies.push(CopyFacts { state, foreign: contents });
+    }
+    if is_read { Wish::Says(Status::Namespace(namespace_status(&facts))) } else { Wish::Stays }
+}

@@ -1,0 +1,371 @@
+//! The objects of reports at the API server, and the Lease.
+
+use std::{
+    borrow::Cow,
+    fmt,
+    hash::{DefaultHasher, Hash, Hasher},
+    marker::PhantomData,
+};
+
+use k8s_openapi::{
+    ClusterResourceScope, NamespaceResourceScope,
+    api::{coordination::v1::Lease, core::v1::Secret},
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+    jiff::Timestamp,
+};
+use kube::{
+    Resource,
+    api::{Patch, PatchParams},
+    core::PartialObjectMeta,
+};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Value, json};
+
+use super::{
+    super::seen::MANAGER,
+    Key,
+    keys::{Contents, PullSecret},
+};
+use crate::{
+    cluster::{CallError, Cluster, Collection, Outcome},
+    core::reports::{
+        Condition, GROUP, LEASE, LOGIN_REPORT, LoginStatus, PULL_SECRET_REPORT,
+        PULL_SECRET_REPORT_NAME, PullSecretStatus, VERSION,
+    },
+};
+
+/// After so many seconds without a renewal the reports are stale.
+const LEASE_SECONDS: u32 = 60;
+/// How many conditions a report has at most.
+const CONDITIONS: usize = 3;
+
+/// A kind of report.
+pub(in super::super) trait Kind: Send + Sync + 'static {
+    /// Its name.
+    const NAME: &'static str;
+    /// Its name in URLs.
+    const PLURAL: &'static str;
+    /// Whether its objects are in namespaces.
+    type Scope;
+}
+
+/// Reports of logins.
+#[derive(Debug, Clone, Copy)]
+pub(in super::super) struct OfLogins;
+
+/// Reports of namespaces.
+#[derive(Debug, Clone, Copy)]
+pub(in super::super) struct OfNamespaces;
+
+/// A report as a watch or a write brings it, of which no more is kept than what tells it from another.
+pub(in super::super) struct Stored<K> {
+    metadata: ObjectMeta,
+    seen: SeenReport,
+    kind: PhantomData<fn() -> K>,
+}
+
+/// What tells the content of a report from another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in super::super) struct SeenReport {
+    /// Of its status.
+    hash: u64,
+    /// Since when its conditions are as they are, in their order.
+    since: [Since; CONDITIONS],
+}
+
+/// A condition's status, by its first letter, and since when it has been that, in seconds since the epoch.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Since {
+    status: u8,
+    seconds: u32,
+}
+
+/// What a report says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub(in super::super) enum Status {
+    /// Of a login.
+    Login(LoginStatus),
+    /// Of a namespace.
+    Namespace(PullSecretStatus),
+}
+
+/// The API server, for reports.
+#[derive(Debug, Clone)]
+pub(super) struct Objects {
+    cluster: Cluster,
+    /// pullcred's namespace.
+    own_namespace: String,
+    /// The name of this process in the Lease.
+    holder: String,
+}
+
+/// What came of a write.
+#[derive(Debug)]
+pub(super) struct Written {
+    pub(super) seen: SeenReport,
+    pub(super) uid: String,
+}
+
+// === impl Objects ===
+
+impl Objects {
+    pub(super) fn new(cluster: Cluster, own_namespace: &str, holder: String) -> Self {
+        Self { cluster, own_namespace: own_namespace.to_owned(), holder }
+    }
+
+    /// Writes a report. What somebody else has added to one is removed with it: it is deleted and made again.
+    pub(super) async fn write(&self, key: &Key, status: &Status) -> Result<Written, CallError> {
+        let written = self.apply(key, status).await?;
+        if written.seen.hash == hash_of(status) {
+            return Ok(written);
+        }
+        match self.delete(key).await {
+            Ok(_) => self.apply(key, status).await,
+            // It has changed meanwhile, which the watch brings.
+            Err(error) if error.outcome() == Outcome::Conflict => Ok(written),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Deletes a report that is still as it is when it is looked at. Answers whether there was one.
+    pub(super) async fn delete(&self, key: &Key) -> Result<bool, CallError> {
+        let (of, name) = place(key);
+        let found: Option<PartialObjectMeta<Stored<OfNamespaces>>> =
+            self.cluster.get_metadata(&of, name).await?;
+        let Some(found) = found else { return Ok(false) };
+        let uid = found.metadata.uid.unwrap_or_default();
+        let version = found.metadata.resource_version.unwrap_or_default();
+        self.cluster.delete_as_seen(&of, name, &uid, &version).await
+    }
+
+    async fn apply(&self, key: &Key, status: &Status) -> Result<Written, CallError> {
+        let (of, name) = place(key);
+        let (kind, namespace) = match key {
+            Key::Login(_) => (LOGIN_REPORT, None),
+            Key::Namespace(namespace) => (PULL_SECRET_REPORT, Some(&**namespace)),
+        };
+        let mut metadata = json!({"name": name});
+        if let Some(namespace) = namespace {
+            metadata["namespace"] = namespace.into();
+        }
+        let version = format!("{GROUP}/{VERSION}");
+        let report =
+            json!({"apiVersion": version, "kind": kind, "metadata": metadata, "status": status});
+        let parameters = PatchParams::apply(MANAGER).force();
+        let stored: Stored<OfNamespaces> = self
+            .cluster
+            .patch_object("write", &of, name, &parameters, &Patch::Apply(report))
+            .await?;
+        Ok(Written { seen: stored.seen, uid: stored.metadata.uid.unwrap_or_default() })
+    }
+
+    /// What a Secret in a namespace holds; `None` where there is none.
+    pub(super) async fn contents(
+        &self,
+        namespace: &str,
+        secret: &str,
+    ) -> Result<Option<Contents>, CallError> {
+        let secrets = Collection::of::<Secret>(Some(namespace));
+        let found: Option<PullSecret> = self.cluster.get(&secrets, secret).await?;
+        Ok(found.map(|it| it.contents))
+    }
+
+    /// Says that the reports are kept up to date.
+    pub(super) async fn renew(&self) -> Result<(), CallError> {
+        let leases = Collection::of::<Lease>(Some(&self.own_namespace));
+        // A MicroTime has six digits.
+        let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string();
+        let lease = json!({
+            "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
+            "metadata": {"name": LEASE, "namespace": self.own_namespace},
+            "spec": {
+                "holderIdentity": self.holder, "leaseDurationSeconds": LEASE_SECONDS, "renewTime": now,
+            },
+        });
+        // Another controller may hold it: any that is alive will do.
+        let parameters = PatchParams::apply(MANAGER).force();
+        self.cluster.patch("renew", &leases, LEASE, &parameters, &Patch::Apply(lease)).await
+    }
+}
+
+fn place(key: &Key) -> (Collection, &str) {
+    match key {
+        Key::Login(name) => (Collection::of::<Stored<OfLogins>>(None), name),
+        Key::Namespace(name) => {
+            (Collection::of::<Stored<OfNamespaces>>(Some(name)), PULL_SECRET_REPORT_NAME)
+        }
+    }
+}
+
+// === impl Status ===
+
+impl Status {
+    /// Gives the conditions their times: that of `seen` where their status is the same, and otherwise `now`.
+    pub(super) fn stamp(&mut self, seen: Option<&SeenReport>, now: Timestamp) {
+        let now = u32::try_from(now.as_second()).unwrap_or(u32::MAX);
+        for (place, condition) in self.conditions().iter_mut().enumerate() {
+            let known = seen.and_then(|seen| seen.since.get(place));
+            let letter = first_letter(&condition.status);
+            let known = known.filter(|it| it.status == letter && it.seconds > 0);
+            let seconds = known.map_or(now, |it| it.seconds);
+            let time = Timestamp::from_second(i64::from(seconds)).unwrap_or_default();
+            condition.last_transition_time = time.to_string();
+        }
+    }
+
+    fn conditions(&mut self) -> &mut [Condition] {
+        match self {
+            Self::Login(status) => &mut status.conditions,
+            Self::Namespace(status) => &mut status.conditions,
+        }
+    }
+}
+
+/// Tells the content of a status from another; the order of its fields does not count.
+pub(super) fn hash_of(status: &Status) -> u64 {
+    serde_json::to_value(status).as_ref().map_or(0, hash)
+}
+
+fn hash(status: &Value) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    add(status, &mut hasher);
+    hasher.finish()
+}
+
+fn add(value: &Value, hasher: &mut DefaultHasher) {
+    match value {
+        Value::Object(members) => {
+            let mut members: Vec<_> = members.iter().collect();
+            members.sort_unstable_by_key(|(name, _)| *name);
+            ('{', members.len()).hash(hasher);
+            for (name, value) in members {
+                name.hash(hasher);
+                add(value, hasher);
+            }
+        }
+        Value::Array(items) => {
+            ('[', items.len()).hash(hasher);
+            for item in items {
+                add(item, hasher);
+            }
+        }
+        other => other.to_string().hash(hasher),
+    }
+}
+
+// === impl SeenReport ===
+
+impl SeenReport {
+    /// Whether the content is this one.
+    pub(super) fn hash(&self) -> u64 {
+        self.hash
+    }
+
+    fn of(status: &Value) -> Self {
+        let mut since = [Since::default(); CONDITIONS];
+        let conditions = status["conditions"].as_array().into_iter().flatten();
+        for (since, condition) in since.iter_mut().zip(conditions) {
+            let time = condition["lastTransitionTime"].as_str().unwrap_or_default();
+            let seconds = time.parse::<Timestamp>().map_or(0, Timestamp::as_second);
+            since.status = first_letter(condition["status"].as_str().unwrap_or_default());
+            since.seconds = u32::try_from(seconds).unwrap_or_default();
+        }
+        Self { hash: hash(status), since }
+    }
+}
+
+fn first_letter(text: &str) -> u8 {
+    text.bytes().next().unwrap_or_default()
+}
+
+// === impl Stored ===
+
+impl<K> Stored<K> {
+    pub(in super::super) fn metadata(&self) -> &ObjectMeta {
+        &self.metadata
+    }
+
+    pub(in super::super) fn seen(&self) -> SeenReport {
+        self.seen
+    }
+}
+
+impl<K> Clone for Stored<K> {
+    fn clone(&self) -> Self {
+        Self { metadata: self.metadata.clone(), seen: self.seen, kind: PhantomData }
+    }
+}
+
+impl<K> fmt::Debug for Stored<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stored").field("name", &self.metadata.name).finish_non_exhaustive()
+    }
+}
+
+impl<'de, K> Deserialize<'de> for Stored<K> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        struct Answer {
+            #[serde(default)]
+            metadata: Named,
+            #[serde(default)]
+            status: Value,
+        }
+        // The fields of its managers are longer than all the rest.
+        #[derive(Default, Deserialize)]
+        #[serde(default, rename_all = "camelCase")]
+        struct Named {
+            name: Option<String>,
+            namespace: Option<String>,
+            resource_version: Option<String>,
+            uid: Option<String>,
+        }
+        let Answer { metadata, status } = Answer::deserialize(deserializer)?;
+        let Named { name, namespace, resource_version, uid } = metadata;
+        let metadata =
+            ObjectMeta { name, namespace, resource_version, uid, ..ObjectMeta::default() };
+        Ok(Self { metadata, seen: SeenReport::of(&status), kind: PhantomData })
+    }
+}
+
+impl Kind for OfLogins {
+    const NAME: &'static str = LOGIN_REPORT;
+    const PLURAL: &'static str = "loginreports";
+    type Scope = ClusterResourceScope;
+}
+
+impl Kind for OfNamespaces {
+    const NAME: &'static str = PULL_SECRET_REPORT;
+    const PLURAL: &'static str = "pullsecretreports";
+    type Scope = NamespaceResourceScope;
+}
+
+impl<K: Kind> Resource for Stored<K> {
+    type DynamicType = ();
+    type Scope = K::Scope;
+
+    fn kind((): &()) -> Cow<'_, str> {
+        K::NAME.into()
+    }
+
+    fn group((): &()) -> Cow<'_, str> {
+        GROUP.into()
+    }
+
+    fn version((): &()) -> Cow<'_, str> {
+        VERSION.into()
+    }
+
+    fn plural((): &()) -> Cow<'_, str> {
+        K::PLURAL.into()
+    }
+
+    fn meta(&self) -> &ObjectMeta {
+        &self.metadata
+    }
+
+    fn meta_mut(&mut self) -> &mut ObjectMeta {
+        &mut self.metadata
+    }
+}
