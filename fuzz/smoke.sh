@@ -61,3 +61,4 @@ run fuzz challenge
 run fuzz manifests tests/testdata/inject
 run fuzz mapping tests/testdata/mapping/broken tests/testdata/mapping/good examples
 run fuzz review fuzz/seeds/review
+run fuzz tokens fuzz/seeds/tokens

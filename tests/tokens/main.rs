@@ -14,6 +14,7 @@ mod hostile;
 mod network;
 mod plugin;
 mod secrecy;
+mod vendor;
 
 use std::collections::BTreeMap;
 

@@ -53,6 +53,9 @@ impl<'h> EcrHost<'h> {
     /// The host of ECR Public.
     pub const PUBLIC: &'static str = "public.ecr.aws";
 
+    /// The same host where IPv6 is spoken, too.
+    const PUBLIC_DUAL_STACK: &'static str = "ecr-public.aws.com";
+
     /// The domains of registries, and that of the APIs beside each.
     const DOMAINS: [(&'static str, &'static str); 9] = [
         (".amazonaws.com", "amazonaws.com"),
@@ -69,7 +72,7 @@ impl<'h> EcrHost<'h> {
     /// Reads a host, in lower case.
     #[must_use]
     pub fn parse(host: &'h str) -> Option<Self> {
-        if host == Self::PUBLIC {
+        if host == Self::PUBLIC || host == Self::PUBLIC_DUAL_STACK {
             let (region, domain) = ("us-east-1", "amazonaws.com");
             return Some(Self { account: None, region, domain, fips: false });
         }
@@ -225,6 +228,7 @@ mod tests {
                 "{host}"
             );
         }
+        assert_eq!(EcrHost::parse("ecr-public.aws.com"), EcrHost::parse(EcrHost::PUBLIC));
         let public = EcrHost::parse(EcrHost::PUBLIC).unwrap();
         assert_eq!((public.account, public.region), (None, "us-east-1"));
         for host in [

@@ -146,7 +146,10 @@ impl State {
         }
         let name = of("RoleSessionName");
         let fits = |c: char| c.is_ascii_alphanumeric() || "_+=,.@-".contains(c);
-        let seconds = of("DurationSeconds").parse().unwrap_or(0);
+        let seconds = match of("DurationSeconds") {
+            "" => 3600,
+            seconds => seconds.parse().unwrap_or(0),
+        };
         if !(2..=64).contains(&name.len())
             || !name.chars().all(fits)
             || !(900..=43_200).contains(&seconds)
