@@ -1,20 +1,26 @@
 # syntax=docker/dockerfile:1
 
 # docker buildx build --build-arg SOURCE_DATE_EPOCH="$(git log -1 --format=%ct)" --build-arg REVISION="$(git rev-parse HEAD)" \
-#   --output type=image,name=registry.example.com/pullcred/pullcred:VERSION,rewrite-timestamp=true .
+#   --platform linux/amd64,linux/arm64 --output type=image,name=registry.example.com/pullcred/pullcred:VERSION,rewrite-timestamp=true .
 #
-# Without an engine, image/image.sh makes the same image. A release pins the toolchain's image by digest:
+# Without an engine, image/image.sh makes the same image. To pin the toolchain's image by digest:
 # --build-arg RUST_IMAGE=docker.io/library/rust@sha256:…
 ARG RUST_IMAGE=docker.io/library/rust:1.95.0-slim-bookworm
 
-FROM ${RUST_IMAGE} AS build
+# The build runs on the machine's own processor, for all platforms: nothing is emulated.
+FROM --platform=${BUILDPLATFORM} ${RUST_IMAGE} AS build
+ARG BUILDARCH
+ARG TARGETARCH
+RUN [ "${TARGETARCH}" = "${BUILDARCH}" ] || { \
+      cpu=$(case "${TARGETARCH}" in amd64) echo x86-64 ;; arm64) echo aarch64 ;; esac) && apt-get update -qq && \
+      apt-get install -y -qq --no-install-recommends "gcc-${cpu}-linux-gnu" "libc6-dev-${TARGETARCH}-cross"; }
 WORKDIR /pullcred
 COPY . .
-ARG TARGETARCH
 # The caches make a second build a matter of the crate itself; what is copied out of them is the binary alone.
 RUN --mount=type=cache,id=pullcred-registry,target=/usr/local/cargo/registry \
     --mount=type=cache,id=pullcred-target-${TARGETARCH},target=/pullcred/target \
-    install -D --mode=0555 "$(image/binary.sh)" /image/pullcred && \
+    --mount=type=cache,id=pullcred-tools,target=/root/.cache/pullcred \
+    binary=$(image/binary.sh "${TARGETARCH}") && install -D --mode=0555 "${binary}" /image/pullcred && \
     install -D --mode=0444 LICENSE /image/licenses/LICENSE
 
 FROM scratch

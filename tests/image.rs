@@ -27,7 +27,7 @@ impl Image {
         let folder = tempfile::tempdir().unwrap();
         let program = static_program(folder.path());
         let archive = folder.path().join("image.tar");
-        let digest = build(&program, &archive, "022");
+        let digest = build(&[&program], &archive, "022");
         run(Command::new("tar").arg("-xf").arg(&archive).arg("-C").arg(folder.path()));
         Self { folder, digest }
     }
@@ -88,12 +88,13 @@ fn static_program(folder: &Path) -> PathBuf {
 }
 
 /// Runs image/build.sh under a umask of the caller's; gives the digest it prints.
-fn build(program: &Path, archive: &Path, umask: &str) -> String {
+fn build(programs: &[&Path], archive: &Path, umask: &str) -> String {
     let script = format!("umask {umask} && exec \"$0\" \"$@\"");
     run(Command::new("bash")
         .args(["-c", &script])
         .arg(repository().join("image/build.sh"))
-        .args([program, archive])
+        .arg(archive)
+        .args(programs)
         .envs([("SOURCE_DATE_EPOCH", EPOCH), ("REVISION", "abc")])
         .current_dir("/"))
     .trim_end()
@@ -105,19 +106,19 @@ fn the_same_binary_makes_the_same_image() {
     let folder = tempfile::tempdir().unwrap();
     let program = static_program(folder.path());
     let archive = |name: &str| folder.path().join(name);
-    let first = build(&program, &archive("first.tar"), "022");
+    let first = build(&[&program], &archive("first.tar"), "022");
 
     // Another name, mode, time and umask.
     let copy = archive("copy");
     fs::copy(&program, &copy).unwrap();
     fs::set_permissions(&copy, fs::Permissions::from_mode(0o700)).unwrap();
-    let second = build(&copy, &archive("second.tar"), "077");
+    let second = build(&[&copy], &archive("second.tar"), "077");
     assert_eq!(first, second);
     assert_eq!(sha256(&archive("first.tar")), sha256(&archive("second.tar")));
 
     // Another binary makes another image.
     fs::write(&copy, [fs::read(&program).unwrap(), vec![0]].concat()).unwrap();
-    assert_ne!(build(&copy, &archive("third.tar"), "022"), first);
+    assert_ne!(build(&[&copy], &archive("third.tar"), "022"), first);
 }
 
 #[test]
@@ -229,6 +230,37 @@ fn image_and_dockerfile_say_the_same() {
     }
 }
 
+/// One index over the same images that single binaries make; each runtime takes its own of them.
+#[test]
+fn programs_for_two_processors_make_one_index() {
+    let folder = tempfile::tempdir().unwrap();
+    let amd64 = static_program(folder.path());
+    // Bytes 18 and 19 say the processor, and no other is at hand to build for.
+    let arm64 = folder.path().join("arm64");
+    let mut bytes = fs::read(&amd64).unwrap();
+    let (here, there) = if bytes[18] == 0x3e { ("amd64", "arm64") } else { ("arm64", "amd64") };
+    bytes[18] = if bytes[18] == 0x3e { 0xb7 } else { 0x3e };
+    fs::write(&arm64, bytes).unwrap();
+
+    let archive = folder.path().join("image.tar");
+    let digest = build(&[&amd64, &arm64], &archive, "022");
+    run(Command::new("tar").arg("-xf").arg(&archive).arg("-C").arg(folder.path()));
+    let image = Image { folder, digest };
+    let described = &image.index()["manifests"][0];
+    assert_eq!(described["digest"], *image.digest);
+    assert_eq!(described["mediaType"], "application/vnd.oci.image.index.v1+json");
+    let index = read(&image.blob(described));
+    let platforms: Vec<_> = index["manifests"].as_array().unwrap().iter().collect();
+    assert_eq!(platforms.len(), 2);
+    for (platform, architecture) in platforms.iter().zip([here, there]) {
+        assert_eq!(platform["platform"], json!({"architecture": architecture, "os": "linux"}));
+        let manifest = read(&image.blob(platform));
+        assert_eq!(read(&image.blob(&manifest["config"]))["architecture"], architecture);
+    }
+    let alone = build(&[&amd64], &archive, "022");
+    assert_eq!(platforms[0]["digest"], *alone);
+}
+
 #[test]
 fn what_is_no_program_is_refused() {
     let folder = tempfile::tempdir().unwrap();
@@ -239,7 +271,7 @@ fn what_is_no_program_is_refused() {
     assert_eq!(usage.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&usage.stderr).starts_with("usage: "));
     let archive = folder.path().join("image.tar");
-    let text = attempt(&[&repository().join("LICENSE"), &archive]);
+    let text = attempt(&[&archive, &repository().join("LICENSE")]);
     assert_eq!(text.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&text.stderr).contains("is no program for amd64 or arm64"));
     assert!(!archive.exists());

@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
-# Makes sure of the programs that the tests run, beside Rust and Go. What is missing is installed from Debian's packages where that is
-# possible, which takes root and apt-get; otherwise it is named, and nothing is changed.
+# usage: packages.sh [arm64]
+#
+# Makes sure of the programs that the tests run, beside Rust and Go; with `arm64`, of those that tests/arm64.sh takes. What is missing is
+# installed from Debian's packages where that is possible, which takes root and apt-get; otherwise it is named, and nothing is changed.
 set -euo pipefail
 
-# A program, and the package that brings it.
+# A program, and the packages that bring it.
 needed="
 cc        gcc
 g++       g++
@@ -17,12 +19,20 @@ runc      runc
 unshare   util-linux
 valgrind  valgrind
 "
+[ "${1:-}" != arm64 ] || needed="
+aarch64-linux-gnu-gcc  gcc-aarch64-linux-gnu libc6-dev-arm64-cross
+curl                   curl
+jq                     jq
+qemu-aarch64-static    qemu-user-static
+unshare                util-linux
+"
 
 # The folders of the administrator's programs are not on everybody's path.
 PATH=$PATH:/usr/sbin:/sbin
 missing=()
-while read -r program package; do
-  [ -z "$program" ] || command -v "$program" >/dev/null || missing+=("$package")
+while read -r program packages; do
+  # shellcheck disable=SC2206 # Several words are several packages.
+  [ -z "$program" ] || command -v "$program" >/dev/null || missing+=($packages)
 done <<<"$needed"
 [ ${#missing[@]} -gt 0 ] || exit 0
 

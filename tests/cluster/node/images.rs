@@ -50,8 +50,8 @@ pub(crate) async fn pack(program: &Path, reference: &str, folder: &Path) -> Resu
     let mut command = Command::new(script);
     // The revision is a label of the image. Time and revision of the commit would take a repository.
     command
-        .args([program, &archive])
-        .arg(reference)
+        .args(["--name", reference])
+        .args([&archive, program])
         .envs([("SOURCE_DATE_EPOCH", "1700000000"), ("REVISION", reference)]);
     Process::run("pack", &mut command, folder, LIMIT).await?;
     Ok(archive)
