@@ -7,7 +7,7 @@ CARGO_DENY = PATH="$$(tests/cargo-tool.sh cargo-deny 0.20.2):$$PATH" $(CARGO) de
 
 .PHONY: help
 help: ## Show this help
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: ## Serve with an in-memory certificate and the example mapping, and show a Pod being patched
@@ -23,20 +23,38 @@ test: ## Run every test, those on a real cluster included
 	benches/instructions.sh
 
 # What takes long or needs a cluster, Go or Helm: all of it runs in `make test`.
-SLOW = chart cluster connections image lifecycle load
+SLOW = chart cluster connections image lifecycle load release
 FAST = $(filter-out $(SLOW),$(basename $(notdir $(wildcard tests/*.rs))) $(patsubst tests/%/main.rs,%,$(wildcard tests/*/main.rs)))
 
 .PHONY: test-fast
 test-fast: ## Run the tests that take seconds, after each edit: units, vectors, properties, router, loops, commands, documents
 	$(CARGO) test --locked --workspace --lib --bins --test vectors $(addprefix --test ,$(FAST))
 
+.PHONY: test-arm64
+test-arm64: ## Cross-build for arm64, and run vectors and a served review under qemu's emulation
+	tests/packages.sh arm64
+	tests/arm64.sh
+
+.PHONY: fuzz-long
+fuzz-long: ## Run each fuzz target for ten minutes
+	fuzz/smoke.sh 600
+
+.PHONY: load-long
+load-long: ## Run the hostile clients of the load tests for ten minutes
+	PULLCRED_HOSTILE_SECONDS=600 $(CARGO) test --locked --test load
+
+.PHONY: reproducible
+reproducible: ## Build twice, in two folders with two CARGO_HOMEs, and compare the bytes
+	release/reproducible.sh
+
 .PHONY: lint
-lint: ## Check formatting, lints, documentation, the chart and the generated files
+lint: ## Check formatting, lints, documentation, the chart, the workflows and the generated files
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- --deny warnings
 	RUSTDOCFLAGS='--deny warnings' $(CARGO) doc --locked --workspace --no-deps --document-private-items
 	docs/pictures/draw.sh --check
 	charts/lint.sh
+	"$$(tests/actionlint/binary.sh)" -shellcheck= -pyflakes=
 	$(CARGO_DENY) --hide-inclusion-graph bans licenses sources
 	image/sbom.sh
 
@@ -57,9 +75,20 @@ pictures: ## Draw the pictures of the documents, with Graphviz, and record the t
 certs: ## Make a CA and a certificate for development, in certs/
 	certs/make.sh
 
+# make image ARCH=amd64 makes an image for one processor, in half the time.
+ARCH = amd64 arm64
 .PHONY: image
-image: ## Make the container image, without a Docker engine, as target/pullcred.tar
-	image/image.sh
+image: ## Make the container image for amd64 and arm64, without a Docker engine, as target/pullcred.tar
+	image/image.sh $(ARCH)
+
+.PHONY: release
+release: ## Make all that a tag would publish, with DRY_RUN=1 and VERSION=…; publishes nothing
+	@[ -n "$(VERSION)" ] && [ "$(DRY_RUN)" = 1 ] || { echo "usage: make release VERSION=... DRY_RUN=1. A release is made by pushing a tag: see docs/releasing.md" >&2; exit 2; }
+	release/dry-run.sh $(VERSION)
+
+.PHONY: release-dry-run
+release-dry-run: ## The same for the version in Cargo.toml
+	release/dry-run.sh "$$(sed -n 's/^version = "\(.*\)"$$/\1/p' Cargo.toml | head -n 1)"
 
 .PHONY: sbom
 sbom: ## Write what pullcred is built from, as CycloneDX in target/pullcred.cdx.json
