@@ -8,6 +8,7 @@ mod azure;
 #[path = "../support/clouds/mod.rs"]
 mod clouds;
 mod github;
+mod golden;
 mod google;
 mod honesty;
 mod hostile;

@@ -55,7 +55,13 @@ impl Aliyun {
 
     /// Gives a user an access key.
     pub(crate) fn user(&self, id: &str, secret: &str) {
-        let key = Key { secret: secret.to_owned(), session: None, expires_at: i64::MAX };
+        self.key(id, secret, None);
+    }
+
+    /// Sets a key, which may be a session's.
+    pub(crate) fn key(&self, id: &str, secret: &str, session: Option<&str>) {
+        let (session, expires_at) = (session.map(str::to_owned), i64::MAX);
+        let key = Key { secret: secret.to_owned(), session, expires_at };
         self.state.keys.lock().unwrap().insert(id.to_owned(), key);
     }
 

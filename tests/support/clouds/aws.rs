@@ -77,8 +77,13 @@ impl Aws {
 
     /// Gives a user an access key.
     pub(crate) fn user(&self, id: &str, secret: &str) {
-        let key =
-            Key { secret: secret.into(), session: None, expires_at: i64::MAX, owner: id.into() };
+        self.key(id, secret, None);
+    }
+
+    /// Sets a key, which may be a session's.
+    pub(crate) fn key(&self, id: &str, secret: &str, session: Option<&str>) {
+        let (session, expires_at) = (session.map(str::to_owned), i64::MAX);
+        let key = Key { secret: secret.to_owned(), session, expires_at, owner: id.to_owned() };
         self.state.keys.lock().unwrap().insert(id.into(), key);
     }
 
