@@ -178,6 +178,7 @@ fn every_keyring_is_the_kubelet_s() {
             output: Output::Json,
             namespace: None,
             service_accounts: Vec::new(),
+            reports: None,
             cluster: ClusterOptions::default(),
             secrets: vec![Source::File(file.clone())],
             paths: Vec::new(),

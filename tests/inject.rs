@@ -298,6 +298,7 @@ fn injected(text: &str) -> Result<String, Failure> {
         namespace: None,
         paths: Vec::new(),
         service_accounts: Vec::new(),
+        reports: None,
         cluster: ClusterOptions::default(),
     };
     let (mut stdout, mut stderr) = (Vec::new(), Vec::new());

@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{ArgGroup, Args};
 
 use crate::{
     cluster::ClusterOptions,
     commands::{
-        AccountSource,
+        FileOrLive,
         explain::{Asked, Live, Options, Output},
         manifests::{Source, TemplatePath},
     },
@@ -16,6 +16,8 @@ use crate::{
 /// `pullcred explain`
 #[derive(Debug, Args)]
 #[command(
+    // What reaches the cluster: all of these may stand together.
+    group(ArgGroup::new("reaches").multiple(true)),
     after_help = "JSON is one object a line and image. It names the keys of Secrets as they are written there.
 Exit code: 0 answered, 1 unreadable manifest or cluster, 2 usage or mapping.
 
@@ -48,7 +50,10 @@ pub struct ExplainArgs {
     /// Manifests of the service accounts that Pods of manifests use, besides those among the manifests: a file, a folder,
     /// a pattern, `-`, or `live` for those of the cluster; may be repeated
     #[arg(long, value_name = "FILE|live", group = "reaches", requires = "filenames", conflicts_with_all = ["images", "live"])]
-    pub service_accounts: Vec<AccountSource>,
+    pub service_accounts: Vec<FileOrLive>,
+    /// The reports of the cluster, which the webhook may follow: the output of `kubectl get psr -A -o yaml`, or `live`
+    #[arg(long, value_name = "FILE|live", group = "reaches")]
+    pub reports: Option<FileOrLive>,
     /// What to explain.
     #[command(flatten)]
     pub asked: AskedArgs,
@@ -84,10 +89,10 @@ pub struct ClusterArgs {
     #[arg(short = 'A', long, requires = "live", conflicts_with_all = ["filenames", "images", "namespace"])]
     pub all_namespaces: bool,
     /// The context of the kubeconfig [default: the current one]
-    #[arg(long, value_name = "NAME", requires = "reaches", conflicts_with_all = ["images"])]
+    #[arg(long, value_name = "NAME", requires = "reaches")]
     pub context: Option<String>,
     /// The kubeconfig [default: KUBECONFIG, ~/.kube/config, or the Pod that this runs in]
-    #[arg(long, value_name = "FILE", requires = "reaches", conflicts_with_all = ["images"])]
+    #[arg(long, value_name = "FILE", requires = "reaches")]
     pub kubeconfig: Option<PathBuf>,
 }
 
@@ -97,8 +102,8 @@ impl ExplainArgs {
     /// What the command needs to know.
     #[must_use]
     pub fn into_options(self) -> Options {
-        let Self { config, output, namespace, secrets, asked, cluster, paths, service_accounts } =
-            self;
+        let Self { config, output, namespace, secrets, asked, cluster, .. } = self;
+        let Self { paths, service_accounts, reports, .. } = self;
         let AskedArgs { images, filenames, live } = asked;
         let ClusterArgs { all_namespaces, context, kubeconfig } = cluster;
         // Clap lets just one of the three through.
@@ -110,6 +115,16 @@ impl ExplainArgs {
         } else {
             Asked::Manifests(filenames)
         };
-        Options { config, output, namespace, service_accounts, cluster, secrets, paths, asked }
+        Options {
+            config,
+            output,
+            namespace,
+            service_accounts,
+            cluster,
+            reports,
+            secrets,
+            paths,
+            asked,
+        }
     }
 }

@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{ArgGroup, Args};
 
 use crate::{
     cluster::ClusterOptions,
     commands::{
-        AccountSource,
+        FileOrLive,
         inject::{Options, Output},
         manifests::{Source, TemplatePath},
     },
@@ -16,6 +16,8 @@ use crate::{
 /// `pullcred inject`
 #[derive(Debug, Args)]
 #[command(
+    // What reaches the cluster: all of these may stand together.
+    group(ArgGroup::new("reaches").multiple(true)),
     after_help = "Formatting, order and comments of YAML stay; a document without a change stays as it is. UTF-16 comes out as UTF-8.
 Standard output has the manifests once all of them are read, or nothing; standard error has what was found out about
 them. A shell empties the file of `pullcred inject -f x > x` before it starts pullcred: use --in-place.
@@ -67,13 +69,16 @@ pub struct InjectArgs {
     pub paths: Vec<TemplatePath>,
     /// Manifests of the service accounts that the Pods use, besides those among the manifests: a file, a folder, a
     /// pattern, `-`, or `live` for those of the cluster; may be repeated
-    #[arg(long, value_name = "FILE|live")]
-    pub service_accounts: Vec<AccountSource>,
-    /// The context of the kubeconfig, with --service-accounts live [default: the current one]
-    #[arg(long, value_name = "NAME", requires = "service_accounts")]
+    #[arg(long, value_name = "FILE|live", group = "reaches")]
+    pub service_accounts: Vec<FileOrLive>,
+    /// The reports of the cluster, which the webhook may follow: the output of `kubectl get psr -A -o yaml`, or `live`
+    #[arg(long, value_name = "FILE|live", group = "reaches")]
+    pub reports: Option<FileOrLive>,
+    /// The context of the kubeconfig, with --service-accounts live or --reports live [default: the current one]
+    #[arg(long, value_name = "NAME", requires = "reaches")]
     pub context: Option<String>,
-    /// The kubeconfig, with --service-accounts live [default: KUBECONFIG, ~/.kube/config, or the Pod that this runs in]
-    #[arg(long, value_name = "FILE", requires = "service_accounts")]
+    /// The kubeconfig, with one of these [default: KUBECONFIG, ~/.kube/config, or the Pod that this runs in]
+    #[arg(long, value_name = "FILE", requires = "reaches")]
     pub kubeconfig: Option<PathBuf>,
 }
 
@@ -90,9 +95,19 @@ impl InjectArgs {
             None if check => Output::Findings,
             None => Output::Yaml,
         };
-        let Self { service_accounts, context, kubeconfig, .. } = self;
+        let Self { service_accounts, reports, context, kubeconfig, .. } = self;
         let cluster = ClusterOptions { context, kubeconfig };
         let sources = filenames;
-        Options { config, sources, output, check, namespace, paths, service_accounts, cluster }
+        Options {
+            config,
+            sources,
+            output,
+            check,
+            namespace,
+            paths,
+            service_accounts,
+            reports,
+            cluster,
+        }
     }
 }

@@ -370,13 +370,14 @@ impl Collection {
         }
     }
 
-    /// All objects of a kind that the API server may not know, such as one of a newer Kubernetes.
+    /// The objects of a kind that the API server may not know, such as one of a newer Kubernetes, in one namespace or, without
+    /// one, all.
     #[must_use]
-    pub fn of_resource(resource: &ApiResource) -> Self {
+    pub fn of_resource(resource: &ApiResource, namespace: Option<&str>) -> Self {
         Self {
-            url: DynamicObject::url_path(resource, None),
+            url: DynamicObject::url_path(resource, namespace),
             kind: resource.kind.clone(),
-            namespace: None,
+            namespace: namespace.map(ToOwned::to_owned),
         }
     }
 

@@ -1,13 +1,13 @@
 //! The `ServiceAccounts` that a command knows: those of its manifests, of files, and of a cluster.
 
-use std::{collections::HashSet, convert::Infallible, ffi::OsString, io::BufRead, str::FromStr};
+use std::{collections::HashSet, io::BufRead};
 
 use k8s_openapi::api::core::v1::ServiceAccount;
 use serde_json::Value;
 use tokio::runtime::Runtime;
 
 use super::{
-    DEFAULT_NAMESPACE, Failure,
+    DEFAULT_NAMESPACE, Failure, FileOrLive,
     manifests::{
         Admitted, Documents, Input, ManifestError, Problem, ServiceAccounts, Source, objects,
     },
@@ -16,20 +16,8 @@ use crate::cluster::{
     CallError, Cluster, ClusterError, ClusterOptions, Collection, client::runtime,
 };
 
-/// The name that stands for the cluster, where a file could be named.
-const LIVE: &str = "live";
-
 /// The text that no document with a `ServiceAccount` is without. Others are not parsed for one.
 const KIND: &str = "ServiceAccount";
-
-/// Where `ServiceAccounts` are.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum AccountSource {
-    /// In the cluster.
-    Live,
-    /// In manifests.
-    Manifests(Source),
-}
 
 /// The `ServiceAccounts` at hand.
 #[derive(Debug)]
@@ -58,7 +46,7 @@ impl Accounts {
     ///
     /// Where a file or the kubeconfig cannot be read. The cluster is asked later.
     pub(super) fn new(
-        sources: &[AccountSource],
+        sources: &[FileOrLive],
         cluster: &ClusterOptions,
         namespace: Option<&str>,
         stdin: &mut dyn BufRead,
@@ -67,8 +55,8 @@ impl Accounts {
         let mut accounts = Self { known: ServiceAccounts::default(), live: None, namespace };
         for source in sources {
             match source {
-                AccountSource::Live => accounts.live = Some(LiveAccounts::new(cluster)?),
-                AccountSource::Manifests(source) => {
+                FileOrLive::Live => accounts.live = Some(LiveAccounts::new(cluster)?),
+                FileOrLive::Manifests(source) => {
                     for source in Source::expand(std::slice::from_ref(source))? {
                         accounts.read(source.open(stdin)?, |problem| {
                             Err(ManifestError::new(&source, problem))
@@ -150,32 +138,5 @@ impl LiveAccounts {
             known.insert(namespace, name, list.iter().map(|entry| entry.name.as_str()));
         }
         Ok(())
-    }
-}
-
-// === impl AccountSource ===
-
-impl AccountSource {
-    /// The manifests, where it is not the cluster.
-    #[must_use]
-    pub fn manifests(&self) -> Option<&Source> {
-        match self {
-            Self::Live => None,
-            Self::Manifests(source) => Some(source),
-        }
-    }
-}
-
-impl From<OsString> for AccountSource {
-    fn from(name: OsString) -> Self {
-        if name == LIVE { Self::Live } else { Self::Manifests(name.into()) }
-    }
-}
-
-impl FromStr for AccountSource {
-    type Err = Infallible;
-
-    fn from_str(name: &str) -> Result<Self, Infallible> {
-        Ok(Self::from(OsString::from(name)))
     }
 }

@@ -13,6 +13,7 @@ pub mod check;
 mod config;
 mod constraints;
 pub mod explain;
+mod file_or_live;
 pub mod inject;
 mod keeper;
 mod logins;
@@ -21,12 +22,13 @@ mod owner;
 mod paste;
 pub mod policy;
 mod printable;
+mod reports;
 mod scan;
 pub mod secret;
 pub mod shell;
 
-pub use accounts::AccountSource;
 pub use config::{ConfigError, load_mapping};
+pub use file_or_live::FileOrLive;
 pub use printable::PrintableLines;
 
 pub use crate::core::rules::{NamespaceLabel, NamespacePattern};

@@ -29,6 +29,8 @@ pub struct Decision<'a> {
     patch: Option<Patch>,
     registries: Vec<&'a str>,
     warnings: Vec<String>,
+    /// How many of the warnings are about images: the first.
+    of_images: usize,
 }
 
 /// The decision on one Secret of a Pod.
@@ -110,6 +112,7 @@ pub fn decide<'a>(
     match &request.object {
         Err(unreadable) => Decision {
             warnings: vec![warnings::unreadable_pod(unreadable)],
+            of_images: 1,
             ..Decision::leave(Reason::Unreadable)
         },
         Ok(pod) if pod.is_mirror() => Decision::leave(Reason::MirrorPod),
@@ -184,7 +187,8 @@ fn decide_for_pod<'a>(
     let missing: Vec<&str> = missing.map(|it| it.name).collect();
     let patch = patch::plan(entries, &missing);
     let reason = patch.is_none().then(|| unchanged(&secrets));
-    Decision { reason, secrets, patch, registries, warnings: warnings.into_vec() }
+    let (warnings, of_images) = warnings.into_texts();
+    Decision { reason, secrets, patch, registries, warnings, of_images }
 }
 
 /// The outcome for a Secret that the Pod is to have.
@@ -213,6 +217,7 @@ impl<'a> Decision<'a> {
             patch: None,
             registries: Vec::new(),
             warnings: Vec::new(),
+            of_images: 0,
         }
     }
 
@@ -274,6 +279,12 @@ impl<'a> Decision<'a> {
     #[must_use]
     pub fn warnings(&self) -> &[String] {
         &self.warnings
+    }
+
+    /// Of the warnings, those about Secrets.
+    #[must_use]
+    pub fn secret_warnings(&self) -> &[String] {
+        self.warnings.get(self.of_images..).unwrap_or_default()
     }
 }
 

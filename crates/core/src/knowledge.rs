@@ -126,7 +126,7 @@ fn part_of(hash: u64) -> usize {
 fn place_of(part: &Part, hash: u64, namespace: &str) -> Option<usize> {
     let first = part.partition_point(|(it, _)| *it < hash);
     let same = part.get(first..)?.iter().take_while(|(it, _)| *it == hash);
-    let found = same.map(|(_, secrets)| secrets).position(|it| it.namespace() == namespace)?;
+    let found = same.map(|(_, secrets)| secrets).position(|it| it.is_of(namespace))?;
     Some(first + found)
 }
 

@@ -79,7 +79,8 @@ impl Warnings {
         }
     }
 
-    pub(super) fn into_vec(mut self) -> Vec<String> {
+    /// The texts, and how many of them are about images: those come first.
+    pub(super) fn into_texts(mut self) -> (Vec<String>, usize) {
         if self.total > WARNINGS {
             let more = self.total - (WARNINGS - 1);
             self.first.truncate(WARNINGS - 1);
@@ -87,9 +88,10 @@ impl Warnings {
                 "{more} more images are skipped: they are not valid image references"
             ));
         }
-        let free = WARNINGS.saturating_sub(self.first.len());
+        let of_images = self.first.len();
+        let free = WARNINGS.saturating_sub(of_images);
         self.first.extend(self.secrets.into_iter().take(free));
-        self.first
+        (self.first, of_images)
     }
 }
 
@@ -168,7 +170,7 @@ mod tests {
         let of = |fault: &Fault| {
             let mut warnings = Warnings::default();
             warnings.secret(&long, &long, fault);
-            warnings.into_vec().concat()
+            warnings.into_texts().0.concat()
         };
         for fault in [
             Fault::Expired,

@@ -7,6 +7,7 @@ use super::{kubelet::KubeletAnswer, pods::PodLine};
 use crate::core::{
     decide::{Reason, decide},
     image::ImageRef,
+    knowledge::NamespaceKnowledge,
     pod::Pod,
     review::Request,
     rules::{Mapping, Match},
@@ -31,6 +32,15 @@ pub(super) struct ImageFacts<'m> {
     pub(super) rules: Vec<RuleLine<'m>>,
     /// What a Pod with this image alone would get.
     pub(super) secrets: Vec<String>,
+    /// Of these, those that no rule names: they exist in the namespace.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) discovered: Vec<String>,
+    /// The Secrets that are left out, as reports say that they are missing or would do harm.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) withheld: Vec<String>,
+    /// What reports say of its Secrets, as the webhook warns of it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) warnings: Vec<String>,
     /// What the kubelet does with the Secrets at hand; none where none are.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) kubelet: Option<KubeletAnswer>,
@@ -57,10 +67,19 @@ pub(super) struct RuleLine<'m> {
 // === impl ImageFacts ===
 
 impl<'m> ImageFacts<'m> {
-    /// What is true of `image` in a Pod of `namespace`.
-    pub(super) fn new(image: &str, namespace: &str, mapping: &'m Mapping) -> Self {
+    /// What is true of `image` in a Pod of `namespace`, whose Secrets are `known`.
+    pub(super) fn new(
+        image: &str,
+        namespace: &str,
+        mapping: &'m Mapping,
+        known: Option<NamespaceKnowledge<'_>>,
+    ) -> Self {
         match ImageRef::parse(image) {
-            Ok(reference) => Self::of(&reference, image, namespace, mapping),
+            Ok(reference) => {
+                let mut facts = Self::of(&reference, image, namespace, mapping);
+                facts.decide(namespace, mapping, known);
+                facts
+            }
             Err(error) => {
                 Self { image: image.to_owned(), error: error.to_string(), ..Self::empty() }
             }
@@ -71,7 +90,6 @@ impl<'m> ImageFacts<'m> {
         let mut found = Vec::new();
         mapping.matches(reference, namespace, &mut found);
         found.sort_unstable_by_key(|found| found.rank);
-        let (secrets, reason) = of_new_pod(image, namespace, mapping);
         Self {
             image: image.to_owned(),
             valid: true,
@@ -81,8 +99,6 @@ impl<'m> ImageFacts<'m> {
             tag: reference.tag().unwrap_or_default().to_owned(),
             digest: reference.digest().unwrap_or_default().to_owned(),
             rules: found.iter().map(RuleLine::new).collect(),
-            secrets,
-            reason,
             ..Self::empty()
         }
     }
@@ -99,6 +115,9 @@ impl<'m> ImageFacts<'m> {
             error: String::new(),
             rules: Vec::new(),
             secrets: Vec::new(),
+            discovered: Vec::new(),
+            withheld: Vec::new(),
+            warnings: Vec::new(),
             kubelet: None,
             pod: None,
             reason: None,
@@ -107,6 +126,28 @@ impl<'m> ImageFacts<'m> {
 }
 
 impl ImageFacts<'_> {
+    /// What the webhook would do with a new Pod that has this image and nothing else.
+    fn decide(
+        &mut self,
+        namespace: &str,
+        mapping: &Mapping,
+        known: Option<NamespaceKnowledge<'_>>,
+    ) {
+        let pod = json!({"spec": {"containers": [{"image": self.image}]}});
+        // The fields that a Pod is read from have the types of this literal.
+        let Ok(pod) = Pod::deserialize(&pod) else {
+            self.reason = Some(Reason::Unreadable);
+            return;
+        };
+        let request = Request::create(namespace, pod);
+        let decision = decide(&request, mapping, known);
+        self.secrets = names(&decision.injected());
+        self.discovered = names(&decision.discovered());
+        self.withheld = names(&decision.withheld());
+        self.warnings = decision.secret_warnings().to_vec();
+        self.reason = decision.reason();
+    }
+
     /// The Secrets that the rules name for it, each once.
     pub(super) fn secrets_of_rules(&self) -> Vec<&str> {
         let mut names: Vec<&str> = Vec::new();
@@ -129,12 +170,7 @@ impl<'m> RuleLine<'m> {
     }
 }
 
-/// What the webhook would do with a new Pod that has this image and nothing else.
-fn of_new_pod(image: &str, namespace: &str, mapping: &Mapping) -> (Vec<String>, Option<Reason>) {
-    let pod = json!({"spec": {"containers": [{"image": image}]}});
-    // The fields that a Pod is read from have the types of this literal.
-    let Ok(pod) = Pod::deserialize(&pod) else { return (Vec::new(), Some(Reason::Unreadable)) };
-    let request = Request::create(namespace, pod);
-    let decision = decide(&request, mapping, None);
-    (decision.injected().iter().map(ToString::to_string).collect(), decision.reason())
+/// Names that last.
+pub(super) fn names(names: &[&str]) -> Vec<String> {
+    names.iter().map(ToString::to_string).collect()
 }

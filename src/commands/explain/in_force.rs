@@ -16,11 +16,11 @@ use crate::{
 
 /// What was found in a cluster.
 #[derive(Debug)]
-pub(super) struct InForce {
+pub(in crate::commands) struct InForce {
     /// Whether there is a webhook configuration of ours; none where that could not be read.
     pub(super) webhook: Option<bool>,
     /// The namespace of its Service, whose Pods get nothing.
-    pub(super) namespace: Option<String>,
+    pub(in crate::commands) namespace: Option<String>,
     /// What the webhook's Pods are given, or why that is not known.
     pub(super) given: Result<Given, String>,
 }
@@ -37,7 +37,7 @@ pub(super) struct Given {
 
 impl InForce {
     /// Reads the webhook configuration, its Service, that Service's Pods, and the ConfigMap that they have mounted.
-    pub(super) async fn read(cluster: &Cluster) -> Self {
+    pub(in crate::commands) async fn read(cluster: &Cluster) -> Self {
         let all = Collection::of::<MutatingWebhookConfiguration>(None);
         let found: Vec<MutatingWebhookConfiguration> = match cluster.list(all, None).all().await {
             Ok(found) => found,

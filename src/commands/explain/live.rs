@@ -13,14 +13,15 @@ use super::{
     pods::{SecretsAtHand, Subject},
 };
 use crate::{
-    cluster::{Cluster, ClusterOptions, Collection, client::block_on},
+    cluster::{CallError, Cluster, ClusterOptions, Collection, client::block_on},
     commands::{
-        Failure, Streams,
+        Failure, FileOrLive, Streams,
         check::WEBHOOK,
         owner::Owner,
+        reports::{self, Reports},
         scan::{Asked, Progress, pods, secrets, waiting},
     },
-    core::{pod::Pod, rules::Mapping},
+    core::{knowledge::Knowledge, pod::Pod, rules::Mapping},
 };
 
 /// Which Pods of which cluster.
@@ -38,8 +39,10 @@ pub(super) fn run(
     options: &Options,
     mapping: Option<Mapping>,
     paint: Paint,
-    Streams { stdout, stderr, .. }: &mut Streams<'_>,
+    Streams { stdin, stdout, stderr, .. }: &mut Streams<'_>,
 ) -> Result<(), Failure> {
+    let (reports, namespace) = (options.reports.as_ref(), options.namespace.as_deref());
+    let mut knowledge = Reports::of_manifests(reports, namespace, *stdin, *stderr)?;
     block_on(async {
         let cluster = live.cluster.connect().await?.patient();
         let InForce { webhook, namespace: own_namespace, given } = InForce::read(&cluster).await;
@@ -73,6 +76,11 @@ pub(super) fn run(
                  only from a policy of `pullcred policy` where there is one"
             )?;
         }
+        let asks_for_reports = options.reports == Some(FileOrLive::Live);
+        if asks_for_reports {
+            let age = reports::age(&cluster, own_namespace.as_deref()).await;
+            knowledge.set_fresh(age.counts(*stderr)?);
+        }
         let own_namespace = own_namespace.map(Into::into);
         let mapping = &mapping.with_own_namespace(own_namespace);
         let explainer = &Explainer { options, mapping, paint };
@@ -84,21 +92,19 @@ pub(super) fn run(
             (Some(namespace), namespace)
         };
         let mut pages = pods(&cluster, only);
-        let mut known = Known::new(cluster);
+        let mut known = Known::new(cluster, knowledge, asks_for_reports);
         let mut progress = Progress::of("Pods");
         while let Some(items) = pages.next::<Value>().await? {
-            let subjects: Vec<Subject> =
-                items.iter().filter_map(|pod| subject(pod, explainer)).collect();
+            known.look_up_reports(&items).await?;
+            let subject = |pod| subject(pod, explainer, &known.knowledge);
+            let subjects: Vec<Subject> = items.iter().filter_map(subject).collect();
             known.look_up(&subjects).await;
             for subject in &subjects {
                 let labels = known.namespaces.get(&subject.namespace).and_then(Option::as_ref);
                 let at_hand = known.secrets_at_hand.find_for(subject);
-                explainer.subject(
-                    subject,
-                    Some(&at_hand),
-                    PodContext { labels, webhook },
-                    *stdout,
-                )?;
+                let known = known.knowledge.namespace(&subject.namespace);
+                let context = PodContext { labels, webhook, known };
+                explainer.subject(subject, Some(&at_hand), context, *stdout)?;
             }
             progress.add(subjects.len(), *stderr)?;
         }
@@ -110,18 +116,27 @@ pub(super) fn run(
 }
 
 /// What is to be said of a Pod; none where it cannot be read, which the API server does not let happen.
-fn subject(value: &Value, explainer: &Explainer<'_>) -> Option<Subject> {
-    let namespace = value.pointer("/metadata/namespace")?.as_str()?;
+fn subject(value: &Value, explainer: &Explainer<'_>, knowledge: &Knowledge) -> Option<Subject> {
+    let namespace = namespace_of(value)?;
     let name = value.pointer("/metadata/name")?.as_str()?;
     let pod = Pod::deserialize(value).ok()?;
-    let subject = Subject::new("Pod", namespace, name, pod, explainer.mapping);
+    let known = knowledge.namespace(namespace);
+    let subject = Subject::new("Pod", namespace, name, pod, explainer.mapping, known);
     let owner = Some(Owner::of(namespace, name, value));
     Some(Subject { waiting: waiting(value), owner, runs: true, ..subject })
+}
+
+fn namespace_of(object: &Value) -> Option<&str> {
+    object.pointer("/metadata/namespace")?.as_str()
 }
 
 /// What was looked up so far.
 struct Known {
     cluster: Cluster,
+    /// What reports say of Secrets.
+    knowledge: Knowledge,
+    /// The namespaces whose reports were asked for; `None` where none is to be.
+    reported: Option<HashSet<String>>,
     secrets_at_hand: SecretsAtHand,
     asked: HashSet<(String, String)>,
     /// The labels of a namespace; none where it could not be looked at.
@@ -131,9 +146,26 @@ struct Known {
 // === impl Known ===
 
 impl Known {
-    fn new(cluster: Cluster) -> Self {
-        let (asked, namespaces) = (HashSet::new(), HashMap::new());
-        Self { cluster, secrets_at_hand: SecretsAtHand::default(), asked, namespaces }
+    fn new(cluster: Cluster, knowledge: Knowledge, asks_for_reports: bool) -> Self {
+        Self {
+            cluster,
+            knowledge,
+            reported: asks_for_reports.then(HashSet::new),
+            secrets_at_hand: SecretsAtHand::default(),
+            asked: HashSet::new(),
+            namespaces: HashMap::new(),
+        }
+    }
+
+    /// Reads the reports of the namespaces of these Pods that were not asked for yet.
+    async fn look_up_reports(&mut self, pods: &[Value]) -> Result<(), CallError> {
+        let Some(reported) = &mut self.reported else { return Ok(()) };
+        for namespace in pods.iter().filter_map(namespace_of) {
+            if reported.insert(namespace.to_owned()) {
+                reports::look_up(&self.cluster, namespace, &mut self.knowledge).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Reads what these Pods need and is not known yet.

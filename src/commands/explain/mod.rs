@@ -30,7 +30,7 @@ use self::{
     text_report::TextReport,
 };
 use super::{
-    AccountSource, DEFAULT_NAMESPACE, Exit, Failure, Streams,
+    DEFAULT_NAMESPACE, Exit, Failure, FileOrLive, Streams,
     accounts::Accounts,
     keeper::Audience,
     load_mapping,
@@ -39,16 +39,19 @@ use super::{
         Source, TemplatePath, objects, pod_templates,
     },
     printable::Printable,
+    reports::Reports,
 };
 use crate::{
     cluster::ClusterOptions,
     core::{
         image::ImageRef,
+        knowledge::NamespaceKnowledge,
         pod::{INJECT_LABEL, OPTED_IN},
         rules::Mapping,
     },
 };
 
+pub(super) use self::in_force::InForce;
 pub use self::live::Live;
 pub(super) use self::near_rules::{near_rules, rules_elsewhere};
 
@@ -62,9 +65,11 @@ pub struct Options {
     /// The namespace, where it is not said otherwise.
     pub namespace: Option<String>,
     /// Where `ServiceAccounts` are, besides those among the manifests.
-    pub service_accounts: Vec<AccountSource>,
+    pub service_accounts: Vec<FileOrLive>,
     /// The cluster, where one of these is it.
     pub cluster: ClusterOptions,
+    /// Where reports are, which say what is known of Secrets; without it, nothing is.
+    pub reports: Option<FileOrLive>,
     /// The Secrets at hand, in this order.
     pub secrets: Vec<Source>,
     /// Where the objects of custom kinds keep their Pod templates.
@@ -102,7 +107,8 @@ pub enum Asked {
 pub fn run(options: &Options, streams: &mut Streams<'_>) -> Result<Exit, Failure> {
     let Options { config, secrets, asked, .. } = options;
     let mut sources: Vec<&Source> = secrets.iter().collect();
-    sources.extend(options.service_accounts.iter().filter_map(AccountSource::manifests));
+    sources.extend(options.service_accounts.iter().filter_map(FileOrLive::manifests));
+    sources.extend(options.reports.iter().filter_map(FileOrLive::manifests));
     match asked {
         Asked::Images(images) => {
             sources.extend(images.iter().filter(|it| *it == "-").map(|_| &Source::Stdin));
@@ -135,7 +141,7 @@ pub fn run(options: &Options, streams: &mut Streams<'_>) -> Result<Exit, Failure
     let explainer = Explainer { options, mapping: &mapping, paint };
     match asked {
         Asked::Images(images) => {
-            explainer.images(images, secrets_at_hand.as_ref(), streams.stdin, streams.stdout)?;
+            explainer.images(images, secrets_at_hand.as_ref(), streams)?;
         }
         Asked::Live(_) => {}
         Asked::Manifests(manifests) => {
@@ -164,6 +170,8 @@ struct PodContext<'c> {
     labels: Option<&'c BTreeMap<String, String>>,
     /// Whether there is a webhook configuration of ours.
     webhook: Option<bool>,
+    /// What reports say of the namespace's Secrets.
+    known: Option<NamespaceKnowledge<'c>>,
 }
 
 // === impl PodContext ===
@@ -207,10 +215,14 @@ impl Explainer<'_> {
         &self,
         images: &[String],
         secrets_at_hand: Option<&SecretsAtHand>,
-        stdin: &mut dyn BufRead,
-        out: &mut dyn Write,
+        Streams { stdin, stdout: out, stderr, .. }: &mut Streams<'_>,
     ) -> Result<(), Failure> {
-        let namespace = self.options.namespace.as_deref();
+        let out: &mut dyn Write = *out;
+        let Options { reports, cluster, namespace, .. } = self.options;
+        let namespace = namespace.as_deref();
+        let mut reports = Reports::new(reports.as_ref(), cluster, namespace, *stdin, *stderr)?;
+        let knowledge = reports.knowledge(namespace.unwrap_or(DEFAULT_NAMESPACE))?;
+        let known = knowledge.namespace(namespace.unwrap_or(DEFAULT_NAMESPACE));
         let pull =
             secrets_at_hand.map(|secrets_at_hand| PullSecrets::new(secrets_at_hand.of(namespace)));
         if let Some(pull) = pull.as_ref().filter(|_| self.is_text()) {
@@ -219,7 +231,7 @@ impl Explainer<'_> {
         }
         for image in images {
             if image != "-" {
-                self.image(image, pull.as_ref(), out)?;
+                self.image(image, pull.as_ref(), known, out)?;
                 continue;
             }
             let mut line = Vec::new();
@@ -228,7 +240,7 @@ impl Explainer<'_> {
                 let image = image.strip_suffix(b"\r").unwrap_or(image);
                 // A blank line is no image, as at the end of what `tr` writes.
                 if !image.trim_ascii().is_empty() {
-                    self.image(&String::from_utf8_lossy(image), pull.as_ref(), out)?;
+                    self.image(&String::from_utf8_lossy(image), pull.as_ref(), known, out)?;
                 }
                 line.clear();
             }
@@ -240,10 +252,11 @@ impl Explainer<'_> {
         &self,
         image: &str,
         pull: Option<&PullSecrets>,
+        known: Option<NamespaceKnowledge<'_>>,
         out: &mut dyn Write,
     ) -> io::Result<()> {
         let namespace = self.options.namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE);
-        let mut facts = ImageFacts::new(image, namespace, self.mapping);
+        let mut facts = ImageFacts::new(image, namespace, self.mapping, known);
         facts.kubelet = pull.map(|pull| pull.answer(ImageRef::parse(image).ok().as_ref()));
         if self.is_text() {
             return self.text_report(out, namespace, PodContext::default()).image(&facts, pull);
@@ -258,8 +271,10 @@ impl Explainer<'_> {
         secrets_at_hand: Option<&SecretsAtHand>,
         Streams { stdin, stdout, stderr, .. }: &mut Streams<'_>,
     ) -> Result<(), Failure> {
-        let Options { service_accounts, cluster, namespace, .. } = self.options;
-        let mut accounts = Accounts::new(service_accounts, cluster, namespace.as_deref(), *stdin)?;
+        let Options { service_accounts, cluster, namespace, reports, .. } = self.options;
+        let namespace = namespace.as_deref();
+        let mut accounts = Accounts::new(service_accounts, cluster, namespace, *stdin)?;
+        let mut reports = Reports::new(reports.as_ref(), cluster, namespace, *stdin, *stderr)?;
         let sources = Source::expand(sources)?.into_iter();
         let mut inputs =
             sources.map(|source| Input::new(source, *stdin)).collect::<Result<Vec<_>, _>>()?;
@@ -269,10 +284,14 @@ impl Explainer<'_> {
         for mut input in inputs {
             let source = input.source().clone();
             for document in input.documents()? {
-                for subject in self.subjects(&source, &document?, &mut accounts, &mut unknown)? {
+                let at_hand = (&mut accounts, &mut reports);
+                for subject in self.subjects(&source, &document?, at_hand, &mut unknown)? {
                     any = true;
                     let at_hand = secrets_at_hand.map(|it| it.find_for(&subject));
-                    self.subject(&subject, at_hand.as_ref(), PodContext::default(), *stdout)?;
+                    let knowledge = reports.knowledge(&subject.namespace)?;
+                    let known = knowledge.namespace(&subject.namespace);
+                    let context = PodContext { known, ..PodContext::default() };
+                    self.subject(&subject, at_hand.as_ref(), context, *stdout)?;
                 }
             }
         }
@@ -296,7 +315,7 @@ impl Explainer<'_> {
         &self,
         source: &Source,
         document: &Document,
-        accounts: &mut Accounts,
+        (accounts, reports): (&mut Accounts, &mut Reports),
         unknown_accounts: &mut Vec<(String, String)>,
     ) -> Result<Vec<Subject>, Failure> {
         let error = |problem| ManifestError::new(source, problem);
@@ -321,7 +340,9 @@ impl Explainer<'_> {
                     error(Problem::Template { line, object: object.to_string(), fault })
                 })?;
                 let (kind, name) = (object.kind(), object.name());
-                subjects.push(Subject::new(kind, namespace, name, pod, self.mapping));
+                let knowledge = reports.knowledge(namespace)?;
+                let known = knowledge.namespace(namespace);
+                subjects.push(Subject::new(kind, namespace, name, pod, self.mapping, known));
             }
         }
         Ok(subjects)
@@ -336,7 +357,8 @@ impl Explainer<'_> {
         out: &mut dyn Write,
     ) -> io::Result<()> {
         let facts = subject.images.iter().map(|named| {
-            let mut facts = ImageFacts::new(&named.image, &subject.namespace, self.mapping);
+            let known = context.known;
+            let mut facts = ImageFacts::new(&named.image, &subject.namespace, self.mapping, known);
             let reference = ImageRef::parse(&named.image).ok();
             facts.kubelet = at_hand.map(|it| it.pull.answer(reference.as_ref()));
             facts.pod = Some(subject.line(named, at_hand));

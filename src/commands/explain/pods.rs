@@ -7,11 +7,12 @@ use std::{
 
 use serde::Serialize;
 
-use super::kubelet::PullSecrets;
+use super::{facts::names, kubelet::PullSecrets};
 use crate::{
     commands::{manifests::SecretManifest, owner::Owner, scan::Waiting},
     core::{
         decide::{Reason, decide},
+        knowledge::NamespaceKnowledge,
         pod::Pod,
         review::Request,
         rules::Mapping,
@@ -30,6 +31,12 @@ pub(super) struct Subject {
     pub(super) listed: Vec<String>,
     /// The names that the webhook would add.
     pub(super) added: Vec<String>,
+    /// Of these, those that no rule names: they exist in the namespace.
+    pub(super) discovered: Vec<String>,
+    /// The names that it leaves out, as reports say that they are missing or would do harm.
+    pub(super) withheld: Vec<String>,
+    /// What reports say of its Secrets, as the webhook warns of it.
+    pub(super) warnings: Vec<String>,
     /// Why it would add none.
     pub(super) reason: Option<Reason>,
     /// Its containers that wait; empty where it does not run yet.
@@ -61,6 +68,15 @@ pub(super) struct PodLine {
     pull_secrets: Vec<String>,
     /// What the webhook would add.
     added: Vec<String>,
+    /// Of these, those that no rule names: they exist in the namespace.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    discovered: Vec<String>,
+    /// What the webhook would leave out.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    withheld: Vec<String>,
+    /// What the webhook would warn of.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
     /// Which of all of them are not there; none where that was not looked at.
     #[serde(skip_serializing_if = "Option::is_none")]
     missing: Option<Vec<String>>,
@@ -97,13 +113,14 @@ pub(super) struct AtHand {
 // === impl Subject ===
 
 impl Subject {
-    /// Reads a Pod of `namespace`, and decides for it as if it were new.
+    /// Reads a Pod of `namespace`, whose Secrets are `known`, and decides for it as if it were new.
     pub(super) fn new(
         kind: &str,
         namespace: &str,
         name: &str,
         pod: Pod<'_>,
         mapping: &Mapping,
+        known: Option<NamespaceKnowledge<'_>>,
     ) -> Self {
         let mut images: Vec<NamedImage> = Vec::new();
         for image in pod.images() {
@@ -122,14 +139,17 @@ impl Subject {
         let listed = pod.pull_secrets().filter(|name| !name.is_empty());
         let listed = listed.map(ToOwned::to_owned).collect();
         let request = Request::create(namespace, pod);
-        let decision = decide(&request, mapping, None);
+        let decision = decide(&request, mapping, known);
         Self {
             kind: kind.to_owned(),
             namespace: namespace.to_owned(),
             name: name.to_owned(),
             images,
             listed,
-            added: decision.injected().iter().map(ToString::to_string).collect(),
+            added: names(&decision.injected()),
+            discovered: names(&decision.discovered()),
+            withheld: names(&decision.withheld()),
+            warnings: decision.secret_warnings().to_vec(),
             reason: decision.reason(),
             waiting: Vec::new(),
             owner: None,
@@ -147,6 +167,9 @@ impl Subject {
             containers: image.names.clone(),
             pull_secrets: self.listed.clone(),
             added: self.added.clone(),
+            discovered: self.discovered.clone(),
+            withheld: self.withheld.clone(),
+            warnings: self.warnings.clone(),
             missing: at_hand.map(|at_hand| at_hand.missing.clone()),
             waiting: waiting.cloned().collect(),
         }

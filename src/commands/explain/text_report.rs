@@ -56,6 +56,7 @@ impl TextReport<'_> {
             Some(reason) => format!("nothing: {}", why(reason)),
         };
         writeln!(self.out, "{}→ a new Pod in {namespace} gets {gets}", self.margin)?;
+        self.reported(&facts.discovered, &facts.warnings)?;
         if let Some(pull) = at_hand {
             for name in &facts.secrets {
                 if !pull.names.contains(name) {
@@ -87,6 +88,7 @@ impl TextReport<'_> {
             }
             Some(reason) => writeln!(self.out, "  → {verb} nothing: {}", why(*reason))?,
         }
+        self.reported(&subject.discovered, &subject.warnings)?;
         let Some(AtHand { pull, besides, missing, unknown, by_hand }) = at_hand else {
             return Ok(());
         };
@@ -110,6 +112,18 @@ impl TextReport<'_> {
                 );
                 self.point(Role::Unsure, text)?;
             }
+        }
+        Ok(())
+    }
+
+    /// Reports what reports say of the Secrets.
+    fn reported(&mut self, discovered: &[String], warnings: &[String]) -> io::Result<()> {
+        for name in discovered {
+            let text = format!("no rule names {name}: it exists there, and the kubelet offers it");
+            self.point(Role::Good, text)?;
+        }
+        for warning in warnings {
+            self.point(Role::Unsure, warning.clone())?;
         }
         Ok(())
     }

@@ -24,10 +24,11 @@ use self::{
     patch::{Findings, Planner},
 };
 use super::{
-    AccountSource, DEFAULT_NAMESPACE, Exit, Failure, Streams,
+    DEFAULT_NAMESPACE, Exit, Failure, FileOrLive, Streams,
     accounts::Accounts,
     load_mapping,
     manifests::{Document, Input, Places, Source, TemplatePath},
+    reports::Reports,
 };
 use crate::cluster::ClusterOptions;
 
@@ -49,7 +50,9 @@ pub struct Options {
     /// Where the objects of custom kinds keep their Pod templates.
     pub paths: Vec<TemplatePath>,
     /// Where `ServiceAccounts` are, besides those among the manifests.
-    pub service_accounts: Vec<AccountSource>,
+    pub service_accounts: Vec<FileOrLive>,
+    /// Where reports are, which say what is known of Secrets; without it, nothing is.
+    pub reports: Option<FileOrLive>,
     /// The cluster, where one of these is it.
     pub cluster: ClusterOptions,
 }
@@ -86,8 +89,9 @@ struct Tally {
 /// [`Failure`] where the mapping, a manifest or an option is wrong, or the output cannot be written.
 pub fn run(options: &Options, streams: &mut Streams<'_>) -> Result<Exit, Failure> {
     let Options { output, namespace, paths, .. } = options;
-    let accounts = options.service_accounts.iter().filter_map(AccountSource::manifests);
-    if Source::share_stdin(options.sources.iter().chain(accounts)) {
+    let accounts = options.service_accounts.iter().filter_map(FileOrLive::manifests);
+    let reports = options.reports.iter().filter_map(FileOrLive::manifests);
+    if Source::share_stdin(options.sources.iter().chain(accounts).chain(reports)) {
         return Err(Failure::usage(
             "`-` stands there twice, but standard input can be read only once",
         ));
@@ -98,6 +102,13 @@ pub fn run(options: &Options, streams: &mut Streams<'_>) -> Result<Exit, Failure
         &options.cluster,
         namespace.as_deref(),
         streams.stdin,
+    )?;
+    let reports = Reports::new(
+        options.reports.as_ref(),
+        &options.cluster,
+        namespace.as_deref(),
+        streams.stdin,
+        streams.stderr,
     )?;
     let sources = Source::expand(&options.sources)?.into_iter();
     let mut inputs =
@@ -115,6 +126,7 @@ pub fn run(options: &Options, streams: &mut Streams<'_>) -> Result<Exit, Failure
         paths,
         met: vec![false; paths.len()],
         accounts,
+        reports,
         warned: Vec::new(),
         elsewhere: BTreeSet::new(),
     };

@@ -20,6 +20,7 @@ use crate::{
             Source, TemplatePath, objects, paths, pod_templates, unknown_pods,
         },
         printable::Printable,
+        reports::Reports,
     },
     core::{
         decide::{Decision, Reason, decide},
@@ -44,6 +45,7 @@ pub(super) struct Planner<'o> {
     /// Which of the paths led to a Pod template.
     pub(super) met: Vec<bool>,
     pub(super) accounts: Accounts,
+    pub(super) reports: Reports,
     /// The `ServiceAccounts` that were warned of.
     pub(super) warned: Vec<(String, String)>,
     /// The lines of the rules that cover an image of an object without a namespace, but hold in other namespaces only.
@@ -139,8 +141,9 @@ impl Planner<'_> {
             Ok(pod) => pod,
             Err(fault) => return Ok(Err(fault)),
         };
+        let known = self.reports.knowledge(&namespace)?;
         let request = Request::create(&namespace, pod);
-        let decision = decide(&request, self.mapping, None);
+        let decision = decide(&request, self.mapping, known.namespace(&namespace));
         if let Ok(pod) = &request.object {
             self.note_elsewhere(object, pod, &decision);
         }
@@ -187,13 +190,14 @@ impl Planner<'_> {
         templates: &[PodTemplate<'_>],
     ) -> Result<impl Iterator<Item = (PointerBuf, String)> + use<>, Failure> {
         let namespace = self.namespace(object).to_owned();
+        let known = self.reports.knowledge(&namespace)?;
         let mut secrets: Vec<String> = Vec::new();
         let mut needy = Vec::new();
         for found in unknown_pods(object, templates) {
             let Admitted { pod, .. } = self.accounts.admit(&namespace, &found.pod)?;
             let Ok(pod) = Pod::deserialize(&*pod) else { continue };
             let request = Request::create(&namespace, pod);
-            let decision = decide(&request, self.mapping, None);
+            let decision = decide(&request, self.mapping, known.namespace(&namespace));
             if let Ok(pod) = &request.object {
                 self.note_elsewhere(object, pod, &decision);
             }

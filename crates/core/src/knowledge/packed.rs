@@ -55,8 +55,8 @@ pub struct Keys<'k> {
 /// Why a report says nothing of its namespace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Unusable {
-    /// A name or a key is longer than any can be, or empty.
-    #[error("a name or a registry key in it is empty, or longer than any can be")]
+    /// It has another form than reports have, or a name or a key that is empty or longer than any can be.
+    #[error("it is not a report that this version can read")]
     Malformed,
     /// It is larger than the webhook holds of one namespace.
     #[error(
@@ -106,23 +106,25 @@ impl ReportedSecrets {
         self.0.len()
     }
 
+    /// Whether it is the report of this namespace.
+    pub(super) fn is_of(&self, namespace: &str) -> bool {
+        Reader(&self.0).bytes::<1>() == Some(namespace.as_bytes())
+    }
+
     pub(super) fn find(&self, name: &str) -> Option<KnownSecret<'_>> {
         let mut reader = self.reader();
         loop {
-            let (state, found) = (reader.number::<1>()?, reader.bytes::<1>()?);
-            let keys = reader.keys()?;
+            let mut secret = Reader(reader.bytes::<2>()?);
+            let found = secret.bytes::<1>()?;
             if found == name.as_bytes() {
-                return known(state, found, keys);
+                return secret.state_and_keys(str::from_utf8(found).ok()?);
             }
         }
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = KnownSecret<'_>> {
         let mut reader = self.reader();
-        std::iter::from_fn(move || {
-            let (state, name) = (reader.number::<1>()?, reader.bytes::<1>()?);
-            known(state, name, reader.keys()?)
-        })
+        std::iter::from_fn(move || Reader(reader.bytes::<2>()?).secret())
     }
 
     /// Behind the namespace.
@@ -169,18 +171,22 @@ impl fmt::Debug for Keys<'_> {
 
 // === the format ===
 //
-// The namespace, and then of each Secret: its state, its name, the number of its keys, and the keys. A text has its length
-// in front, in one byte or, of a key, in two.
+// The namespace, and then each Secret: its name, its state, the number of its keys, and the keys. A text has its length in
+// front, in one byte or, of a key, in two; and so has a whole Secret, so that a search can pass over it.
 
 fn pack(bytes: &mut Vec<u8>, secret: &ReportedSecret) -> Result<(), Unusable> {
     let Some(state) = STATES.iter().position(|it| *it == secret.state) else { return Ok(()) };
-    bytes.extend(u8::try_from(state));
-    text::<1>(bytes, &secret.name, NAME_MAX)?;
+    let mut packed = Vec::new();
+    text::<1>(&mut packed, &secret.name, NAME_MAX)?;
+    packed.extend(u8::try_from(state));
     let count = secret.keys.as_ref().map_or(Ok(NO_KEYS), |keys| u16::try_from(keys.len()));
-    bytes.extend(count.unwrap_or(NO_KEYS).to_be_bytes());
+    packed.extend(count.unwrap_or(NO_KEYS).to_be_bytes());
     for key in secret.keys.iter().flatten() {
-        text::<2>(bytes, key, KEY_MAX)?;
+        text::<2>(&mut packed, key, KEY_MAX)?;
     }
+    let length = u16::try_from(packed.len()).map_err(|_| Unusable::TooLarge)?;
+    bytes.extend(length.to_be_bytes());
+    bytes.append(&mut packed);
     Ok(())
 }
 
@@ -193,10 +199,6 @@ fn text<const N: usize>(bytes: &mut Vec<u8>, text: &str, most: usize) -> Result<
     bytes.extend(&length[length.len() - N..]);
     bytes.extend(text.as_bytes());
     Ok(())
-}
-
-fn known<'k>(state: usize, name: &'k [u8], keys: Option<Keys<'k>>) -> Option<KnownSecret<'k>> {
-    Some(KnownSecret { name: str::from_utf8(name).ok()?, state: *STATES.get(state)?, keys })
 }
 
 struct Reader<'k>(&'k [u8]);
@@ -221,17 +223,17 @@ impl<'k> Reader<'k> {
         str::from_utf8(self.bytes::<N>()?).ok()
     }
 
-    /// The keys of a Secret, which are passed over.
-    #[expect(clippy::option_option, reason = "no more to read, or no keys")]
-    fn keys(&mut self) -> Option<Option<Keys<'k>>> {
+    /// A whole Secret.
+    fn secret(mut self) -> Option<KnownSecret<'k>> {
+        let name = self.text::<1>()?;
+        self.state_and_keys(name)
+    }
+
+    /// What stands behind the name of a Secret.
+    fn state_and_keys(mut self, name: &'k str) -> Option<KnownSecret<'k>> {
+        let state = *STATES.get(self.number::<1>()?)?;
         let count = u16::try_from(self.number::<2>()?).ok()?;
-        if count == NO_KEYS {
-            return Some(None);
-        }
-        let bytes = self.0;
-        for _ in 0..count {
-            self.bytes::<2>()?;
-        }
-        Some(Some(Keys { count, bytes }))
+        let keys = (count != NO_KEYS).then_some(Keys { count, bytes: self.0 });
+        Some(KnownSecret { name, state, keys })
     }
 }

@@ -50,7 +50,7 @@ async fn mutating(
     for version in VERSIONS {
         let list = async |kind: &str| {
             let kind = GroupVersionKind::gvk(GROUP, version, kind);
-            let all = Collection::of_resource(&ApiResource::from_gvk(&kind));
+            let all = Collection::of_resource(&ApiResource::from_gvk(&kind), None);
             cluster.list(all, None).all::<DynamicObject>().await
         };
         match list("MutatingAdmissionPolicy").await {
