@@ -35,6 +35,33 @@ fn json_is_a_list_of_the_same() {
     assert_eq!(documents[1]["spec"]["policyName"], "pull.acme");
 }
 
+/// What the policy cannot follow is said, and a mapping that has nothing else is refused.
+#[test]
+fn what_takes_reports_is_not_for_a_policy() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("mapping.yaml");
+    let discover = "discover: {namespaces: [shop]}\n";
+    fs::write(&path, discover).unwrap();
+    let config = path.to_str().unwrap();
+    let refused = run(&["policy", "--config", config], "");
+    assert_eq!((refused.code, refused.stdout.as_str()), (Some(2), ""), "{}", refused.shown());
+    assert!(refused.stderr.contains("the mapping has only `discover`"), "{}", refused.shown());
+    let rule = "- {registries: [quay.io], secret: quay, whenMissing: skip}\n";
+    fs::write(&path, format!("{discover}rules:\n{rule}")).unwrap();
+    let written = run(&["policy", "--config", config], "");
+    assert_eq!(written.code, Some(0), "{}", written.shown());
+    let notes: Vec<&str> = written.stderr.lines().filter(|it| it.starts_with("warning")).collect();
+    assert_eq!(
+        notes,
+        [
+            "warning: a policy sees no reports: it adds the Secrets of rules with `whenMissing: skip` (line 3) also where they are missing",
+            "warning: a policy sees no reports: `discover` does nothing",
+        ]
+    );
+    fs::write(&path, "always: [quay]\n").unwrap();
+    assert!(!run(&["policy", "--config", config], "").stderr.contains("warning"));
+}
+
 /// Which names Pods get does not depend on who makes the Secrets.
 #[test]
 fn a_rule_with_a_login_is_a_rule_like_any_other() {

@@ -19,6 +19,8 @@ pub enum Check {
     CopyOutdated,
     /// The controller that makes copies.
     CredentialsController,
+    /// Namespaces in which pull Secrets cannot be discovered.
+    Discovery,
     /// A pattern for Docker Hub that none of its images writes.
     DockerHub,
     /// What stands there twice.
@@ -87,6 +89,8 @@ pub enum Check {
     Reinvocation,
     /// Replicas of pullcred that are not ready.
     Replicas,
+    /// The reports of what pullcred knows.
+    Reports,
     /// The version of reviews.
     ReviewVersions,
     /// Rules for namespaces that did not opt in.
@@ -121,13 +125,14 @@ pub enum Check {
 
 impl Check {
     /// Every check, in the order of their names.
-    pub const ALL: [Self; 54] = [
+    pub const ALL: [Self; 56] = [
         Self::AppliedLogin,
         Self::CaBundle,
         Self::Certificate,
         Self::CopyMissing,
         Self::CopyOutdated,
         Self::CredentialsController,
+        Self::Discovery,
         Self::DockerHub,
         Self::Duplicate,
         Self::Endpoints,
@@ -162,6 +167,7 @@ impl Check {
         Self::Registration,
         Self::Reinvocation,
         Self::Replicas,
+        Self::Reports,
         Self::ReviewVersions,
         Self::RuleNowhere,
         Self::Rules,
@@ -188,6 +194,7 @@ impl Check {
             Self::CopyMissing => "copy-missing",
             Self::CopyOutdated => "copy-outdated",
             Self::CredentialsController => "credentials-controller",
+            Self::Discovery => "discovery",
             Self::DockerHub => "docker-hub",
             Self::Duplicate => "duplicate",
             Self::Endpoints => "endpoints",
@@ -222,6 +229,7 @@ impl Check {
             Self::Registration => "registration",
             Self::Reinvocation => "reinvocation",
             Self::Replicas => "replicas",
+            Self::Reports => "reports",
             Self::ReviewVersions => "review-versions",
             Self::RuleNowhere => "rule-nowhere",
             Self::Rules => "rules",

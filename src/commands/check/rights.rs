@@ -8,7 +8,10 @@ use std::{borrow::Cow, collections::BTreeSet};
 use serde::Serialize;
 
 use super::super::{Exit, Failure, Streams};
-use crate::core::rules::{Login, Mapping, Rule, SecretName};
+use crate::core::{
+    reports::{GROUP, LEASE},
+    rules::{Login, Mapping, Rule, SecretName, WhenMissing},
+};
 
 /// The group of roles.
 const API_VERSION: &str = "rbac.authorization.k8s.io/v1";
@@ -84,16 +87,23 @@ fn roles<'r>(mapping: &'r Mapping, namespace: &'r str) -> [Role<'r>; 3] {
         "mutatingwebhookconfigurations",
         "validatingadmissionpolicies",
     ];
-    let in_the_cluster = vec![
+    let mut in_the_cluster = vec![
         rule(ADMISSION, &policies, &["get", "list"]),
         rule("", &["namespaces", "pods"], &["get", "list"]),
     ];
+    let decides_by_reports = !mapping.discover().is_empty()
+        || mapping.rules().iter().any(|it| it.when_missing == WhenMissing::Skip);
     let mut at_home = vec![
         rule("", &["configmaps", "services"], &["get"]),
         rule("discovery.k8s.io", &["endpointslices"], &["list"]),
         // API servers ask for one of the verbs or the other, by their version.
         rule("", &["pods/portforward"], &["create", "get"]),
     ];
+    if decides_by_reports || !mapping.logins().is_empty() {
+        in_the_cluster.push(rule(GROUP, &["pullsecretreports"], &["list"]));
+        let leases = rule("coordination.k8s.io", &["leases"], &["get"]);
+        at_home.push(PolicyRule { resource_names: vec![LEASE.into()], ..leases });
+    }
     let logins: BTreeSet<SecretName> = mapping.logins().iter().map(Login::secret).collect();
     if !logins.is_empty() {
         let secrets = rule("", &["secrets"], &["get"]);

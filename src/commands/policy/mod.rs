@@ -3,7 +3,10 @@
 mod cel;
 mod object;
 
-use std::path::PathBuf;
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+};
 
 use clap::ValueEnum;
 use serde::Serialize;
@@ -12,6 +15,7 @@ use self::object::{binding, policy};
 use super::{Exit, Failure, Streams, load_mapping};
 
 pub use crate::core::rules::SecretName as ObjectName;
+use crate::core::rules::{Mapping, WhenMissing};
 
 /// What a policy does not do, and the webhook does.
 const LOST: &str = "\
@@ -55,6 +59,11 @@ struct List<P, B> {
 pub fn run(options: &Options, streams: &mut Streams<'_>) -> Result<Exit, Failure> {
     let Options { config, name, output } = options;
     let mapping = load_mapping(config)?;
+    if mapping.rules().is_empty() && mapping.always().is_empty() {
+        let message =
+            "the mapping has only `discover`, which takes reports, and a policy sees none";
+        return Err(Failure::usage(format!("{}: {message}", config.display())));
+    }
     let variables = cel::variables(&mapping)
         .map_err(|error| Failure::usage(format!("{}: {error}", config.display())))?;
     let name = name.as_str();
@@ -73,5 +82,24 @@ pub fn run(options: &Options, streams: &mut Streams<'_>) -> Result<Exit, Failure
     streams.stdout.write_all(text.as_bytes())?;
     streams.stdout.flush()?;
     writeln!(streams.stderr, "{LOST}")?;
+    without_reports(&mapping, streams.stderr)?;
     Ok(Exit::Fine)
+}
+
+/// Says which keys of the mapping the policy cannot follow, since it sees no reports.
+fn without_reports(mapping: &Mapping, stderr: &mut dyn Write) -> io::Result<()> {
+    let skips = mapping.rules().iter().filter(|rule| rule.when_missing == WhenMissing::Skip);
+    let lines: Vec<String> = skips.map(|rule| rule.line.to_string()).collect();
+    if !lines.is_empty() {
+        let lines = lines.join(", ");
+        writeln!(
+            stderr,
+            "warning: a policy sees no reports: it adds the Secrets of rules with `whenMissing: skip` (line {lines}) also where \
+             they are missing"
+        )?;
+    }
+    if !mapping.discover().is_empty() {
+        writeln!(stderr, "warning: a policy sees no reports: `discover` does nothing")?;
+    }
+    Ok(())
 }

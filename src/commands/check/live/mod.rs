@@ -10,6 +10,7 @@
 //! | [`forward`] | a port of a Pod, through the API server |
 //! | [`policy`] | a policy in place of the webhook, and one on the label |
 //! | [`copies`] | the logins, the controller that copies them, and the copies |
+//! | [`reports`] | whether reports are there and count, for a mapping that decides by them |
 //! | [`reach`] | whether there is anything to judge |
 //! | [`namespaces`], [`pods`], [`secrets`] | who has opted in, who needs what, and whether it would work |
 //!
@@ -27,6 +28,7 @@ mod policy;
 mod reach;
 mod registration;
 mod replicas;
+mod reports;
 mod secrets;
 mod serving;
 mod wait;
@@ -107,6 +109,7 @@ pub(super) fn check(
             own_namespace = own_namespace.or(found);
         }
         let mapping = mapping.with_own_namespace(own_namespace.map(Into::into));
+        check.reports(&mapping, report).await;
         let logins = if mapping.logins().is_empty() {
             Logins::default()
         } else {
