@@ -1,7 +1,8 @@
 //! The cost of a Pod with three images, with 10 rules and with 10,000.
 //!
 //! `cargo bench --bench rules` measures the lookup alone (`matches` and `secrets`) for five shapes of a
-//! mapping, and then a whole request, from the bytes of a review to the bytes of the answer.
+//! mapping, and then a whole request, from the bytes of a review to the bytes of the answer. The last row is what is known of
+//! a Secret, with the reports of 10 namespaces and of 10,000.
 //!
 //! The two sizes alternate every millisecond, and the ratio is the median over the turns. So other load on the
 //! machine affects both sizes equally, unlike in harnesses that measure one after the other.
@@ -13,6 +14,8 @@ use std::time::{Duration, Instant};
 use pullcred::core::answer;
 use pullcred::core::decide::decide;
 use pullcred::core::image::ImageRef;
+use pullcred::core::knowledge::{Knowledge, ReportedSecrets};
+use pullcred::core::reports::{PullSecretStatus, ReportedSecret, ReportedState};
 use pullcred::core::review;
 use pullcred::core::rules::{Mapping, Rule, WhenMissing};
 use serde_json::{Value, json};
@@ -112,6 +115,37 @@ fn main() {
         let [few, many] = [0, 1].map(|size| answering(&known[size], &bodies[size]));
         let name = format!("{}, request", shape.name);
         println!("{name:22} {}", Comparison::of(turns, few, many));
+    }
+    let known = [FEW, MANY].map(|namespaces| reports(namespaces));
+    let [few, many] = [0, 1].map(|size| knowing(&known[size].0, &known[size].1));
+    println!("{:22} {}", "what is known", Comparison::of(turns, few, many));
+}
+
+/// The reports of so many namespaces, and their names.
+fn reports(namespaces: usize) -> (Knowledge, Vec<String>) {
+    let secret = |n: usize| ReportedSecret {
+        name: format!("pull-registry-{n}"),
+        state: ReportedState::Ready,
+        reason: None,
+        keys: None,
+    };
+    let status = PullSecretStatus { secrets: (0..3).map(secret).collect(), ..Default::default() };
+    let names: Vec<String> = (0..namespaces).map(|n| format!("team-{n}-staging")).collect();
+    let mut known = Knowledge::default();
+    known.set_fresh(true);
+    for name in &names {
+        known.insert(expected(ReportedSecrets::of(name, &status)));
+    }
+    (known, names)
+}
+
+/// Each call asks about a Secret in the next namespace.
+fn knowing<'a>(known: &'a Knowledge, names: &'a [String]) -> impl FnMut() + 'a {
+    let mut next = 0;
+    move || {
+        let namespace = known.namespace(black_box(&names[next]));
+        black_box(namespace.and_then(|it| it.secret(black_box("pull-registry-1"))));
+        next = (next + 7919) % names.len();
     }
 }
 

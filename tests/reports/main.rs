@@ -2,6 +2,8 @@
 
 #![cfg(test)]
 
+#[path = "../support/cli.rs"]
+mod cli;
 mod rows;
 #[path = "../support/scripted/mod.rs"]
 mod scripted;

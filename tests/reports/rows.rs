@@ -5,7 +5,10 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::time::sleep;
 
-use crate::webhook::{Answer, Webhook, place, report, usual};
+use crate::{
+    cli::run,
+    webhook::{Webhook, place, report, usual},
+};
 
 #[tokio::test(start_paused = true)]
 async fn each_row_of_the_table_is_answered_as_it_says() {
@@ -74,12 +77,10 @@ async fn each_row_of_the_table_is_answered_as_it_says() {
         let secrets = json!([{"name": "extra", "state": state}]);
         webhook.server.put(&place("shop"), Some(report(&secrets)));
         sleep(Duration::from_secs(1)).await;
-        let expected = Answer {
-            added: texts(added),
-            warnings: Vec::from_iter(warning),
-            annotations: texts(annotations),
-        };
-        assert_eq!(webhook.ask("shop", "skip.io/app").await, expected, "{state}");
+        let answer = webhook.ask("shop", "skip.io/app").await;
+        assert_eq!(answer.added, texts(added), "{state}");
+        assert_eq!(answer.warnings, Vec::from_iter(warning), "{state}");
+        assert_eq!(answer.annotations, texts(annotations), "{state}");
     }
 
     let secrets = json!([{"name": "tools", "state": "Unreadable"}]);
@@ -119,4 +120,72 @@ async fn what_exists_is_discovered_where_the_mapping_says() {
     sleep(Duration::from_secs(1)).await;
     assert_eq!(webhook.added("own.io/app").await, ["tools"]);
     assert_eq!(webhook.metric("reports_namespaces"), 1);
+}
+
+/// The API server writes each annotation of an event once, and may call the webhook again for the same Pod.
+#[tokio::test(start_paused = true)]
+async fn a_second_call_adds_nothing_and_overwrites_no_annotation() {
+    let webhook = Webhook::knowing(usual()).await;
+    for image in ["own.io/app", "skip.io/app", "ghcr.io/acme/app"] {
+        let first = webhook.ask("shop", image).await;
+        let second = webhook.ask_of("shop", image, &first.added).await;
+        assert!(second.added.is_empty(), "{image}: {second:?}");
+        assert!(first.keys.is_disjoint(&second.keys), "{image}: {first:?} {second:?}");
+        assert!(!second.annotations.iter().any(|it| it.starts_with("discovered")), "{second:?}");
+        // What is known changes between two calls, as it does between two releases.
+        webhook.server.put(&place("shop"), None);
+        sleep(Duration::from_secs(1)).await;
+        let third = webhook.ask("shop", image).await;
+        assert_eq!(third.keys.is_disjoint(&first.keys), third.annotations != first.annotations);
+        webhook.server.put(&place("shop"), Some(usual()));
+        sleep(Duration::from_secs(1)).await;
+    }
+}
+
+/// `inject --reports` gives a Pod what the webhook gives it.
+#[tokio::test(start_paused = true)]
+async fn the_command_line_answers_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("reports.json");
+    let webhook = Webhook::knowing(usual()).await;
+    let states = [
+        "Ready",
+        "Pending",
+        "Missing",
+        "WrongType",
+        "Unreadable",
+        "Conflict",
+        "Refused",
+        "Expired",
+        "New",
+    ];
+    for state in states {
+        let secrets = ["robot", "extra", "tools", "own"]
+            .map(|name| json!({"name": name, "state": state, "keys": ["own.io", "ghcr.io/other"]}));
+        let mut report = report(&json!(secrets));
+        webhook.server.put(&place("shop"), Some(report.clone()));
+        sleep(Duration::from_secs(1)).await;
+        report["metadata"] = json!({"name": "pullcred", "namespace": "shop"});
+        std::fs::write(&file, report.to_string()).unwrap();
+        for image in ["ghcr.io/acme/app", "skip.io/app", "own.io/app", "nginx"] {
+            let answer = webhook.ask("shop", image).await;
+            let pod = json!({
+                "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a", "namespace": "shop"},
+                "spec": {"containers": [{"name": "app", "image": image}]},
+            });
+            let reports = file.to_str().unwrap();
+            let config = "explain/reports/mapping.yaml";
+            let args =
+                ["inject", "--config", config, "--reports", reports, "-f", "-", "-o", "json"];
+            let run = run(&args, &pod.to_string());
+            let value: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+            let list = value["spec"]["imagePullSecrets"].as_array().into_iter().flatten();
+            let list: Vec<&str> = list.map(|it| it["name"].as_str().unwrap()).collect();
+            assert_eq!(list, answer.added, "{state} {image}: {}", run.shown());
+            for warning in &answer.warnings {
+                assert!(run.stderr.contains(warning), "{state} {image}: {}", run.shown());
+            }
+            assert_eq!(run.stderr.matches(": pull secret").count(), answer.warnings.len());
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! A webhook that follows the reports of a scripted API server.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use axum::{Router, body::Body, http::Request};
 use base64::{Engine, prelude::BASE64_STANDARD};
@@ -28,14 +28,7 @@ pub(crate) const LEASE: &str =
 pub(crate) const REPORTS: &str = "/apis/pullcred.dev/v1alpha1/pullsecretreports";
 
 /// The mapping of these tests.
-const MAPPING: &str = "\
-logins: [{name: acme, secret: acme-robot}]
-rules:
-- {registries: [ghcr.io/acme], secret: robot, login: acme, namespaces: ['*']}
-- {registries: [skip.io], secret: extra, login: acme, namespaces: ['*'], whenMissing: skip}
-always: [tools]
-discover: {namespaces: [shop]}
-";
+const MAPPING: &str = include_str!("../testdata/explain/reports/mapping.yaml");
 
 /// A webhook, an API server, and a controller that renews its Lease.
 pub(crate) struct Webhook {
@@ -46,11 +39,13 @@ pub(crate) struct Webhook {
 }
 
 /// What came of a Pod: the names that were added, the warnings, and the annotations without their digits.
-#[derive(Debug, PartialEq)]
+#[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) added: Vec<String>,
     pub(crate) warnings: Vec<String>,
     pub(crate) annotations: Vec<String>,
+    /// The keys of all annotations, with their digits.
+    pub(crate) keys: BTreeSet<String>,
 }
 
 /// The place of a namespace's report.
@@ -138,7 +133,14 @@ impl Webhook {
 
     /// Asks about a Pod with one image in a namespace.
     pub(crate) async fn ask(&self, namespace: &str, image: &str) -> Answer {
-        let pod = json!({"spec": {"containers": [{"name": "app", "image": image}]}});
+        self.ask_of(namespace, image, &[]).await
+    }
+
+    /// The same about a Pod that lists these Secrets.
+    pub(crate) async fn ask_of(&self, namespace: &str, image: &str, listed: &[String]) -> Answer {
+        let listed: Vec<Value> = listed.iter().map(|name| json!({"name": name})).collect();
+        let containers = json!([{"name": "app", "image": image}]);
+        let pod = json!({"spec": {"containers": containers, "imagePullSecrets": listed}});
         let review = json!({
             "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview",
             "request": {
@@ -157,13 +159,16 @@ impl Webhook {
         assert_eq!(response["allowed"], true, "{answer}");
         let patch = response["patch"].as_str().map(|it| BASE64_STANDARD.decode(it).unwrap());
         let patch: Value = patch.map_or(json!([]), |it| serde_json::from_slice(&it).unwrap());
-        let names = patch[0]["value"].as_array().into_iter().flatten();
+        // The whole list, or one entry in each operation.
+        let values = patch.as_array().into_iter().flatten().map(|it| &it["value"]);
+        let names =
+            values.flat_map(|it| it.as_array().cloned().unwrap_or_else(|| vec![it.clone()]));
         let texts = |list: &Value| -> Vec<String> {
             let list = list.as_array().into_iter().flatten();
             list.map(|it| it.as_str().unwrap().to_owned()).collect()
         };
-        let annotations = response["auditAnnotations"].as_object().unwrap().iter();
-        let annotations = annotations.filter_map(|(key, value)| {
+        let written = response["auditAnnotations"].as_object().unwrap();
+        let annotations = written.iter().filter_map(|(key, value)| {
             let key = key.rsplit_once('-')?.0;
             (key != "uid").then(|| format!("{key}={}", value.as_str().unwrap()))
         });
@@ -171,6 +176,7 @@ impl Webhook {
             added: names.map(|it| it["name"].as_str().unwrap().to_owned()).collect(),
             warnings: texts(&response["warnings"]),
             annotations: annotations.collect(),
+            keys: written.keys().cloned().collect(),
         }
     }
 
