@@ -21,7 +21,8 @@ RUN --mount=type=cache,id=pullcred-registry,target=/usr/local/cargo/registry \
     --mount=type=cache,id=pullcred-target-${TARGETARCH},target=/pullcred/target \
     --mount=type=cache,id=pullcred-tools,target=/root/.cache/pullcred \
     binary=$(image/binary.sh "${TARGETARCH}") && install -D --mode=0555 "${binary}" /image/pullcred && \
-    install -D --mode=0444 LICENSE /image/licenses/LICENSE
+    install -D --mode=0444 LICENSE /image/licenses/LICENSE && \
+    image/roots.sh /image
 
 FROM scratch
 ARG VERSION=0.1.0

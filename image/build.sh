@@ -59,6 +59,7 @@ image() {
   mkdir -p "$root/licenses"
   install --mode=0555 "$binary" "$root/pullcred"
   install --mode=0444 "$repository/LICENSE" "$root/licenses/LICENSE"
+  "$repository/image/roots.sh" "$root"
 
   archive_of "$root" >"$staging/layer.tar"
   diff_id=sha256:$(digest_of <"$staging/layer.tar")

@@ -52,6 +52,15 @@ impl Image {
     fn config(&self) -> Value {
         read(&self.blob(&self.manifest()["config"]))
     }
+
+    /// A folder with what is in the image.
+    fn unpacked(&self) -> PathBuf {
+        let root = self.folder.path().join("root");
+        fs::create_dir(&root).unwrap();
+        let layer = self.blob(&self.manifest()["layers"][0]);
+        run(Command::new("tar").arg("-xzf").arg(layer).arg("-C").arg(&root));
+        root
+    }
 }
 
 fn repository() -> &'static Path {
@@ -144,7 +153,7 @@ fn the_layout_holds_together() {
 }
 
 #[test]
-fn the_layer_holds_one_program_and_its_licence() {
+fn the_layer_holds_one_program_authorities_and_licences() {
     let image = Image::build();
     let layer = image.blob(&image.manifest()["layers"][0]);
     let listing = run(Command::new("tar")
@@ -166,20 +175,48 @@ fn the_layer_holds_one_program_and_its_licence() {
         entries,
         [
             "drwxr-xr-x 0/0 2023-11-14 22:13:20 ./",
+            "drwxr-xr-x 0/0 2023-11-14 22:13:20 ./etc/",
+            "drwxr-xr-x 0/0 2023-11-14 22:13:20 ./etc/ssl/",
+            "drwxr-xr-x 0/0 2023-11-14 22:13:20 ./etc/ssl/certs/",
+            "-r--r--r-- 0/0 2023-11-14 22:13:20 ./etc/ssl/certs/ca-certificates.crt",
             "drwxr-xr-x 0/0 2023-11-14 22:13:20 ./licenses/",
             "-r--r--r-- 0/0 2023-11-14 22:13:20 ./licenses/LICENSE",
+            "-r--r--r-- 0/0 2023-11-14 22:13:20 ./licenses/webpki-root-certs",
             "-r-xr-xr-x 0/0 2023-11-14 22:13:20 ./pullcred",
         ]
     );
 }
 
+/// They are where rustls-native-certs looks, and so do programs in Go.
+#[test]
+fn the_authorities_are_those_that_browsers_trust() {
+    let image = Image::build();
+    let root = image.unpacked();
+    let bundle = root.join("etc/ssl/certs/ca-certificates.crt");
+    let found = rustls_native_certs::load_certs_from_paths(Some(&bundle), None);
+    assert!(found.errors.is_empty(), "{:?}", found.errors);
+    let text = fs::read_to_string(&bundle).unwrap();
+    assert_eq!(found.certs.len(), text.matches("-----BEGIN CERTIFICATE-----").count());
+    assert!((100..200).contains(&found.certs.len()), "{}", found.certs.len());
+    let mut roots = rustls::RootCertStore::empty();
+    for certificate in found.certs {
+        roots.add(certificate).unwrap();
+    }
+    // The authorities of AWS, Google, Azure, Alibaba Cloud and GitHub, by their names within the certificates.
+    let names: Vec<_> =
+        roots.roots.iter().map(|it| String::from_utf8_lossy(&it.subject).into_owned()).collect();
+    for name in
+        ["Amazon Root CA 1", "GTS Root R1", "DigiCert Global Root G2", "GlobalSign", "USERTrust"]
+    {
+        assert!(names.iter().any(|it| it.contains(name)), "{name}");
+    }
+    assert!(fs::metadata(bundle).unwrap().len() < 300_000);
+}
+
 #[test]
 fn the_program_runs_with_nothing_but_the_image() {
     let image = Image::build();
-    let root = image.folder.path().join("root");
-    fs::create_dir(&root).unwrap();
-    let layer = image.blob(&image.manifest()["layers"][0]);
-    run(Command::new("tar").arg("-xzf").arg(layer).arg("-C").arg(&root));
+    let root = image.unpacked();
     // A user namespace, so that changing the root needs no privilege.
     let mut program = Command::new("unshare");
     program.args(["--user", "--map-root-user", "chroot"]).arg(&root).arg("/pullcred");
@@ -213,6 +250,7 @@ fn image_and_dockerfile_say_the_same() {
 
     let dockerfile = fs::read_to_string(repository().join("Dockerfile")).unwrap();
     let (_, last_stage) = dockerfile.split_once("FROM scratch").unwrap();
+    assert!(dockerfile.contains("image/roots.sh /image\n"), "the Dockerfile has no authorities");
     for line in ["USER 65532:65532", "EXPOSE 8443 8080", "ENTRYPOINT [\"/pullcred\"]"] {
         assert!(last_stage.lines().any(|found| found == line), "the Dockerfile lacks {line}");
     }
