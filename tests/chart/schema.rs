@@ -43,7 +43,10 @@ fn slips_of_the_pen_are_refused() {
             r#"--set-json=mapping.rules=[{"registries":["quay.io"],"secret":"s","namespaceLabels":{"on":true}}]"#,
             "/mapping/rules/0/namespaceLabels/on': got boolean, want string",
         ),
-        (r#"--set-json=mapping.logins=[{"name":"acme"}]"#, "missing property 'secret'"),
+        (
+            r#"--set-json=mapping.logins=[{"name":"acme"}]"#,
+            "/mapping/logins/0': minProperties: got 1, want 2",
+        ),
         (
             r#"--set-json=mapping.logins=[{"name":"acme","secret":"s","password":"p"}]"#,
             "additional properties 'password' not allowed",

@@ -227,13 +227,15 @@ readinessProbe:
 {{- with $names | uniq | sortAlpha }}{{ toYaml . }}{{ end }}
 {{- end }}
 
-{{/* The names of the logins' own Secrets, likewise. */}}
+{{/* The names of the Secrets with logins that people keep, likewise. */}}
 {{- define "pullcred.loginSecretNames" -}}
 {{- $names := list }}
 {{- if .Values.mappingFrom.configMap }}
 {{- $names = .Values.credentials.loginSecretNames | default list }}
 {{- else }}
-{{- range .Values.mapping.logins }}{{ $names = append $names .secret }}{{ end }}
+{{- range .Values.mapping.logins }}
+{{- with .secret }}{{ $names = append $names . }}{{ end }}
+{{- end }}
 {{- end }}
 {{- with $names | uniq | sortAlpha }}{{ toYaml . }}{{ end }}
 {{- end }}
@@ -332,8 +334,13 @@ helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded,hook-failed
 {{- if .Values.mappingFrom.configMap -}}
 {{- $copies := $own.secretNames -}}
 {{- $logins := $own.loginSecretNames -}}
-{{- if and $copies (not $logins) -}}
-{{- fail "credentials.secretNames is set and credentials.loginSecretNames is not: write the names of the logins' Secrets there, those under logins[].secret of the mapping in your ConfigMap, such as [acme-robot]" -}}
+{{- $fetched := $own.fetched.logins -}}
+{{- if and $copies (not $logins) (not $fetched) -}}
+{{- fail "credentials.secretNames is set and credentials.loginSecretNames is not: write the names of the logins' Secrets there, those under logins[].secret of the mapping in your ConfigMap, such as [acme-robot], or the names of logins that pullcred fetches under credentials.fetched.logins" -}}
+{{- else if and $fetched (not $copies) -}}
+{{- fail "credentials.fetched.logins is set and credentials.secretNames is not: write the names of the copies there, those under rules[].secret of the rules with a login, such as [acme-robot]" -}}
+{{- else if and (not $fetched) (or $own.fetched.keySecretNames $own.fetched.serviceAccountNames $own.fetched.ambient $own.fetched.audiences) -}}
+{{- fail "credentials.fetched has names and credentials.fetched.logins has none: write the names of the logins that pullcred fetches there, those under logins[].name" -}}
 {{- else if and $logins (not $copies) -}}
 {{- fail "credentials.loginSecretNames is set and credentials.secretNames is not: write the names of the copies there, those under rules[].secret of the rules with a login, such as [acme-robot]" -}}
 {{- end -}}
@@ -343,6 +350,9 @@ helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded,hook-failed
 {{- else -}}
 {{- if or $own.secretNames $own.loginSecretNames -}}
 {{- fail "credentials.secretNames and credentials.loginSecretNames are for mappingFrom alone: the chart takes these names from mapping, so leave both out" -}}
+{{- end -}}
+{{- if or $own.fetched.logins $own.fetched.keySecretNames $own.fetched.serviceAccountNames $own.fetched.ambient $own.fetched.audiences -}}
+{{- fail "credentials.fetched is for mappingFrom alone: the chart takes these names from mapping, so leave it out" -}}
 {{- end -}}
 {{- $names := list -}}
 {{- range .Values.mapping.logins }}{{ $names = append $names .name }}{{ end -}}
@@ -371,7 +381,7 @@ helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded,hook-failed
 {{- if and (eq (index $labels "app.kubernetes.io/component" | default "") "credentials") (eq (index $labels "helm.sh/chart" | default "" | trunc 9) "pullcred-") (ne .metadata.name (include "pullcred.credentialsName" $)) -}}
 {{- $other := . -}}
 {{- range .rules -}}
-{{- range .resourceNames -}}
+{{- range has "secrets" .resources | ternary .resourceNames list -}}
 {{- if has . (include "pullcred.copyNames" $ | fromYamlArray) -}}
 {{- fail (printf "another release of pullcred keeps copies named %s already, by ClusterRole %s: each would collect those of the other. Name the copies of this one otherwise, in rules[].secret, or remove that release" . $other.metadata.name) -}}
 {{- end -}}
