@@ -8,8 +8,8 @@ use std::fmt::Write;
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use pullcred::{
-    core::rules::LoginSource,
-    registry::tokens::{Proof, Step},
+    core::rules::{Aws, AwsAccess, Azure, AzureAccess, Google, GoogleAccess, LoginSource},
+    registry::tokens::{Machine, Proof, Step},
 };
 use serde_json::{Value, json};
 
@@ -446,4 +446,74 @@ async fn hostile_sessions_of_aws_are_errors_that_help() {
     let texts = way.texts(replies.collect()).await;
     assert!(!texts.contains("a login\n"), "{texts}");
     snapshot::snapshot("tokens", way.name, &round(&texts));
+}
+
+/// What a machine is asked, and what it answers when all is well.
+fn machines() -> [(&'static str, LoginSource, &'static str, Value, &'static [&'static str]); 3] {
+    let nowhere = || endpoints("https://localhost:1", "https://localhost:1");
+    let access = AwsAccess::PodIdentity;
+    let agent = LoginSource::Aws(Aws { access, endpoints: nowhere() });
+    let session = json!({
+        "AccessKeyId": "ASIA", "SecretAccessKey": SECRET, "Token": SECRET, "Expiration": in_an_hour(),
+    });
+    let (access, impersonate) = (GoogleAccess::Metadata, None);
+    let google = LoginSource::Google(Google { access, impersonate, endpoints: nowhere() });
+    let access = AzureAccess::Metadata { client: None };
+    let azure = LoginSource::Azure(Azure { access, hosts: Vec::new(), endpoints: nowhere() });
+    [
+        (
+            "eks",
+            agent,
+            super::aws::HOST,
+            session,
+            &["AccessKeyId", "SecretAccessKey", "Token", "Expiration"],
+        ),
+        ("google", google, super::google::HOST, bearer(), &["access_token", "expires_in"]),
+        ("azure", azure, azure::REGISTRY, bearer(), &["access_token"]),
+    ]
+}
+
+#[tokio::test]
+async fn hostile_answers_of_machines_are_errors_that_help() {
+    let server = Server::start_plain(|_| panic!("every answer is set"));
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("token");
+    std::fs::write(&file, "t").unwrap();
+    let base = format!("http://{}", server.address);
+    let mut fetcher = Fetcher::new(&Authority::new());
+    fetcher.machine = Machine {
+        google: base.as_str().into(),
+        azure: base.as_str().into(),
+        eks: Some((base.as_str().into(), file)),
+    };
+    let mut texts = String::new();
+    for (name, source, host, good, fields) in machines() {
+        let mut replies = vec![
+            ("an HTML page".to_owned(), Reply::new(200, "<html>hunter2</html>")),
+            ("a refusal".to_owned(), Reply::new(403, SECRET)),
+            (
+                "a redirection".to_owned(),
+                Reply::new(302, "").with("location", "http://evil.example.com/"),
+            ),
+            ("a machine in trouble".to_owned(), Reply::new(503, "")),
+        ];
+        for field in fields {
+            let (mut null, mut missing) = (good.clone(), good.clone());
+            null[field] = Value::Null;
+            missing.as_object_mut().unwrap().remove(*field);
+            replies.push((format!("{field} is null"), Reply::json(200, &null)));
+            replies.push((format!("{field} is missing"), Reply::json(200, &missing)));
+        }
+        writeln!(texts, "# {name}").unwrap();
+        for (what, reply) in replies {
+            server.queue([reply]);
+            let error = fetcher.mint(&source, &Proof::Machine, &[host]).await.unwrap_err();
+            assert_eq!(error.step, Step::Token, "{what}");
+            let text = pullcred::errors::with_causes(&error);
+            assert!(!text.contains(SECRET), "{text}");
+            writeln!(texts, "{what}\n    {text}").unwrap();
+        }
+    }
+    let texts = texts.replace(&server.address.port().to_string(), "PORT");
+    snapshot::snapshot("tokens", "machines", &texts);
 }
