@@ -35,6 +35,7 @@ const MANIFESTS: &str = "application/vnd.oci.image.index.v1+json, application/vn
 /// Sends requests by HTTP and HTTPS, and trusts the certificate authorities of this machine (or of `SSL_CERT_FILE`).
 pub struct Http {
     client: Client<HttpsConnector<Route>, Full<Bytes>>,
+    proxy: Option<Proxy>,
 }
 
 /// An answer, with its body where that was asked for.
@@ -122,8 +123,17 @@ impl Http {
             .with_tls_config(config)
             .https_or_http()
             .enable_http1()
-            .wrap_connector(Route::new(proxy));
-        Ok(Self { client: Client::builder(TokioExecutor::new()).build(connector) })
+            .wrap_connector(Route::new(proxy.clone()));
+        Ok(Self { client: Client::builder(TokioExecutor::new()).build(connector), proxy })
+    }
+
+    /// A client with the same proxy, which trusts this machine's authorities and the certificates of a bundle in PEM.
+    ///
+    /// # Errors
+    ///
+    /// [`NoAnswer::Tls`] where the bundle is not PEM.
+    pub fn trusting(&self, bundle: &[u8]) -> Result<Self, NoAnswer> {
+        Self::with(self.proxy.clone(), Some(bundle))
     }
 
     /// Asks whether there is a manifest, and follows redirections. The authorization goes to the origin of `uri` alone:

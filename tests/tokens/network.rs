@@ -148,6 +148,22 @@ async fn a_server_of_an_unknown_authority_gets_nothing() {
 }
 
 #[tokio::test]
+async fn a_login_may_bring_the_authority_of_its_endpoints() {
+    let (known, private) = (Authority::new(), Authority::new());
+    let aws = super::aws::cloud(&private);
+    let mut endpoints = endpoints(&aws.server.url(), &aws.server.url());
+    endpoints.ca_bundle = Some(private.pem.as_str().into());
+    let fetcher = Fetcher::new(&known);
+    let source = super::aws::by_role(endpoints.clone());
+    let minted = fetcher.mint(&source, &super::aws::token(), &[super::aws::HOST]).await.unwrap();
+    the_login(&minted, &aws.ledger, ROLE);
+    endpoints.ca_bundle = Some(known.pem.as_str().into());
+    let source = super::aws::by_role(endpoints);
+    let text = fetcher.refusal(&source, &super::aws::token(), &[super::aws::HOST]).await;
+    assert!(text.contains("TLS: invalid peer certificate"), "{text}");
+}
+
+#[tokio::test]
 async fn a_server_of_another_name_gets_nothing() {
     let authority = Authority::new();
     let aws = super::aws::cloud(&authority);

@@ -307,6 +307,19 @@ impl LoginSource {
         }
     }
 
+    /// The addresses that take the place of the provider's own; `None` where nothing is asked over the network.
+    #[must_use]
+    pub fn endpoints(&self) -> Option<&Endpoints> {
+        match self {
+            Self::Aws(Aws { endpoints, .. })
+            | Self::Google(Google { endpoints, .. })
+            | Self::Azure(Azure { endpoints, .. })
+            | Self::Aliyun(Aliyun { endpoints, .. })
+            | Self::Github(Github { endpoints, .. }) => Some(endpoints),
+            Self::Secret(_) | Self::Plugin(_) | Self::File(_) => None,
+        }
+    }
+
     /// Whether the source gives credentials for the host, which is in lower case and may have a port.
     ///
     /// # Errors
