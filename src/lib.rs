@@ -15,6 +15,7 @@
 //! | [`registry`] | a client of container registries, and of the clouds that give short-lived logins to them |
 //! | [`commands`] | what people and pipelines run: manifests in, explanations and manifests out |
 //! | `duration` | durations as Go writes them |
+//! | [`fetch`] | short-lived logins: what to fetch, who asks, how long it lives |
 //! | `fingerprint` | a short digest that shows whether two files are the same |
 //! | [`cli`] | the command line, as types |
 //! | [`errors`] | errors as text |
@@ -45,6 +46,7 @@ pub mod commands;
 pub mod controller;
 mod duration;
 pub mod errors;
+pub mod fetch;
 mod fingerprint;
 pub mod http;
 pub use pullcred_core as core;

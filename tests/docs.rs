@@ -119,6 +119,9 @@ fn the_metrics_of_the_credentials_controller_are_those_that_are_documented() {
     let (log, _guard) = tracing_appender::non_blocking(std::io::sink());
     let metrics = credentials::Metrics::new(log.error_counter());
     metrics.login("acme", true);
+    metrics.fetching().start("acme");
+    metrics.fetching().ends("acme", 1);
+    metrics.fetching().skew("acme", 1);
     assert_eq!(names(&metrics.encode().unwrap()), documented("Of the credentials controller"));
 }
 

@@ -2,7 +2,6 @@
 //! build, and krew itself as the reader of krew's manifest.
 
 #![cfg(test)]
-#![expect(clippy::unwrap_used, reason = "clippy knows the tests here, but not their helpers")]
 
 use std::{
     env, fs,

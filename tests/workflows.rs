@@ -2,7 +2,6 @@
 //! to say, in `make lint`.
 
 #![cfg(test)]
-#![expect(clippy::unwrap_used, reason = "clippy knows the tests here, but not their helpers")]
 
 use std::{collections::BTreeMap, fs, os::unix::fs::PermissionsExt, path::Path};
 

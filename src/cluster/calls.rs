@@ -34,7 +34,7 @@ use super::{
 };
 
 /// The time limit of a request for one object. A healthy API server answers in milliseconds.
-const OBJECT: Duration = Duration::from_secs(10);
+pub(super) const OBJECT: Duration = Duration::from_secs(10);
 /// The time limit of a page of a list. A page of Pods is a megabyte or two.
 pub(super) const PAGE: Duration = Duration::from_secs(60);
 /// The longest answer that is read, in bytes: a page of the largest Pods.
@@ -57,7 +57,7 @@ pub struct Cluster {
 /// All objects of one kind, of a namespace or of all.
 #[derive(Debug, Clone)]
 pub struct Collection {
-    url: String,
+    pub(super) url: String,
     kind: String,
     namespace: Option<String>,
 }
@@ -308,7 +308,7 @@ impl Cluster {
         }
     }
 
-    async fn once(&self, request: Built, limit: Duration) -> Result<Answer, Cause> {
+    pub(super) async fn once(&self, request: Built, limit: Duration) -> Result<Answer, Cause> {
         let request =
             request.map_err(|error| Cause::Request(Box::new(kube::Error::BuildRequest(error))))?;
         let answered = timeout(limit, self.answer(request.map(Body::from)));
@@ -341,8 +341,8 @@ impl fmt::Debug for Cluster {
     }
 }
 
-type Answer = hyper::body::Bytes;
-type Built = Result<Request<Vec<u8>>, request::Error>;
+pub(super) type Answer = hyper::body::Bytes;
+pub(super) type Built = Result<Request<Vec<u8>>, request::Error>;
 
 /// The seconds from one time to another; negative if the other is earlier.
 fn seconds_between(from: SystemTime, to: SystemTime) -> i64 {
@@ -353,7 +353,7 @@ fn seconds_between(from: SystemTime, to: SystemTime) -> i64 {
     }
 }
 
-fn decode<T: DeserializeOwned>(answer: &[u8]) -> Result<T, Cause> {
+pub(super) fn decode<T: DeserializeOwned>(answer: &[u8]) -> Result<T, Cause> {
     serde_json::from_slice(answer).map_err(|error| kube::Error::SerdeError(error).into())
 }
 
@@ -381,7 +381,7 @@ impl Collection {
         }
     }
 
-    fn error(&self, verb: &str, name: &str, cause: Cause) -> CallError {
+    pub(super) fn error(&self, verb: &str, name: &str, cause: Cause) -> CallError {
         let kind = &self.kind;
         let attempt = match &self.namespace {
             Some(namespace) => format!("{verb} {kind} {namespace}/{name}"),

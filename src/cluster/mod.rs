@@ -7,6 +7,7 @@
 //! | [`error`] | why a request failed, as a type: [`Outcome`] |
 //! | [`pages`] | a list in pages, which continues when its snapshot expires |
 //! | [`metrics`] | the metrics of watches |
+//! | [`token`] | a token of a `ServiceAccount` for one audience |
 //! | [`watch`] | a watch that restarts after failures, with back-off |
 //! | [`backoff`] | exponential back-off with jitter |
 //! | [`schedule`] | a queue by key, with urgency and a back-off for each key (pure) |
@@ -20,6 +21,7 @@ pub mod metrics;
 pub mod pace;
 pub mod pages;
 pub mod schedule;
+pub mod token;
 pub mod watch;
 
 pub use self::{

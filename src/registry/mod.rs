@@ -6,6 +6,7 @@
 //! | [`client`], [`proxy`] | HTTP requests, the way to the server, and which of them may carry a login |
 //! | [`login`] | a user and a password, which show nothing of themselves |
 //! | [`probe`](mod@probe) | whether a registry opens an image for a login |
+//! | [`verdict`] | what a registry says, in words |
 //! | [`tokens`] | short-lived logins, fetched from the clouds |
 
 mod address;
@@ -16,6 +17,7 @@ mod percent;
 pub mod probe;
 pub mod proxy;
 pub mod tokens;
+pub mod verdict;
 
 use std::net::IpAddr;
 
@@ -24,6 +26,7 @@ pub use self::{
     login::{Login, LoginError},
     probe::{Outcome, Probed, TokenServer, probe},
     proxy::{Proxy, ProxyError},
+    verdict::Verdict,
 };
 
 /// Whether a host, perhaps with a port, is the machine itself: `localhost`, or a loopback address.

@@ -4,6 +4,7 @@
 
 mod basics;
 mod collection;
+mod fetched;
 mod foreign;
 mod logins;
 mod outages;
@@ -13,3 +14,4 @@ mod running;
 #[path = "../support/scripted/mod.rs"]
 mod scripted;
 mod secrecy;
+mod world;

@@ -6,6 +6,7 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use pullcred::{
     cluster::Cluster,
     controller::credentials::{self, Settings, status::Status},
+    fetch::{Outside, World},
     http::admin::Report,
     supervise::Supervisor,
 };
@@ -41,15 +42,20 @@ pub(crate) struct Running {
 
 impl Running {
     pub(crate) fn start(server: Scripted) -> Self {
-        Self::start_with(server, false)
+        Self::start_with(server, false, Arc::new(Outside::from_env()))
     }
 
     /// Starts one that writes reports.
     pub(crate) fn reporting(server: Scripted) -> Self {
-        Self::start_with(server, true)
+        Self::start_with(server, true, Arc::new(Outside::from_env()))
     }
 
-    fn start_with(server: Scripted, reports: bool) -> Self {
+    /// Starts with another outside world, from which logins are fetched.
+    pub(crate) fn start_in(server: Scripted, world: Arc<dyn World>) -> Self {
+        Self::start_with(server, false, world)
+    }
+
+    fn start_with(server: Scripted, reports: bool, world: Arc<dyn World>) -> Self {
         let (log, _guard) = tracing_appender::non_blocking(std::io::sink());
         let cluster = Cluster::new(server.client(), "default".to_owned());
         let mut supervisor = Supervisor::default();
@@ -59,7 +65,8 @@ impl Running {
             namespace: "pullcred".to_owned(),
             reports: reports.then(|| "holder".to_owned()),
         };
-        let status = credentials::start(cluster, settings, log.error_counter(), &mut supervisor);
+        let status =
+            credentials::start(cluster, settings, world, log.error_counter(), &mut supervisor);
         Self { server, status, reports, supervisor }
     }
 
@@ -76,7 +83,7 @@ impl Running {
         let Self { server, status, reports, supervisor } = self;
         drop((status, supervisor));
         server.break_watches();
-        Self::start_with(server, reports)
+        Self::start_with(server, reports, Arc::new(Outside::from_env()))
     }
 
     pub(crate) fn metric(&self, name: &str) -> i64 {

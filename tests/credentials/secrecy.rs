@@ -2,7 +2,7 @@
 
 use std::{
     io::Write,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, OnceLock},
     time::Duration,
 };
 
@@ -11,6 +11,7 @@ use pullcred::{
     controller::credentials::state::{Config, Content},
     core::credentials::Credentials,
     http::admin::Report,
+    registry::Outcome,
 };
 use serde_json::json;
 use tokio::time::sleep;
@@ -19,9 +20,10 @@ use crate::{
     reports::GROUP,
     running::{
         CONFIG_MAP, GRACE, LOGIN, MAPPING, Running, cluster, config_map, copy_of, docker_config,
-        login, namespace, path_of, secret,
+        login, namespace, password, path_of, secret,
     },
-    scripted::Refusal,
+    scripted::{Refusal, Scripted},
+    world::{Cloud, Fake},
 };
 
 const USER: &str = "uZ3kQ9vX7wB1";
@@ -82,16 +84,88 @@ fn shown_in(text: &str) -> Vec<String> {
     parts.filter(|part| text.contains(part)).map(ToOwned::to_owned).collect()
 }
 
-#[tokio::test(start_paused = true)]
-async fn no_byte_of_a_login_shows() {
-    let log = Log::default();
+/// Logs everything.
+fn log_all(log: &Log) -> tracing::subscriber::DefaultGuard {
+    // While there is but one subscriber, what another thread is the first to log counts as never to be logged.
+    static OTHER: OnceLock<tracing::Dispatch> = OnceLock::new();
+    OTHER.get_or_init(|| {
+        let all = tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE);
+        tracing::Dispatch::new(all.with_writer(std::io::sink).finish())
+    });
     let writer = log.clone();
     let subscriber = tracing_subscriber::fmt()
         .with_max_level(tracing::Level::TRACE)
         .with_ansi(false)
         .with_writer(move || writer.clone())
         .finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
+    tracing::subscriber::set_default(subscriber)
+}
+
+/// A cluster whose login is fetched: for all from one Secret, or by each namespace.
+fn fetched(own: bool) -> Scripted {
+    let rule = if own { ", as: {serviceAccount: pullcred-pull}" } else { "" };
+    let server = cluster(3);
+    let mapping = format!(
+        "logins: [{{name: ecr, aws: {{role: 'arn:aws:iam::123456789012:role/pull'}}}}]\n\
+         rules: [{{registries: [public.ecr.aws], secret: robot, login: ecr, namespaces: ['shop-*'], verify: public.ecr.aws/x{rule}}}]\n"
+    );
+    server.put(CONFIG_MAP, Some(config_map(&mapping)));
+    server
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_byte_of_a_fetched_login_or_of_a_token_shows() {
+    let log = Log::default();
+    let _guard = log_all(&log);
+    let (mut shown, mut written) = (String::new(), Vec::new());
+    for own in [false, true] {
+        let server = fetched(own);
+        let world = Fake::new(Cloud::Gives(3600));
+        *world.passwords.lock().unwrap() = PASSWORDS[0].to_owned();
+        let running = Running::start_in(server, world.clone());
+        for cloud in
+            [Cloud::Gives(3600), Cloud::Denies, Cloud::Silent, Cloud::Gives(0), Cloud::Gives(3600)]
+        {
+            world.set(cloud);
+            sleep(Duration::from_secs(3600)).await;
+            shown.push_str(&shown_of(&running));
+        }
+        *world.probing.lock().unwrap() = Outcome::Refused { status: 401 };
+        sleep(Duration::from_secs(7200)).await;
+        running.server.refuse(|call| call.is_write().then_some(Refusal::Status(500, "no", None)));
+        sleep(Duration::from_secs(3600)).await;
+        shown.push_str(&shown_of(&running));
+        let copy = running.server.object(&copy_of("shop-0")).unwrap();
+        assert!(password(&copy).starts_with(PASSWORDS[0]), "the login is there");
+        // As the API server gets it: encoded once more.
+        let data = copy["data"][".dockerconfigjson"].as_str().unwrap();
+        written.push(data[data.len() - 30..].to_owned());
+    }
+    let logged = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    for expected in [
+        "TRACE",
+        "the login was fetched",
+        "the login cannot be fetched",
+        "LoginExpired",
+        "does not take the password",
+    ] {
+        assert!(format!("{logged}{shown}").contains(expected), "nothing of {expected} was seen");
+    }
+    for text in [&shown, &logged] {
+        // The user of such a login is no secret.
+        let found: Vec<_> =
+            shown_in(text).into_iter().filter(|it| !USER.contains(it.as_str())).collect();
+        assert!(found.is_empty(), "{found:?}");
+        let tokens = ["token.pullcred.pullcred-pull", "token.shop-0.pullcred-pull"];
+        assert!(!tokens.iter().any(|token| text.contains(token)));
+        assert!(!written.iter().any(|data| text.contains(data)));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_byte_of_a_login_shows() {
+    let log = Log::default();
+    let _guard = log_all(&log);
     let server = cluster(20);
     server.put(LOGIN, Some(with_password(PASSWORDS[0])));
     let running = Running::reporting(server);
@@ -223,6 +297,7 @@ fn debug_of_types() -> String {
         Credentials::read("kubernetes.io/dockerconfigjson", |_| Some(data.as_slice())).unwrap();
     let slice = credentials.slice(&["ghcr.io/acme".parse().unwrap()]);
     let content = Content {
+        marks: None,
         login: "acme".parse().unwrap(),
         fingerprint: slice.fingerprint(b"key"),
         config: Config(slice.render()),

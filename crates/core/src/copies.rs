@@ -3,7 +3,7 @@
 use crate::credentials::{Credentials, Slice};
 use crate::rules::{
     EXCLUDED_NAMESPACES, Fill, LoginName, Mapping, NamespaceLabel, NamespacePattern,
-    RegistryPattern, SecretName,
+    RegistryPattern, SecretName, ServiceAccountName,
 };
 
 /// The label that marks a copy, and its value.
@@ -123,6 +123,25 @@ impl Copies {
     #[must_use]
     pub fn login(&self, recipe: &Recipe) -> Option<&LoginName> {
         self.rules(recipe).next().map(|rule| &rule.fill.login)
+    }
+
+    /// The `ServiceAccount` of a copy's own namespace by which its login is fetched; `None` where it is copied from the
+    /// login's Secret. Its rules have but one: the mapping's reader refuses two.
+    #[must_use]
+    pub fn identity(&self, recipe: &Recipe) -> Option<&ServiceAccountName> {
+        self.rules(recipe).next()?.fill.identity.as_ref()
+    }
+
+    /// The registries of each rule of a copy, and what fills it.
+    pub fn filled(&self, recipe: &Recipe) -> impl Iterator<Item = (&[RegistryPattern], &Fill)> {
+        self.rules(recipe).map(|rule| (&*rule.patterns, &rule.fill))
+    }
+
+    /// Whether a login is copied from its Secret by some rule, and not only fetched by namespaces themselves.
+    #[must_use]
+    pub fn is_copied(&self, login: &LoginName) -> bool {
+        let mut rules = self.copies.iter().flat_map(|copy| &copy.rules);
+        rules.any(|rule| rule.fill.login == *login && rule.fill.identity.is_none())
     }
 
     /// The registries of all rules that a login fills, in the order of the file.

@@ -77,6 +77,30 @@ impl Credentials {
         Ok(Self { logins })
     }
 
+    /// Logins for hosts: `(host, user, password)`.
+    #[must_use]
+    pub fn of_hosts<'h>(logins: impl IntoIterator<Item = (&'h str, &'h str, &'h str)>) -> Self {
+        let secret = |text: &str| Zeroizing::new(text.as_bytes().to_vec());
+        let logins = logins.into_iter().filter_map(|(host, user, password)| {
+            let key = RegistryKey::from(host.to_owned()).index_key()?;
+            Some((key, Credential { username: secret(user), password: secret(password) }))
+        });
+        Self { logins: logins.collect() }
+    }
+
+    /// User and password that the kubelet offers first for an image, if both are text.
+    #[must_use]
+    pub fn login_for(
+        &self,
+        image: &ImageRef<'_>,
+    ) -> Option<(Zeroizing<String>, Zeroizing<String>)> {
+        let keyring = Keyring::new([("", self.logins.keys().cloned())]);
+        let offers = keyring.lookup(image);
+        let Credential { username, password } = self.logins.get(offers.first()?.key)?;
+        let text = |bytes: &[u8]| Some(Zeroizing::new(str::from_utf8(bytes).ok()?.to_owned()));
+        Some((text(username)?, text(password)?))
+    }
+
     /// The keys, in the form in which the kubelet compares them with images.
     pub fn keys(&self) -> impl Iterator<Item = &RegistryKey> {
         self.logins.keys()

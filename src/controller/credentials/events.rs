@@ -10,10 +10,11 @@ use k8s_openapi::{
 use tokio::{sync::mpsc::Receiver, time::Instant};
 use tracing::debug;
 
-use super::state::LoginProblem;
+use super::{mint::Key, state::LoginProblem};
 use crate::{
     cluster::{Cluster, Collection},
     errors::with_causes,
+    fetch::Spec,
 };
 
 /// The same is reported at most so often.
@@ -30,7 +31,11 @@ pub struct Notice {
     secret: Option<String>,
     reason: &'static str,
     note: String,
+    type_: &'static str,
 }
+
+const WARNING: &str = "Warning";
+const NORMAL: &str = "Normal";
 
 // === impl Notice ===
 
@@ -44,25 +49,62 @@ impl Notice {
             LoginProblem::NotFor { secret, .. } => (secret, "NoLoginForRegistry"),
         };
         let note = format!("{text}; copies stay as they are");
-        Self { secret: Some(secret.to_string()), reason, note }
+        Self { secret: Some(secret.to_string()), reason, note, type_: WARNING }
     }
 
     pub(super) fn conflict(secret: &str, names: &str) -> Self {
         let note =
             format!("Secrets of somebody else have the name of a copy and are left alone: {names}");
-        Self { secret: Some(secret.to_owned()), reason: "NameConflict", note }
+        Self { secret: Some(secret.to_owned()), reason: "NameConflict", note, type_: WARNING }
     }
 
     pub(super) fn refused(namespace: &str, secret: &str, why: &str) -> Self {
         let note = format!("the copy {namespace}/{secret} cannot be written: {why}");
-        Self { secret: None, reason: "CopyRefused", note }
+        Self { secret: None, reason: "CopyRefused", note, type_: WARNING }
+    }
+
+    pub(super) fn refresh_failed(key: &Key, spec: &Spec, why: &str) -> Self {
+        let note = format!("{} cannot be fetched, and what is stored stays: {why}", of(key, spec));
+        Self::of_fetched(key, spec, "LoginRefreshFailed", note, WARNING)
+    }
+
+    pub(super) fn expired(key: &Key, spec: &Spec, why: Option<&str>) -> Self {
+        let why = why.unwrap_or("no attempt to renew it has ended yet");
+        let note = format!("{} has ended, and what is stored stays: {why}", of(key, spec));
+        Self::of_fetched(key, spec, "LoginExpired", note, WARNING)
+    }
+
+    pub(super) fn refreshed(key: &Key, spec: &Spec, until: &str) -> Self {
+        let note = format!("{} is fresh again, until {until}", of(key, spec));
+        Self::of_fetched(key, spec, "LoginRefreshed", note, NORMAL)
+    }
+
+    /// Of a login in pullcred's namespace it is about the Secret; of one elsewhere, about the mapping that asks for it.
+    fn of_fetched(
+        key: &Key,
+        spec: &Spec,
+        reason: &'static str,
+        note: String,
+        type_: &'static str,
+    ) -> Self {
+        let secret = spec.identity.is_none().then(|| key.1.to_string());
+        Self { secret, reason, note, type_ }
     }
 
     pub(super) fn held(unwanted: usize) -> Self {
         let note = format!(
             "{unwanted} copies are no longer wanted, more than a fifth of all: they stay until a person lets them go"
         );
-        Self { secret: None, reason: "DeletionHeld", note }
+        Self { secret: None, reason: "DeletionHeld", note, type_: WARNING }
+    }
+}
+
+/// A fetched login in words.
+fn of((namespace, _): &Key, spec: &Spec) -> String {
+    let name = &spec.login.name;
+    match &spec.identity {
+        Some(identity) => format!("login {name} of ServiceAccount {namespace}/{identity}"),
+        None => format!("login {name}"),
     }
 }
 
@@ -102,7 +144,7 @@ fn event_of(namespace: &str, mapping: &str, notice: Notice) -> Event {
         namespace: Some(namespace.to_owned()),
         ..ObjectReference::default()
     };
-    event(namespace, about, "Warning", notice.reason, &notice.note)
+    event(namespace, about, notice.type_, notice.reason, &notice.note)
 }
 
 /// An Event in a namespace about one of its objects.

@@ -15,6 +15,7 @@ use prometheus_client::{
 use tracing_appender::non_blocking::ErrorCounter;
 
 use super::{
+    mint::report::FetchMetrics,
     plan::Step,
     sources::Resource,
     state::{Counts, LoginOverview},
@@ -45,6 +46,7 @@ pub struct Metrics {
     report_writes: Family<ReportWriteLabels, Counter>,
     watches: Watches,
     mapping: Gauge,
+    fetching: FetchMetrics,
 }
 
 /// What is done to a Secret.
@@ -107,6 +109,7 @@ impl Metrics {
     pub fn new(dropped_log_lines: ErrorCounter) -> Self {
         let mut registry = process_registry(dropped_log_lines);
         let watches = Watches::register(&mut registry, &RESOURCES);
+        let fetching = FetchMetrics::register(&mut registry);
         let mut metrics = Self {
             registry,
             copies: Family::default(),
@@ -122,6 +125,7 @@ impl Metrics {
             report_writes: Family::default(),
             watches,
             mapping: Gauge::default(),
+            fetching,
         };
         metrics.count(Counts::default(), 0);
         for operation in [Operation::Create, Operation::Delete, Operation::Update] {
@@ -232,6 +236,12 @@ impl Metrics {
 
     pub(super) fn created_after(&self, seconds: f64) {
         self.latency.observe(seconds);
+    }
+
+    /// Those of fetched logins.
+    #[must_use]
+    pub fn fetching(&self) -> &FetchMetrics {
+        &self.fetching
     }
 
     /// Whether a login of the mapping can be used.

@@ -7,6 +7,7 @@
 //! | [`seen`] | what a Secret's metadata says of it (pure) |
 //! | [`plan`](mod@plan) | what is to be done about one name in one namespace (pure) |
 //! | [`state`] | what is known, and what it calls for in a namespace (pure) |
+//! | [`mint`] | short-lived logins, fetched and renewed |
 //! | `writes` | the calls of one step; `model` runs them against all interleavings |
 //! | `objects` | those calls at the real API server |
 //! | `sources` | the watches, and `lean` what they keep of an object |
@@ -20,6 +21,7 @@ mod engine;
 pub mod events;
 mod lean;
 pub mod metrics;
+pub mod mint;
 #[cfg(test)]
 mod model;
 mod objects;
@@ -41,11 +43,22 @@ use tracing::info;
 use tracing_appender::non_blocking::ErrorCounter;
 
 use self::{
-    engine::Engine, metrics::Metrics, objects::Objects, reports::Reports, sources::Sources,
+    engine::Engine,
+    metrics::Metrics,
+    mint::{Orders, Renewals},
+    objects::Objects,
+    reports::Reports,
+    sources::Sources,
     status::Status,
 };
 use super::{ServeError, StartError, api_server, random_name, serve_until_a_signal};
-use crate::{cluster::Cluster, http::listen::listen, shutdown::Signals, supervise::Supervisor};
+use crate::{
+    cluster::Cluster,
+    fetch::{Outside, World},
+    http::listen::listen,
+    shutdown::Signals,
+    supervise::Supervisor,
+};
 
 /// How many events may wait: a watch then waits, too, and misses nothing.
 const EVENTS: usize = 1024;
@@ -130,16 +143,19 @@ impl Controller {
             version = env!("CARGO_PKG_VERSION"),
             "keeping copies of logins",
         );
-        let status = start(cluster, settings, dropped_log_lines, &mut supervisor);
+        let world = Arc::new(Outside::from_env());
+        let status = start(cluster, settings, world, dropped_log_lines, &mut supervisor);
         serve_until_a_signal(listener, status, signals, supervisor).await
     }
 }
 
-/// Starts to keep the copies of a namespace's logins by the mapping in its ConfigMap.
+/// Starts to keep the copies of a namespace's logins by the mapping in its ConfigMap. Logins are fetched from
+/// `world`.
 #[must_use]
 pub fn start(
     cluster: Cluster,
     settings: Settings,
+    world: Arc<dyn World>,
     dropped_log_lines: ErrorCounter,
     supervisor: &mut Supervisor,
 ) -> Arc<Status> {
@@ -158,8 +174,19 @@ pub fn start(
         Arc::clone(&status),
     );
     let objects = Objects::new(cluster.clone());
+    let orders = Arc::new(Orders::default());
+    let fetched = Arc::clone(status.fetched());
+    let renewals = Renewals::new(
+        cluster.clone(),
+        objects.clone(),
+        &namespace,
+        world,
+        Arc::clone(&orders),
+        fetched,
+    );
     let mut engine =
-        Engine::new(objects, &namespace, grace, sources, Arc::clone(&status), reachable);
+        Engine::new(objects, &namespace, grace, sources, Arc::clone(&status), reachable)
+            .with_orders(orders);
     if let Some(holder) = holder {
         let (said, said_received) = mpsc::channel(reports::events::NOTICES);
         let status = Arc::clone(&status);
@@ -170,6 +197,7 @@ pub fn start(
     }
     let events = events::write(cluster, namespace, mapping, notices_received);
     supervisor.spawn("Events", events);
+    supervisor.spawn("fetched logins", renewals.run());
     supervisor.spawn("copies", engine.run(events_received));
     status
 }

@@ -30,6 +30,7 @@ use crate::{
         credentials::Credentials,
         keyring::secret::Form,
     },
+    fetch::Marks,
 };
 
 /// The API server, for copies.
@@ -103,6 +104,9 @@ impl Objects {
         seen: Option<&Ours>,
         content: &Content,
     ) -> Result<ObjectMeta, CallError> {
+        let mut annotations =
+            vec![(CONTENT, &*content.fingerprint), (LOGIN, content.login.as_str())];
+        annotations.extend(content.marks.iter().flat_map(Marks::annotations));
         let patch = Applied {
             api_version: "v1",
             kind: "Secret",
@@ -110,10 +114,7 @@ impl Objects {
                 name: at.secret,
                 namespace: at.namespace,
                 labels: Pairs(&[MARK]),
-                annotations: Pairs(&[
-                    (CONTENT, &content.fingerprint),
-                    (LOGIN, content.login.as_str()),
-                ]),
+                annotations: Pairs(&annotations),
                 uid: seen.map(|seen| &*seen.uid),
                 resource_version: seen.map(|seen| &*seen.version),
             },

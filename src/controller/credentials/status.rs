@@ -13,9 +13,10 @@ use tracing::{info, warn};
 use super::{
     events::Notice,
     metrics::{Metrics, Operation},
+    mint::report::Fetched,
     reports::Shown,
     sources::Resource,
-    state::{Conflict, Overview, State},
+    state::{Conflict, LoginProblem, Overview, State},
 };
 use crate::{
     cluster::{CallError, Schedule},
@@ -36,6 +37,7 @@ pub struct Status {
     metrics: Metrics,
     notices: mpsc::Sender<Notice>,
     reported: Mutex<Reported>,
+    fetched: Arc<Fetched>,
 }
 
 #[derive(Debug, Default)]
@@ -68,7 +70,14 @@ impl Status {
     pub fn new(metrics: Metrics, notices: mpsc::Sender<Notice>) -> Self {
         let failure = Some("not read yet".to_owned());
         let reported = Reported { mapping_failure: failure, ..Reported::default() };
-        Self { metrics, notices, reported: Mutex::new(reported) }
+        let fetched = Arc::new(Fetched::new(metrics.fetching().clone(), notices.clone()));
+        Self { metrics, notices, reported: Mutex::new(reported), fetched }
+    }
+
+    /// The state of fetched logins.
+    #[must_use]
+    pub fn fetched(&self) -> &Arc<Fetched> {
+        &self.fetched
     }
 
     /// Reports are written.
@@ -128,6 +137,9 @@ impl Status {
             let is_read = !reported.unread.contains_key(name.as_str());
             self.metrics.login(name.as_str(), is_read && problem.is_none());
             let Some(problem) = problem else { continue };
+            if matches!(&problem, LoginProblem::Missing(it) if self.fetched.keeps(it.as_str())) {
+                continue;
+            }
             let text = with_causes(&problem);
             if reported.logins.get(name.as_str()) != Some(&text) {
                 warn!(
@@ -334,7 +346,7 @@ impl Report for Status {
             .flatten()
             .fold(reported.copies.clone(), |text, more| format!("{text}; {more}"));
         let reports = reported.reports.as_ref().map(Shown::check);
-        let checks = vec![
+        let checks = [
             Check {
                 name: "mapping",
                 failure: reported.mapping_failure.clone(),
@@ -344,7 +356,7 @@ impl Report for Status {
             Check { name: "watches", failure: watches, note: String::new() },
             Check { name: "copies", failure: refused, note: copies },
         ];
-        checks.into_iter().chain(reports).collect()
+        checks.into_iter().chain(self.fetched.check()).chain(reports).collect()
     }
 
     fn metrics(&self) -> Result<String, fmt::Error> {

@@ -43,6 +43,24 @@ pub(super) struct Selector {
 /// What refuses a request: the status and a message.
 type Refused = (u16, String);
 
+/// The answer to a request for a token of a service account, which says whose it is, and for whom.
+fn token(call: &Call) -> Value {
+    let parts: Vec<&str> = call.path.split('/').collect();
+    let (namespace, name) = (parts[4], parts[6]);
+    let request = call.json();
+    let audiences = request["spec"]["audiences"].as_array().unwrap();
+    assert_eq!(audiences.len(), 1, "{request}");
+    let audience = audiences[0].as_str().unwrap();
+    assert!(!audience.is_empty(), "a token for the API server itself");
+    json!({
+        "apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": request["spec"],
+        "status": {
+            "token": format!("token.{namespace}.{name}.{audience}"),
+            "expirationTimestamp": "2100-01-01T00:00:00Z",
+        },
+    })
+}
+
 // === impl Store ===
 
 impl Store {
@@ -95,6 +113,7 @@ impl Store {
                 self.watches.start(Selector::of(call), call, self.version)
             }
             ("GET", false) => self.list(call),
+            ("POST", _) if call.path.ends_with("/token") => ok(&token(call)),
             (method, _) => {
                 let done = match method {
                     "GET" => self.found(&call.path),

@@ -290,20 +290,26 @@ impl LoginSource {
         }
     }
 
-    /// The audience of the ServiceAccount's token that is exchanged; `None` where there is no such token.
+    /// Whose token is exchanged for the login at its provider; `None` where there is no such token.
     #[must_use]
-    pub fn audience(&self) -> Option<&str> {
-        let token = match self {
+    pub fn token(&self) -> Option<&TokenSource> {
+        match self {
             Self::Aws(Aws { access: AwsAccess::Role { token, .. }, .. })
             | Self::Google(Google { access: GoogleAccess::Federation { token, .. }, .. })
             | Self::Azure(Azure { access: AzureAccess::Federation { token, .. }, .. })
-            | Self::Aliyun(Aliyun { access: AliyunAccess::Role { token, .. }, .. }) => token,
-            Self::Plugin(Plugin { audience, .. }) => return audience.as_deref(),
-            _ => return None,
-        };
-        match token {
-            TokenSource::ServiceAccount { audience } => Some(audience),
-            TokenSource::File(_) => None,
+            | Self::Aliyun(Aliyun { access: AliyunAccess::Role { token, .. }, .. }) => Some(token),
+            _ => None,
+        }
+    }
+
+    /// The audience of the `ServiceAccount`'s token that is sent to the provider or given to the plugin; `None` where there is
+    /// no such token.
+    #[must_use]
+    pub fn audience(&self) -> Option<&str> {
+        match (self, self.token()) {
+            (Self::Plugin(Plugin { audience, .. }), _) => audience.as_deref(),
+            (_, Some(TokenSource::ServiceAccount { audience })) => Some(audience),
+            _ => None,
         }
     }
 

@@ -109,7 +109,8 @@ impl Engine {
     }
 
     /// The Secret of some logins has changed, or has gone.
-    fn logins_changed(&mut self, secret: &str) {
+    fn logins_changed(&mut self, secret: &Arc<str>) {
+        self.fetching.changed(secret);
         let names: Vec<_> = self.state.logins().in_secret(secret).cloned().collect();
         for name in names {
             self.login_changed(name);
@@ -131,8 +132,10 @@ impl Engine {
             self.state.set_mapping(&mapping, &self.own_namespace);
             self.mapping = Some(fingerprint.as_str().into());
             let secrets = self.state.copies().secrets().map(|it| Arc::from(it.as_str())).collect();
-            let logins =
-                self.state.logins().secrets().map(|(_, it)| Arc::from(it.as_str())).collect();
+            self.fetching.set_mapping(&mapping);
+            let keys = mapping.logins().iter().filter_map(|login| login.source.keys());
+            let logins = self.state.logins().secrets().map(|(_, it)| it).chain(keys);
+            let logins = logins.map(|it| Arc::from(it.as_str())).collect();
             let labels = self.state.copies().label_keys().map(Into::into).collect();
             let namespaces = self.state.copies().secrets().len() > 0;
             self.sources.follow(secrets, logins, namespaces, labels);

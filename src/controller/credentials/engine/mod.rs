@@ -3,6 +3,7 @@
 //! One task owns the state. Content is taken when it is written, not when it is queued: a namespace in the queue is but its
 //! name.
 
+mod fetching;
 mod intake;
 mod reporting;
 mod results;
@@ -23,7 +24,9 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
+use self::fetching::Fetching;
 use super::{
+    mint::Orders,
     objects::Objects,
     plan::Step,
     reports::Reports,
@@ -71,6 +74,7 @@ pub(super) struct Engine {
     sources: Sources,
     status: Arc<Status>,
     reachable: Sender<()>,
+    fetching: Fetching,
     /// Namespaces that wait for a login to be read.
     blocked: BTreeMap<LoginName, BTreeSet<Arc<str>>>,
     /// Namespaces whose last write got no answer, and the one with which that began.
@@ -119,6 +123,7 @@ impl Engine {
             sources,
             status,
             reachable,
+            fetching: Fetching::default(),
             blocked: BTreeMap::new(),
             unanswered: BTreeSet::new(),
             first_unanswered: None,
@@ -138,6 +143,11 @@ impl Engine {
         self.sources.watch_reports(self.reports_reachable.subscribe());
         self.reports = Some(reports);
         self
+    }
+
+    /// The same, with these orders to those that fetch logins.
+    pub(super) fn with_orders(self, orders: Arc<Orders>) -> Self {
+        Self { fetching: Fetching::new(orders), ..self }
     }
 
     /// Goes on for as long as the process lives.
@@ -194,6 +204,7 @@ impl Engine {
 
     fn start_namespace(&mut self, name: Arc<str>, now: Instant) {
         let tasks = self.state.tasks(&name, now);
+        self.want_own(&name, tasks.own);
         let is_blocked = !tasks.read.is_empty();
         for login in tasks.read {
             self.blocked.entry(login.clone()).or_default().insert(Arc::clone(&name));

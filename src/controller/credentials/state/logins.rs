@@ -15,6 +15,7 @@ use crate::core::{
     credentials::{Credentials, CredentialsError, SECRET_MAX},
     rules::{LoginName, Mapping, RegistryPattern, SecretName},
 };
+use crate::fetch::Marks;
 
 /// All logins of a mapping, by name.
 #[derive(Debug, Default)]
@@ -104,6 +105,8 @@ pub struct Content {
     pub login: LoginName,
     /// The fingerprint, as it goes into the annotation.
     pub fingerprint: String,
+    /// The life of what pullcred fetched; none of a copy.
+    pub marks: Option<Marks>,
     /// The Docker config. Its `Debug` shows nothing of it.
     pub config: Config,
 }
@@ -117,7 +120,7 @@ impl Logins {
     /// From now on, these are the logins. What has been read of those whose Secret is still the same stays.
     pub(super) fn set_mapping(&mut self, mapping: &Mapping, copies: &Copies) {
         let mut before = std::mem::take(&mut self.0);
-        for login in mapping.logins() {
+        for login in mapping.logins().iter().filter(|it| copies.is_copied(&it.name)) {
             let (secret, kind) = (login.secret(), login.source.kind());
             let known = before.remove(&login.name).filter(|it| it.secret == secret);
             let mut known = known.unwrap_or_else(|| Login::unread(secret.clone(), kind));
@@ -288,7 +291,12 @@ impl Logins {
         let slice = copies.slice(recipe, credentials);
         let content = (!slice.is_empty()).then(|| {
             let fingerprint = slice.fingerprint(uid.as_bytes());
-            Arc::new(Content { login: name, fingerprint, config: Config(slice.render()) })
+            Arc::new(Content {
+                login: name,
+                fingerprint,
+                marks: None,
+                config: Config(slice.render()),
+            })
         });
         let fingerprint = content.as_ref().and_then(|it| Fingerprint::parse(&it.fingerprint));
         let new = Made { fingerprint, content };

@@ -17,7 +17,7 @@ pub use self::logins::{Config, Content, LoginProblem, LoginRead, Logins};
 pub use self::overview::{
     CopyState, Counts, Failing, Fault, LoginOverview, Overview, Progress, Refusal,
 };
-pub use self::tasks::{Task, Tasks};
+pub use self::tasks::{OwnCopy, Task, Tasks};
 use self::{few::Few, logins::Made};
 use super::{
     plan::{Step, Wanted, plan},
@@ -252,6 +252,14 @@ impl State {
             }
         }
         for (secret, recipe) in all {
+            if let Some(recipe) = recipe.as_ref().filter(|it| self.copies.identity(it).is_some()) {
+                let seen = self.namespaces.get(&name).and_then(|place| place.seen.get(&secret));
+                let key = (Arc::clone(&name), Arc::clone(&secret));
+                self.unwanted.remove(&key);
+                let own = OwnCopy { secret, recipe: recipe.clone(), seen: seen.cloned() };
+                tasks.own.push(own);
+                continue;
+            }
             let made = match recipe.as_ref().map(|recipe| self.logins.make(&self.copies, recipe)) {
                 None => None,
                 Some(Ok(made)) => Some(made),

@@ -216,6 +216,15 @@ impl State {
     }
 
     fn progress(&self, recipe: &Recipe, login: &LoginName, seen: Option<&Seen>) -> Progress {
+        if self.copies.identity(recipe).is_some() {
+            // What is in it, only the namespace's own identity has seen.
+            return match seen {
+                None => Progress::Pending,
+                Some(Seen::Foreign) => Progress::Conflict,
+                Some(Seen::Ours(it)) if it.intact => Progress::Ready,
+                Some(Seen::Ours(_)) => Progress::Outdated,
+            };
+        }
         let wanted = self.logins.known(&self.copies, recipe);
         match plan(wanted.unwrap_or(Wanted::Unavailable), seen) {
             Step::Ready => Progress::Ready,

@@ -4,8 +4,11 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::{super::plan::Step, Content};
-use crate::core::rules::LoginName;
+use super::{
+    super::{plan::Step, seen::Seen},
+    Content,
+};
+use crate::core::{copies::Recipe, rules::LoginName};
 
 /// Something to do in a namespace.
 #[derive(Debug, Clone)]
@@ -27,6 +30,19 @@ pub struct Tasks {
     pub later: Option<Instant>,
     /// Logins whose content must be read before anything can be written.
     pub read: Vec<LoginName>,
+    /// The copies that the namespace's own identity fills.
+    pub own: Vec<OwnCopy>,
+}
+
+/// A copy that the namespace's own identity fills.
+#[derive(Debug, Clone)]
+pub struct OwnCopy {
+    /// The name of the Secret.
+    pub secret: Arc<str>,
+    /// What it is made of.
+    pub recipe: Recipe,
+    /// What is there.
+    pub seen: Option<Seen>,
 }
 
 // === impl Tasks ===

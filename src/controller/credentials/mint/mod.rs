@@ -1,0 +1,22 @@
+//! Short-lived logins: fetched, renewed around the half of their life, and kept in one Secret each, from which they are copied
+//! as any login is. A login of a namespace's own identity goes straight into its Secret there.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`fetch`](crate::fetch) | what is fetched, by whose word, and how long it lives |
+//! | `job` | one renewal, step by step |
+//! | `renewals` | the loop: which renewal is due |
+//! | [`report`] | what the outside sees: metrics, readiness, Events |
+//!
+//! Several processes may run. Before each renewal the Secret's annotations are read, so that what another process has renewed
+//! is taken over; and a write names the version that was read, so that of two only one succeeds.
+
+mod job;
+mod orders;
+mod renewals;
+pub mod report;
+
+pub(super) use self::{
+    orders::{Orders, Own},
+    renewals::{Key, Renewals},
+};

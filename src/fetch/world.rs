@@ -1,0 +1,120 @@
+//! The outside world of a renewal: clouds, registries, files, and the clock.
+
+use std::{fs, io, path::Path, pin::Pin, time::SystemTime};
+
+use ring::rand::{SecureRandom, SystemRandom};
+use tokio::sync::OnceCell;
+use zeroize::Zeroizing;
+
+use super::spec::Spec;
+use crate::{
+    core::image::ImageRef,
+    registry::{
+        Http, Login, NoAnswer, Outcome, Probed, probe,
+        tokens::{Context, Machine, MintError, Minted, Problem, Proof, Step, mint},
+    },
+};
+
+/// The longest file of a login or a token, in bytes.
+const FILE_MAX: u64 = 1 << 20;
+
+/// What comes of asking the outside world.
+pub type Asked<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// The outside world.
+pub trait World: Send + Sync {
+    /// Fetches a login.
+    fn fetch<'a>(
+        &'a self,
+        spec: &'a Spec,
+        proof: &'a Proof,
+    ) -> Asked<'a, Result<Minted, MintError>>;
+
+    /// Asks the registry of an image whether it opens it with a login.
+    fn probe<'a>(&'a self, image: &'a ImageRef<'a>, login: &'a Login) -> Asked<'a, Probed>;
+
+    /// Reads a file.
+    ///
+    /// # Errors
+    ///
+    /// Those of the file system, or that the file is too long.
+    fn read(&self, path: &Path) -> io::Result<Zeroizing<Vec<u8>>>;
+
+    /// The wall clock, in seconds since the Unix epoch.
+    fn now(&self) -> i64;
+
+    /// A random number from 0 to 1.
+    fn draw(&self) -> f64;
+}
+
+/// The real one.
+pub struct Outside {
+    /// Its TLS is set up when it is first used: a mapping without such logins costs nothing.
+    http: OnceCell<Result<Http, NoAnswer>>,
+    machine: Machine,
+}
+
+// === impl Outside ===
+
+impl Outside {
+    /// The outside world as the environment describes it.
+    #[must_use]
+    pub fn from_env() -> Self {
+        Self { http: OnceCell::new(), machine: Machine::from_env() }
+    }
+
+    async fn http(&self) -> Result<&Http, NoAnswer> {
+        let http = self.http.get_or_init(|| async { Http::new() }).await;
+        http.as_ref().map_err(Clone::clone)
+    }
+}
+
+impl World for Outside {
+    fn fetch<'a>(
+        &'a self,
+        spec: &'a Spec,
+        proof: &'a Proof,
+    ) -> Asked<'a, Result<Minted, MintError>> {
+        Box::pin(async move {
+            let name = &spec.login.name;
+            let http = self.http().await.map_err(|why| MintError {
+                login: name.clone(),
+                step: Step::Identity,
+                host: None,
+                problem: Problem::NoAnswer(why),
+            })?;
+            let hosts: Vec<&str> = spec.hosts.iter().map(|it| &**it).collect();
+            let clock = || self.now();
+            let context = Context { http, machine: &self.machine, clock: &clock };
+            mint(context, name, spec.source(), proof, &hosts).await
+        })
+    }
+
+    fn probe<'a>(&'a self, image: &'a ImageRef<'a>, login: &'a Login) -> Asked<'a, Probed> {
+        Box::pin(async move {
+            match self.http().await {
+                Ok(http) => probe(http, image, login).await,
+                Err(why) => Outcome::NoAnswer(why).into(),
+            }
+        })
+    }
+
+    fn read(&self, path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
+        if fs::metadata(path)?.len() > FILE_MAX {
+            return Err(io::Error::other("it has more than 1 MiB"));
+        }
+        fs::read(path).map(Zeroizing::new)
+    }
+
+    fn now(&self) -> i64 {
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        since.map_or(0, |it| i64::try_from(it.as_secs()).unwrap_or(i64::MAX))
+    }
+
+    fn draw(&self) -> f64 {
+        let mut bytes = [0_u8; 4];
+        // Without random bytes, renewals are early.
+        let filled = SystemRandom::new().fill(&mut bytes);
+        filled.map_or(0.0, |()| f64::from(u32::from_ne_bytes(bytes)) / f64::from(u32::MAX))
+    }
+}
