@@ -80,6 +80,12 @@ impl Pace {
         self.tokens -= writes as f64;
     }
 
+    /// Notes that work took so many requests more than it was started with.
+    #[expect(clippy::cast_precision_loss, reason = "there are few requests in one piece of work")]
+    pub fn charge(&mut self, requests: usize) {
+        self.tokens -= requests as f64;
+    }
+
     /// Notes that work has ended, and whether the API server answered.
     pub fn end(&mut self, answered: bool) {
         self.in_flight = self.in_flight.saturating_sub(1);

@@ -47,6 +47,18 @@ impl Pages {
         Self { cluster, from, metadata, next: Some(first), snapshots: SNAPSHOTS }
     }
 
+    /// Only the objects with these fields.
+    #[must_use]
+    pub fn fields(self, fields: &str) -> Self {
+        Self { next: self.next.map(|page| page.fields(fields)), ..self }
+    }
+
+    /// At most so many objects a page.
+    #[must_use]
+    pub fn limit(self, limit: u32) -> Self {
+        Self { next: self.next.map(|page| page.limit(limit)), ..self }
+    }
+
     /// The next page; `None` after the last. After an error there is no further page.
     ///
     /// # Errors

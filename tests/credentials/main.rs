@@ -4,6 +4,7 @@
 
 mod basics;
 mod collection;
+mod discovery;
 mod fetched;
 mod foreign;
 mod logins;

@@ -243,6 +243,8 @@ async fn live(running: &Running) -> String {
 /// Somebody makes Secrets in the place of copies, of which the keys are reported. Answers what was seen of it.
 async fn with_foreign_secrets(running: &Running) -> String {
     let mut shown = String::new();
+    let mapping = format!("{MAPPING}discover: {{namespaces: ['shop-*']}}\n");
+    running.server.put(CONFIG_MAP, Some(config_map(&mapping)));
     let auth = BASE64_STANDARD.encode(format!("{USER}:{}", PASSWORDS[0]));
     let keys = [
         "quay.io/team".to_owned(),
@@ -264,11 +266,14 @@ async fn with_foreign_secrets(running: &Running) -> String {
         secret("kubernetes.io/dockerconfigjson", ".dockerconfigjson", broken.as_bytes()),
         secret("Opaque", "password", PASSWORDS[0].as_bytes()),
     ] {
+        running.server.put("/api/v1/namespaces/shop-6/secrets/own", None);
+        running.server.put("/api/v1/namespaces/shop-6/secrets/own", Some(foreign.clone()));
         running.server.put(&copy_of("shop-5"), None);
         running.server.put(&copy_of("shop-5"), Some(foreign));
-        sleep(Duration::from_secs(10)).await;
+        sleep(Duration::from_secs(70)).await;
         shown.push_str(&shown_of(running));
     }
+    assert!(shown.contains("\"name\":\"own\""), "nothing was discovered");
     shown
 }
 

@@ -12,11 +12,13 @@
 //! | `objects` | those calls at the real API server |
 //! | `sources` | the watches, and `lean` what they keep of an object |
 //! | `engine` | the loop between them |
+//! | `discovery` | the pull Secrets that exist where the mapping discovers them |
 //! | `reports` | what is known, as objects that people and the webhook read |
 //! | [`status`], [`metrics`], [`events`] | what the outside sees |
 //!
 //! Copies are a function of what is seen, so any number of processes may run, without a leader.
 
+mod discovery;
 mod engine;
 pub mod events;
 mod lean;
@@ -43,6 +45,7 @@ use tracing::info;
 use tracing_appender::non_blocking::ErrorCounter;
 
 use self::{
+    discovery::Discovery,
     engine::Engine,
     metrics::Metrics,
     mint::{Orders, Renewals},
@@ -190,8 +193,8 @@ pub fn start(
     if let Some(holder) = holder {
         let (said, said_received) = mpsc::channel(reports::events::NOTICES);
         let status = Arc::clone(&status);
-        engine =
-            engine.with_reports(Reports::new(cluster.clone(), &namespace, holder, status, said));
+        let reports = Reports::new(cluster.clone(), &namespace, holder, status, said);
+        engine = engine.with_reports(reports, Discovery::new(cluster.clone()));
         let events = reports::events::write(cluster.clone(), said_received);
         supervisor.spawn("Events of reports", events);
     }

@@ -37,6 +37,8 @@ pub(super) struct Place<'p> {
 pub(super) struct Selector {
     collection: String,
     name: Option<String>,
+    /// The type of a Secret.
+    type_: Option<String>,
     labels: Vec<(String, String)>,
 }
 
@@ -141,7 +143,12 @@ impl Store {
             None if !token.is_empty() => return status(410, "the token has expired", None),
             None => {
                 let selector = Selector::of(call);
-                let items = self.objects.iter().filter(|(path, it)| selector.has(path, it));
+                // What is in a namespace has a path below that of the list.
+                let is_namespaced = Place::of(&call.path).namespace.is_some();
+                let under = if is_namespaced { format!("{}/", call.path) } else { String::new() };
+                let items = self.objects.range(under.clone()..);
+                let items = items.take_while(|(path, _)| path.starts_with(&under));
+                let items = items.filter(|(path, it)| selector.has(path, it));
                 (self.version, items.map(|(_, it)| it.clone()).collect::<Vec<_>>())
             }
         };
@@ -346,10 +353,12 @@ impl Selector {
     fn of(call: &Call) -> Self {
         let labels = call.parameter("labelSelector");
         let labels = labels.split(',').filter_map(|it| it.split_once('='));
-        let name = call.parameter("fieldSelector");
+        let fields = call.parameter("fieldSelector");
+        let field = |prefix: &str| fields.strip_prefix(prefix).map(ToOwned::to_owned);
         Self {
             collection: call.path.clone(),
-            name: name.strip_prefix("metadata.name=").map(ToOwned::to_owned),
+            name: field("metadata.name="),
+            type_: field("type="),
             labels: labels.map(|(key, value)| (key.to_owned(), value.to_owned())).collect(),
         }
     }
@@ -360,6 +369,7 @@ impl Selector {
             && (of.namespace.is_none() || of.namespace == it.namespace);
         among
             && self.name.as_deref().is_none_or(|name| it.name == Some(name))
+            && self.type_.as_deref().is_none_or(|type_| object["type"] == type_)
             && self.labels.iter().all(|(key, value)| {
                 object["metadata"]["labels"][key.as_str()].as_str() == Some(value)
             })

@@ -51,7 +51,9 @@ impl Engine {
                 if namespace.is_none() {
                     self.forget_refused(&name);
                 }
-                if self.state.set_namespace(&name, namespace) {
+                let has_changed = self.state.set_namespace(&name, namespace);
+                self.cover(&name, now);
+                if has_changed {
                     let urgency = if self.sources.is_listed(&Resource::Namespaces) {
                         Urgency::New
                     } else {
@@ -84,6 +86,7 @@ impl Engine {
                 let known: Vec<_> = self.state.opted_in().map(Arc::clone).collect();
                 for name in known.into_iter().filter(|name| !listed.contains(&**name)) {
                     self.state.set_namespace(&name, None);
+                    self.cover(&name, now);
                     self.forget_refused(&name);
                     self.schedule.want(name, Urgency::Changed, now);
                 }
@@ -137,8 +140,12 @@ impl Engine {
             let logins = self.state.logins().secrets().map(|(_, it)| it).chain(keys);
             let logins = logins.map(|it| Arc::from(it.as_str())).collect();
             let labels = self.state.copies().label_keys().map(Into::into).collect();
-            let namespaces = self.state.copies().secrets().len() > 0;
+            let discovers = self.discovery.is_some() && !mapping.discover().is_empty();
+            let namespaces = discovers || self.state.copies().secrets().len() > 0;
             self.sources.follow(secrets, logins, namespaces, labels);
+            let mapping = mapping.with_own_namespace(Some((*self.own_namespace).into()));
+            self.discovers = discovers.then(|| Arc::new(mapping));
+            self.cover_all(now);
             self.want_reports(now);
         }
         self.state.release_collection(collect == self.mapping.as_deref());

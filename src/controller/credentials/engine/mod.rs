@@ -26,6 +26,7 @@ use tokio::{
 
 use self::fetching::Fetching;
 use super::{
+    discovery::Discovery,
     mint::Orders,
     objects::Objects,
     plan::Step,
@@ -40,7 +41,7 @@ use crate::{
     core::{
         copies::Copies,
         pod::{INJECT_LABEL, OPTED_IN},
-        rules::LoginName,
+        rules::{LoginName, Mapping},
     },
 };
 
@@ -91,6 +92,9 @@ pub(super) struct Engine {
     /// Whether deletions waited for a person at the last turn of the loop.
     held: bool,
     reports: Option<Reports>,
+    discovery: Option<Discovery>,
+    /// The mapping in force, if it discovers pull Secrets.
+    discovers: Option<Arc<Mapping>>,
     /// Ends the pause of watches of reports: the API server answers again.
     reports_reachable: Sender<()>,
 }
@@ -134,12 +138,15 @@ impl Engine {
             wipe_at: None,
             held: false,
             reports: None,
+            discovery: None,
+            discovers: None,
             reports_reachable: Sender::new(()),
         }
     }
 
-    /// The same, with reports of what it knows.
-    pub(super) fn with_reports(mut self, reports: Reports) -> Self {
+    /// The same, with reports of what it knows and discovers.
+    pub(super) fn with_reports(mut self, reports: Reports, discovery: Discovery) -> Self {
+        self.discovery = Some(discovery);
         self.sources.watch_reports(self.reports_reachable.subscribe());
         self.reports = Some(reports);
         self
@@ -163,7 +170,8 @@ impl Engine {
             let overview = self.status.show(&self.state, &self.schedule, now);
             let report = self.report(overview, now);
             let retry = self.retries.values().map(|(at, _)| *at).min();
-            let timers = [wake, report, retry, self.wipe_at, self.status.next_count()];
+            let look = self.discover(now);
+            let timers = [wake, report, look, retry, self.wipe_at, self.status.next_count()];
             let wake = timers.into_iter().flatten().min();
             let sleep = async {
                 match wake {
@@ -182,6 +190,7 @@ impl Engine {
                 }
                 Some(work) = self.work.next(), if !self.work.is_empty() => self.finish(work),
                 () = finish_report(&mut self.reports) => {}
+                name = discovered(&mut self.discovery) => self.want_report(&name, Instant::now()),
                 () = self.sources.ended() => return,
                 () = sleep => self.time_passed(),
             }
@@ -297,6 +306,14 @@ impl Engine {
 async fn finish_report(reports: &mut Option<Reports>) {
     match reports {
         Some(reports) => reports.work().await,
+        None => pending().await,
+    }
+}
+
+/// Waits until something else was found in a namespace than before.
+async fn discovered(discovery: &mut Option<Discovery>) -> Arc<str> {
+    match discovery {
+        Some(discovery) => discovery.changed().await,
         None => pending().await,
     }
 }

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::{
     super::{
+        discovery::Discovery,
         reports::{
             Key, Reports, Wish,
             objects::{SeenReport, Status},
@@ -19,6 +20,7 @@ use super::{
     },
     Engine,
 };
+use crate::core::rules::{LoginName, Mapping, SecretName};
 
 impl Engine {
     /// A report is like this.
@@ -92,15 +94,54 @@ impl Engine {
             let unread = |name: &_| retries.contains_key(name);
             reports.set_logins(logins(&self.state, mapping, &overview, unread), now);
         }
-        let (state, beside_copies) = (&self.state, self.schedule.has_ready());
+        let beside_copies = self.schedule.has_ready();
+        let known = (&self.state, self.discovery.as_ref(), self.discovers.as_deref());
         let wish = |reports: &mut Reports, key: &Key| match key {
             Key::Login(name) => reports.login(name),
-            Key::Namespace(name) => namespace(state, reports, name),
+            Key::Namespace(name) => namespace(known, reports, name),
         };
         let more = reports.start_work(wish, beside_copies, now);
-        let renewal = reports.renew(self.sources.are_live(), now);
+        let is_settled = self.discovery.as_ref().is_none_or(Discovery::is_settled);
+        let renewal = reports.renew(is_settled && self.sources.are_live(), now);
         more.into_iter().chain(renewal).min()
     }
+}
+
+/// How many names of Secrets rules may have for a namespace that are looked for.
+const NAMED: usize = 64;
+
+impl Engine {
+    /// A namespace has changed: it is looked into, if it is to be, and no longer otherwise.
+    pub(super) fn cover(&mut self, name: &str, now: Instant) {
+        let Some(discovery) = &mut self.discovery else { return };
+        let is_covered = self.discovers.as_ref().is_some_and(|mapping| mapping.discovers(name))
+            && self.state.is_opted_in(name);
+        discovery.cover(&Arc::from(name), is_covered, now);
+    }
+
+    /// The mapping has changed: so may have what is looked into.
+    pub(super) fn cover_all(&mut self, now: Instant) {
+        if self.discovery.is_some() {
+            for name in self.state.namespaces().cloned().collect::<Vec<_>>() {
+                self.cover(&name, now);
+            }
+        }
+    }
+
+    /// Starts to look into namespaces, as far as it is time. Answers when there is more.
+    pub(super) fn discover(&mut self, now: Instant) -> Option<Instant> {
+        let (discovery, mapping) = (self.discovery.as_mut()?, self.discovers.as_deref()?);
+        discovery.start_work(|name| named(mapping, name), now)
+    }
+}
+
+/// The names of Secrets that rules without a login, or `always`, have for a namespace.
+fn named(mapping: &Mapping, namespace: &str) -> Vec<Arc<str>> {
+    let rules = mapping.rules().iter();
+    let rules = rules.filter(|rule| rule.fill.is_none() && rule.holds_in(namespace));
+    let names = rules.map(|rule| &rule.secret).chain(mapping.always());
+    let names: BTreeSet<&str> = names.map(SecretName::as_str).collect();
+    names.into_iter().take(NAMED).map(Arc::from).collect()
 }
 
 /// The kind of the reports that a watch brings.
@@ -117,7 +158,7 @@ fn logins(
     state: &State,
     mapping: &str,
     overview: &Overview,
-    unread: impl Fn(&crate::core::rules::LoginName) -> bool,
+    unread: impl Fn(&LoginName) -> bool,
 ) -> BTreeMap<Arc<str>, Status> {
     let held = if state.is_collection_held() { state.unwanted() } else { 0 };
     let problems = state.logins().problems();
@@ -143,17 +184,29 @@ fn logins(
 }
 
 /// What the report of a namespace is to say.
-fn namespace(state: &State, reports: &mut Reports, name: &Arc<str>) -> Wish {
+fn namespace(
+    (state, discovery, mapping): (&State, Option<&Discovery>, Option<&Mapping>),
+    reports: &mut Reports,
+    name: &Arc<str>,
+) -> Wish {
     if state.is_terminating(name) {
         return Wish::Stays;
     }
-    let is_covered = state.copies().secrets().len() > 0 && !state.copies().excludes(name);
+    let is_covered =
+        (mapping.is_some() || state.copies().secrets().len() > 0) && !state.copies().excludes(name);
     let Some(copies) = state.copies_in(name).filter(|_| is_covered) else { return Wish::Nothing };
     let is_foreign = |progress: Progress| progress == Progress::Conflict;
     let foreign = copies.iter().filter(|it| is_foreign(it.progress));
     let foreign: Vec<&str> = foreign.map(|it| it.secret.as_str()).collect();
     reports.keep_foreign(name, &foreign);
     let mut facts = NamespaceFacts::default();
+    if let Some(mapping) = mapping.filter(|mapping| mapping.discovers(name)) {
+        facts.discovery = discovery.and_then(|it| it.found(name));
+        facts.named = named(mapping, name);
+        if facts.discovery.is_none() {
+            return Wish::Stays;
+        }
+    }
     let mut is_read = true;
     for state in copies {
         let contents = if is_foreign(state.progress) {

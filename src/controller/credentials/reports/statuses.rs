@@ -3,13 +3,21 @@
 //!
 //! Conditions have no time here: the writer knows since when each has been as it is.
 
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
 use super::super::state::{
     CopyState, Failing, Fault, LoginOverview, LoginProblem, Progress, Refusal,
 };
-use super::keys::Contents;
+use super::{
+    super::discovery::{Discovered, Found, FoundSecret},
+    keys::Contents,
+};
 use crate::core::reports::{
-    Condition, FailingNamespace, LoginStatus, NamespaceSummary, PullSecretStatus, ReportedSecret,
-    ReportedState,
+    Condition, Discovery, FailingNamespace, LoginStatus, NamespaceSummary, PullSecretStatus,
+    ReportedSecret, ReportedState,
 };
 
 /// The most that the list of Secrets takes in a report, in bytes of JSON: the webhook holds as much of a namespace.
@@ -47,6 +55,10 @@ pub(in super::super) struct LoginFacts<'f> {
 pub(in super::super) struct NamespaceFacts<'f> {
     /// The copies that it is to have.
     pub(in super::super) copies: Vec<CopyFacts<'f>>,
+    /// What was found there; `None` where the mapping does not ask for that.
+    pub(in super::super) discovery: Option<&'f Discovered>,
+    /// The names of Secrets that rules without a login, or `always`, have for it.
+    pub(in super::super) named: Vec<Arc<str>>,
 }
 
 /// What is known of a copy.
@@ -163,9 +175,17 @@ fn words(refusal: Refusal) -> &'static str {
 
 /// What the report of a namespace says.
 pub(in super::super) fn namespace_status(facts: &NamespaceFacts<'_>) -> PullSecretStatus {
-    let secrets: Vec<ReportedSecret> = facts.copies.iter().map(of_copy).collect();
+    let mut secrets: Vec<ReportedSecret> = facts.copies.iter().map(of_copy).collect();
+    let found = facts.discovery.and_then(Discovered::permitted);
+    if let Some(found) = found {
+        add_found(&mut secrets, found, &facts.named);
+    }
     let mut status = PullSecretStatus {
-        conditions: vec![namespace_ready(&secrets)],
+        conditions: vec![namespace_ready(&secrets, facts.discovery)],
+        discovery: facts.discovery.map(|it| match it {
+            Discovered::NotPermitted => Discovery::NotPermitted,
+            Discovered::Permitted(_) => Discovery::Permitted,
+        }),
         ..PullSecretStatus::default()
     };
     let (mut room, summary) = (SECRETS_MAX, &mut status.summary);
@@ -206,21 +226,60 @@ fn of_copy(copy: &CopyFacts<'_>) -> ReportedSecret {
     ReportedSecret { name: copy.state.secret.to_string(), state, reason, keys }
 }
 
+/// Adds the Secrets that were found, and those that are named and were not.
+fn add_found(secrets: &mut Vec<ReportedSecret>, found: &Found, named: &[Arc<str>]) {
+    let copies: BTreeSet<String> = secrets.iter().map(|it| it.name.clone()).collect();
+    let mut others = BTreeMap::new();
+    // Where not all were kept, one that is not among them may be there.
+    for name in named.iter().filter(|_| !found.more) {
+        others.insert(name.to_string(), (ReportedState::Missing, None));
+    }
+    for FoundSecret { name, contents, .. } in &found.secrets {
+        let state = match contents {
+            Contents::Keys(keys) => (ReportedState::Ready, Some(texts(keys))),
+            Contents::Unreadable => (ReportedState::Unreadable, None),
+            Contents::WrongType => (ReportedState::WrongType, None),
+            // What is not known needs no entry.
+            Contents::Unknown => continue,
+        };
+        others.insert(name.to_string(), state);
+    }
+    let others = others.into_iter().filter(|(name, _)| !copies.contains(name));
+    secrets.extend(others.map(|(name, (state, keys))| ReportedSecret {
+        name,
+        state,
+        reason: None,
+        keys,
+    }));
+}
+
 fn texts(keys: &[Box<str>]) -> Vec<String> {
     keys.iter().map(ToString::to_string).collect()
 }
 
-fn namespace_ready(secrets: &[ReportedSecret]) -> Condition {
+fn namespace_ready(secrets: &[ReportedSecret], discovery: Option<&Discovered>) -> Condition {
     let worst = secrets.iter().filter(|it| it.state != ReportedState::Ready);
     let worst = worst.min_by_key(|it| urgency(it.state));
     let Some(worst) = worst else {
-        return match secrets.len() {
-            0 => {
-                let message = "no rule fills a Secret here".to_owned();
-                condition("Ready", "True", "NothingToCopy", &message)
+        let more = discovery.and_then(Discovered::permitted).is_some_and(|it| it.more);
+        return match (secrets.len(), discovery) {
+            (0, Some(Discovered::NotPermitted)) => {
+                let message = "pullcred may not look for pull Secrets here: a RoleBinding to its ClusterRole for discovery permits it";
+                condition("Ready", "Unknown", "NotPermitted", message)
             }
-            1 => condition("Ready", "True", "AllReady", "1 Secret is ready"),
-            all => condition("Ready", "True", "AllReady", &format!("{all} Secrets are ready")),
+            (0, Some(Discovered::Permitted(_))) => {
+                let message = "no rule fills a Secret here, and there is no pull Secret";
+                condition("Ready", "True", "NothingToCopy", message)
+            }
+            (0, None) => condition("Ready", "True", "NothingToCopy", "no rule fills a Secret here"),
+            (all, _) if more => {
+                let message = format!(
+                    "{all} Secrets are ready; of those here, only the first by name are used"
+                );
+                condition("Ready", "True", "AllReady", &message)
+            }
+            (1, _) => condition("Ready", "True", "AllReady", "1 Secret is ready"),
+            (all, _) => condition("Ready", "True", "AllReady", &format!("{all} Secrets are ready")),
         };
     };
     let mut bad: Vec<_> = secrets.iter().filter(|it| it.state != ReportedState::Ready).collect();

@@ -132,6 +132,13 @@ impl State {
         Some(self.copy_states(name, place))
     }
 
+    /// Whether a namespace has opted in, and is not being deleted.
+    #[must_use]
+    pub fn is_opted_in(&self, namespace: &str) -> bool {
+        let place = self.namespaces.get(namespace);
+        place.and_then(|it| it.opted_in.as_ref()).is_some_and(|it| !it.terminating)
+    }
+
     /// Whether an opted-in namespace is being deleted.
     #[must_use]
     pub fn is_terminating(&self, namespace: &str) -> bool {

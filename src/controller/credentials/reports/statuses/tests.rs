@@ -1,5 +1,3 @@
-use std::sync::Arc;
-
 use super::*;
 use crate::core::{
     knowledge::ReportedSecrets,
@@ -126,7 +124,7 @@ fn copies(
         state: CopyState { secret, login: &login, progress: *progress, refusal: *refusal },
         foreign: foreign.clone(),
     });
-    then(NamespaceFacts { copies: facts.collect() });
+    then(NamespaceFacts { copies: facts.collect(), ..NamespaceFacts::default() });
 }
 
 fn keys(keys: &[&str]) -> Contents {
@@ -255,4 +253,38 @@ fn no_report_reaches_64_kib() {
     let status = login_status(facts);
     let bytes = serde_json::to_vec(&status).unwrap().len();
     assert!((REGISTRIES_MAX..limit).contains(&bytes), "{bytes}");
+}
+
+#[test]
+fn what_was_found_is_reported_beside_the_copies_and_what_rules_name() {
+    let secret = |name: &str, contents| FoundSecret { name: name.into(), contents, version: 1 };
+    let secrets = vec![
+        secret("broken", Contents::Unreadable),
+        secret("robot-0", keys(&["quay.io"])),
+        secret("team", keys(&["quay.io/team"])),
+        secret("unread", Contents::Unknown),
+    ];
+    let all = |status: &PullSecretStatus| {
+        let secrets = status.secrets.iter();
+        secrets.map(|it| format!("{} {:?}", it.name, it.state)).collect::<Vec<_>>().join(", ")
+    };
+    for (more, expected) in [
+        (false, "robot-0 Ready, broken Unreadable, own Missing, team Ready"),
+        // The name may be among those that were left out.
+        (true, "robot-0 Ready, broken Unreadable, team Ready"),
+    ] {
+        let found = Discovered::Permitted(Arc::new(Found { secrets: secrets.clone(), more }));
+        copies(&[(Progress::Ready, None, None)], |facts| {
+            let named = vec![Arc::from("own"), Arc::from("team"), Arc::from("robot-0")];
+            let status =
+                namespace_status(&NamespaceFacts { discovery: Some(&found), named, ..facts });
+            assert_eq!(all(&status), expected);
+            assert_eq!(status.discovery, Some(Discovery::Permitted));
+        });
+    }
+    let facts =
+        NamespaceFacts { discovery: Some(&Discovered::NotPermitted), ..NamespaceFacts::default() };
+    let status = namespace_status(&facts);
+    assert_eq!(status.discovery, Some(Discovery::NotPermitted));
+    assert_eq!(shown(&status.conditions[0]), "Ready Unknown NotPermitted");
 }
