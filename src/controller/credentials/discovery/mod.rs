@@ -74,6 +74,8 @@ pub(super) struct Discovery {
     cluster: Cluster,
     places: BTreeMap<Arc<str>, Place>,
     due: BTreeSet<(Instant, Arc<str>)>,
+    /// How many namespaces have not been looked into yet.
+    untried: usize,
     pace: Pace,
     work: FuturesUnordered<Pin<Box<dyn Future<Output = Looked> + Send>>>,
 }
@@ -107,6 +109,7 @@ impl Discovery {
             cluster,
             places: BTreeMap::new(),
             due: BTreeSet::new(),
+            untried: 0,
             pace: Pace::new(rate, burst, in_flight, backoff, Instant::now()),
             work: FuturesUnordered::new(),
         }
@@ -115,11 +118,14 @@ impl Discovery {
     /// A namespace is looked into from now on, or no longer.
     pub(super) fn cover(&mut self, namespace: &Arc<str>, is_covered: bool, now: Instant) {
         if !is_covered {
-            if let Some(due) = self.places.remove(namespace).and_then(|it| it.due) {
+            let Some(place) = self.places.remove(namespace) else { return };
+            self.untried -= usize::from(!place.tried);
+            if let Some(due) = place.due {
                 self.due.remove(&(due, Arc::clone(namespace)));
             }
         } else if !self.places.contains_key(namespace) {
             self.places.insert(Arc::clone(namespace), Place::default());
+            self.untried += 1;
             self.again(namespace, now);
         }
     }
@@ -131,7 +137,7 @@ impl Discovery {
 
     /// Whether each namespace has been looked into, or that has been tried.
     pub(super) fn is_settled(&self) -> bool {
-        self.places.values().all(|it| it.tried)
+        self.untried == 0
     }
 
     fn again(&mut self, namespace: &Arc<str>, at: Instant) {
@@ -179,21 +185,17 @@ impl Discovery {
         }
     }
 
-    /// Waits until a look has ended that found something else than the one before; for ever where there is none. Answers the
-    /// namespace.
-    pub(super) async fn changed(&mut self) -> Arc<str> {
-        loop {
-            let Some(Looked { namespace, look }) = self.work.next().await else {
-                return std::future::pending().await;
-            };
-            if self.looked(&namespace, look, Instant::now()) {
-                return namespace;
-            }
-        }
+    /// Waits until a look has ended; for ever where none is under way. Answers the namespace, if something else was found there
+    /// than before.
+    pub(super) async fn looked(&mut self) -> Option<Arc<str>> {
+        let Some(Looked { namespace, look }) = self.work.next().await else {
+            return std::future::pending().await;
+        };
+        self.take_in(&namespace, look, Instant::now()).then_some(namespace)
     }
 
     /// Answers whether something else was found than before.
-    fn looked(
+    fn take_in(
         &mut self,
         namespace: &Arc<str>,
         look: Result<Look, CallError>,
@@ -219,6 +221,7 @@ impl Discovery {
         };
         let Some(place) = self.places.get_mut(namespace) else { return false };
         let changed = !place.tried || (found.is_some() && place.found != found);
+        self.untried -= usize::from(!place.tried);
         place.tried = true;
         if found.is_some() {
             place.found = found;

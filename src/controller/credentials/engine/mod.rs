@@ -190,7 +190,11 @@ impl Engine {
                 }
                 Some(work) = self.work.next(), if !self.work.is_empty() => self.finish(work),
                 () = finish_report(&mut self.reports) => {}
-                name = discovered(&mut self.discovery) => self.want_report(&name, Instant::now()),
+                changed = looked(&mut self.discovery) => {
+                    if let Some(name) = changed {
+                        self.want_report(&name, Instant::now());
+                    }
+                }
                 () = self.sources.ended() => return,
                 () = sleep => self.time_passed(),
             }
@@ -310,10 +314,10 @@ async fn finish_report(reports: &mut Option<Reports>) {
     }
 }
 
-/// Waits until something else was found in a namespace than before.
-async fn discovered(discovery: &mut Option<Discovery>) -> Arc<str> {
+/// Waits until a look into a namespace has ended. Answers the namespace, if something else was found there than before.
+async fn looked(discovery: &mut Option<Discovery>) -> Option<Arc<str>> {
     match discovery {
-        Some(discovery) => discovery.changed().await,
+        Some(discovery) => discovery.looked().await,
         None => pending().await,
     }
 }

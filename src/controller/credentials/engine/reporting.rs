@@ -91,7 +91,8 @@ impl Engine {
             return None;
         }
         if let Some(overview) = overview {
-            let unread = |name: &_| retries.contains_key(name);
+            let tries = |name: &_| retries.get(name).map_or(0, |(_, backoff)| backoff.attempts());
+            let unread = |name: &_| tries(name) >= UNREAD_SHOWN;
             reports.set_logins(logins(&self.state, mapping, &overview, unread), now);
         }
         let beside_copies = self.schedule.has_ready();
@@ -107,6 +108,8 @@ impl Engine {
     }
 }
 
+/// A login that could not be read so often in a row is reported.
+const UNREAD_SHOWN: u32 = 3;
 /// How many names of Secrets rules may have for a namespace that are looked for.
 const NAMED: usize = 64;
 
@@ -131,6 +134,8 @@ impl Engine {
     /// Starts to look into namespaces, as far as it is time. Answers when there is more.
     pub(super) fn discover(&mut self, now: Instant) -> Option<Instant> {
         let (discovery, mapping) = (self.discovery.as_mut()?, self.discovers.as_deref()?);
+        // Where no report can be written, nothing need be found.
+        self.reports.as_ref().filter(|it| it.are_written())?;
         discovery.start_work(|name| named(mapping, name), now)
     }
 }

@@ -340,6 +340,11 @@ impl Reports {
         None
     }
 
+    /// Whether reports of namespaces can be written.
+    pub(super) fn are_written(&self) -> bool {
+        self.kinds[Key::NAMESPACES].listed
+    }
+
     /// Whether what is written is what holds, but for what came within the last seconds.
     pub(super) fn is_up_to_date(&self, now: Instant) -> bool {
         let late = self.schedule.oldest_ready().is_some_and(|since| now > since + LATE);

@@ -10,7 +10,7 @@ use std::{
 use k8s_openapi::{
     ClusterResourceScope, NamespaceResourceScope,
     api::{coordination::v1::Lease, core::v1::Secret},
-    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+    apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta},
     jiff::Timestamp,
 };
 use kube::{
@@ -174,8 +174,7 @@ impl Objects {
     /// Says that the reports are kept up to date.
     pub(super) async fn renew(&self) -> Result<(), CallError> {
         let leases = Collection::of::<Lease>(Some(&self.own_namespace));
-        // A MicroTime has six digits.
-        let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string();
+        let now = MicroTime(Timestamp::now());
         let lease = json!({
             "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
             "metadata": {"name": LEASE, "namespace": self.own_namespace},
