@@ -5,7 +5,7 @@ mod packed;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
-pub use self::packed::{Keys, KnownSecret, ReportedSecrets, Unusable};
+pub use self::packed::{Keys, KnownSecret, Obstacle, ReportedSecrets, Unusable};
 
 /// Into how many parts the namespaces are divided. A change copies the part that it is in, if a reader may have it: 40 of
 /// 10,000 namespaces.

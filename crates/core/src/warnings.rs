@@ -26,6 +26,10 @@ pub(super) enum Fault {
     LoginMissing,
     /// Nobody has made it.
     Missing,
+    /// A quota of the namespace leaves no room for it.
+    NoRoom,
+    /// The API server refuses what pullcred writes.
+    NotWritten,
     /// Its keys open none of the images that it is named for.
     OpensNothing {
         /// The first of these images.
@@ -114,6 +118,10 @@ impl Display for InNamespace<'_> {
             Fault::Missing => {
                 write!(f, "is not in namespace {namespace}: create it, or pulls fail")
             }
+            Fault::NoRoom => write!(f, "is not in namespace {namespace}: its quota leaves no room"),
+            Fault::NotWritten => {
+                write!(f, "is not in namespace {namespace}: the API server refuses it")
+            }
             Fault::OpensNothing { image, theirs } => {
                 let image = shorten(image, NAMED);
                 let instead = match theirs {
@@ -176,6 +184,8 @@ mod tests {
             Fault::Expired,
             Fault::LoginMissing,
             Fault::Missing,
+            Fault::NoRoom,
+            Fault::NotWritten,
             Fault::OpensNothing { image: long.clone(), theirs: true },
             Fault::OpensNothing { image: long.clone(), theirs: false },
             Fault::Pending,

@@ -7,10 +7,10 @@ use super::{SecretDecision, SecretOutcome, added};
 use crate::{
     image::ImageRef,
     keyring::{Keyring, RegistryKey},
-    knowledge::{Keys, KnownSecret, NamespaceKnowledge},
+    knowledge::{Keys, KnownSecret, NamespaceKnowledge, Obstacle},
     pod::Pod,
     reports::ReportedState,
-    rules::{Mapping, Needed},
+    rules::{Mapping, Needed, Rule},
     warnings::{Fault, Warnings},
 };
 
@@ -82,13 +82,18 @@ impl<'a, 'n> Known<'a, 'n> {
 
     /// What is wrong with a Secret for the images that need it.
     fn fault(&self, secret: KnownSecret<'a>) -> Option<Fault> {
-        let KnownSecret { name, state, keys } = secret;
+        let KnownSecret { name, state, obstacle, keys } = secret;
         match state {
-            ReportedState::Pending => Some(Fault::Pending),
-            ReportedState::Missing if self.needed.rules(name).any(|rule| rule.fill.is_some()) => {
-                Some(Fault::LoginMissing)
+            ReportedState::Pending => Some(match obstacle {
+                None => Fault::Pending,
+                Some(Obstacle::Quota) => Fault::NoRoom,
+                Some(Obstacle::Other) => Fault::NotWritten,
+            }),
+            ReportedState::Missing => {
+                let is_filled = |rule: &Rule| rule.fill.is_some();
+                let by_login = obstacle.is_some() || self.needed.rules(name).any(is_filled);
+                Some(if by_login { Fault::LoginMissing } else { Fault::Missing })
             }
-            ReportedState::Missing => Some(Fault::Missing),
             ReportedState::WrongType => Some(Fault::WrongType),
             ReportedState::Unreadable => Some(Fault::Unreadable),
             ReportedState::Expired => Some(Fault::Expired),

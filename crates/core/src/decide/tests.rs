@@ -154,6 +154,28 @@ fn a_secret_without_a_login_is_for_people_to_make() {
     assert_eq!(warnings, ["pull secret quay is not in namespace shop: create it, or pulls fail"]);
 }
 
+/// What keeps pullcred from making a Secret is said, as far as a warning has room.
+#[test]
+fn a_secret_that_cannot_be_made_is_not_said_to_be_on_its_way() {
+    use ReportedState::{Missing, Pending};
+    let mapping = mapping(vec![rule("quay.io", "quay", true, WhenMissing::Inject)], &[], &[]);
+    for (state, reason, warning) in [
+        (Pending, None, "is not in namespace shop yet: pullcred is copying it"),
+        (Pending, Some("QuotaExceeded"), "is not in namespace shop: its quota leaves no room"),
+        (Pending, Some("Denied"), "is not in namespace shop: the API server refuses it"),
+        (Missing, Some("LoginMissing"), "is not in namespace shop: pullcred lacks its login"),
+    ] {
+        let reason = reason.map(str::to_owned);
+        let secret = ReportedSecret { name: "quay".to_owned(), state, reason, keys: None };
+        let status = PullSecretStatus { secrets: vec![secret], ..Default::default() };
+        let mut known = Knowledge::default();
+        known.set_fresh(true);
+        known.insert(ReportedSecrets::of("shop", &status).unwrap());
+        let (_, warnings, _) = decided(&mapping, Some(&known), &["quay.io/a"], &[]);
+        assert_eq!(warnings, [format!("pull secret quay {warning}")]);
+    }
+}
+
 #[test]
 fn one_rule_that_injects_wins() {
     use WhenMissing::{Inject, Skip};

@@ -15,6 +15,8 @@ const SECRETS_MAX: usize = 256;
 const KEYS_MAX: usize = 512;
 /// The most bytes of a namespace.
 const PACKED_MAX: usize = 16 << 10;
+/// The reason of a Secret for which a quota leaves no room.
+const QUOTA_EXCEEDED: &str = "QuotaExceeded";
 /// What stands for the number of keys where keys are not known.
 const NO_KEYS: u16 = u16::MAX;
 
@@ -41,8 +43,19 @@ pub struct KnownSecret<'k> {
     pub name: &'k str,
     /// Its state; never [`ReportedState::Unknown`].
     pub state: ReportedState,
+    /// What keeps pullcred from making it; `None` where nothing does.
+    pub obstacle: Option<Obstacle>,
     /// The registry keys of its logins; `None` where they are not known, as of copies of pullcred.
     pub keys: Option<Keys<'k>>,
+}
+
+/// Why a Secret that is not there is not made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Obstacle {
+    /// Another reason.
+    Other,
+    /// A quota of the namespace leaves no room for it.
+    Quota,
 }
 
 /// The registry keys of a Secret, in the order of the report.
@@ -171,7 +184,7 @@ impl fmt::Debug for Keys<'_> {
 
 // === the format ===
 //
-// The namespace, and then each Secret: its name, its state, the number of its keys, and the keys. A text has its length in
+// The namespace, and then each Secret: its name, its state, the obstacle, the number of its keys, and the keys. A text has its length in
 // front, in one byte or, of a key, in two; and so has a whole Secret, so that a search can pass over it.
 
 fn pack(bytes: &mut Vec<u8>, secret: &ReportedSecret) -> Result<(), Unusable> {
@@ -179,6 +192,11 @@ fn pack(bytes: &mut Vec<u8>, secret: &ReportedSecret) -> Result<(), Unusable> {
     let mut packed = Vec::new();
     text::<1>(&mut packed, &secret.name, NAME_MAX)?;
     packed.extend(u8::try_from(state));
+    packed.push(match secret.reason.as_deref() {
+        None => 0,
+        Some(QUOTA_EXCEEDED) => 1,
+        Some(_) => 2,
+    });
     let count = secret.keys.as_ref().map_or(Ok(NO_KEYS), |keys| u16::try_from(keys.len()));
     packed.extend(count.unwrap_or(NO_KEYS).to_be_bytes());
     for key in secret.keys.iter().flatten() {
@@ -232,8 +250,13 @@ impl<'k> Reader<'k> {
     /// What stands behind the name of a Secret.
     fn state_and_keys(mut self, name: &'k str) -> Option<KnownSecret<'k>> {
         let state = *STATES.get(self.number::<1>()?)?;
+        let obstacle = match self.number::<1>()? {
+            0 => None,
+            1 => Some(Obstacle::Quota),
+            _ => Some(Obstacle::Other),
+        };
         let count = u16::try_from(self.number::<2>()?).ok()?;
         let keys = (count != NO_KEYS).then_some(Keys { count, bytes: self.0 });
-        Some(KnownSecret { name, state, keys })
+        Some(KnownSecret { name, state, obstacle, keys })
     }
 }
