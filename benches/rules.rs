@@ -116,7 +116,7 @@ fn main() {
         let name = format!("{}, request", shape.name);
         println!("{name:22} {}", Comparison::of(turns, few, many));
     }
-    let known = [FEW, MANY].map(|namespaces| reports(namespaces));
+    let known = [FEW, MANY].map(reports);
     let [few, many] = [0, 1].map(|size| knowing(&known[size].0, &known[size].1));
     println!("{:22} {}", "what is known", Comparison::of(turns, few, many));
 }

@@ -11,11 +11,11 @@ use anyhow::Context;
 use clap::CommandFactory;
 use pullcred::{
     allocator,
-    cli::{Cli, Command, ControllerArgs, CredentialsArgs, ProbeArgs, WebhookArgs},
+    cli::{Cli, Command, ControllerArgs, CredentialsArgs, PluginsArgs, ProbeArgs, WebhookArgs},
     commands::{self, Exit, Failure, PrintableLines, Streams},
     controller::{self, Controller},
     errors::with_causes,
-    privacy,
+    fetch, privacy,
     shutdown::Signals,
     supervise::Supervisor,
     telemetry::{self, Telemetry},
@@ -40,7 +40,8 @@ fn main() -> ExitCode {
     if let Err(error) = privacy::keep_memory_private() {
         warn!(%error, "core dumps may contain memory of this process");
     }
-    let runs_long = matches!(command, Command::Controller(_) | Command::Webhook(_));
+    let runs_long =
+        matches!(command, Command::Controller(_) | Command::Plugins(_) | Command::Webhook(_));
     let result = match command {
         Command::Check(args) => run(|it| commands::check::run(&args.into_options(), it)),
         Command::Completions(args) => {
@@ -55,6 +56,7 @@ fn main() -> ExitCode {
         Command::Man(args) => {
             run(|it| commands::shell::man(Cli::command(), args.dir.as_deref(), it))
         }
+        Command::Plugins(args) => plugins(&args, supervisor).map(|()| Exit::Fine),
         Command::Policy(args) => run(|it| commands::policy::run(&args.into_options(), it)),
         Command::Secret(args) => run(|it| commands::secret::run(&args.into_options()?, it)),
         Command::Webhook(args) => webhook(args, &telemetry, supervisor).map(|()| Exit::Fine),
@@ -136,6 +138,24 @@ fn credentials(
         let controller =
             controller::credentials::Controller::bind(options, telemetry.dropped()).await?;
         Ok(controller.serve(signals, supervisor).await?)
+    })
+}
+
+/// Runs plugins until a signal arrives.
+fn plugins(args: &PluginsArgs, mut supervisor: Supervisor) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
+    runtime.block_on(async {
+        let mut signals = Signals::catch().context("cannot catch signals")?;
+        tokio::select! {
+            ended = fetch::plugins::serve(&args.socket, &args.dir) => {
+                ended.with_context(|| format!("cannot serve at {}", args.socket.display()))
+            }
+            ended = supervisor.task_ended() => Err(ended.into()),
+            _ = signals.next() => Ok(()),
+        }
     })
 }
 

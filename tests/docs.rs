@@ -32,7 +32,7 @@ use pullcred::{
 };
 
 /// The commands whose flags `docs/configuration.md` has, each in a section of its own.
-const LONG_RUNNING: [&str; 3] = ["controller", "credentials", "webhook"];
+const LONG_RUNNING: [&str; 4] = ["controller", "credentials", "plugins", "webhook"];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))

@@ -1,6 +1,6 @@
 //! `pullcred credentials`
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use clap::Args;
 
@@ -35,14 +35,17 @@ pub struct CredentialsArgs {
     /// Report what is known of logins and of Secrets in namespaces, as objects that people can list and the webhook reads
     #[arg(long, env = "PULLCRED_REPORTS")]
     reports: bool,
+    /// The socket at which pullcred plugins runs the plugins of the mapping's logins
+    #[arg(long, env = "PULLCRED_PLUGINS", value_name = "PATH")]
+    plugins: Option<PathBuf>,
 }
 
 impl CredentialsArgs {
     /// The options that these flags stand for.
     #[must_use]
     pub fn into_options(self) -> Options {
-        let Self { namespace, mapping_config_map, admin, grace, reports } = self;
+        let Self { namespace, mapping_config_map, admin, grace, reports, plugins } = self;
         let admin_listen = admin.admin_listen;
-        Options { admin_listen, grace, mapping: mapping_config_map, namespace, reports }
+        Options { admin_listen, grace, mapping: mapping_config_map, namespace, reports, plugins }
     }
 }

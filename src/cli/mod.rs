@@ -7,6 +7,7 @@ mod controller;
 mod credentials;
 mod explain;
 mod inject;
+mod plugins;
 mod policy;
 mod secret;
 mod shell;
@@ -22,6 +23,7 @@ pub use self::{
     credentials::CredentialsArgs,
     explain::{AskedArgs, ClusterArgs, ExplainArgs},
     inject::InjectArgs,
+    plugins::PluginsArgs,
     policy::PolicyArgs,
     secret::{CopiesArgs, MakeSecretArgs, SecretAction, SecretArgs, ShowSecretArgs},
     shell::{CompletionsArgs, ManArgs},
@@ -68,6 +70,8 @@ pub enum Command {
     Inject(InjectArgs),
     /// Write the manual pages
     Man(ManArgs),
+    /// Run credential provider plugins for pullcred credentials
+    Plugins(PluginsArgs),
     /// Write the mapping as a policy of the API server, in place of the webhook
     Policy(PolicyArgs),
     /// Make a pull Secret with the logins of some registries and no others

@@ -7,6 +7,7 @@
 //! | [`life`] | how long a login lives, when it is renewed, how failures are paced (pure) |
 //! | [`marks`] | what a Secret's annotations say of the life of its login (pure) |
 //! | [`world`] | clouds, registries, plugins, files and the clock |
+//! | [`plugins`] | plugins of the kubelet, in a container of their own behind a socket |
 //! | [`identity`] | what proves who asks |
 //! | [`fresh`] | a new login, and whether a registry takes it |
 //! | [`failure`] | why there is none, and at which step |
@@ -16,6 +17,7 @@ pub mod fresh;
 pub mod identity;
 pub mod life;
 pub mod marks;
+pub mod plugins;
 pub mod spec;
 pub mod world;
 

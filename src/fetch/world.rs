@@ -1,22 +1,31 @@
 //! The outside world of a renewal: clouds, registries, files, and the clock.
 
-use std::{fs, io, path::Path, pin::Pin, time::SystemTime};
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    path::{Path, PathBuf},
+    pin::Pin,
+    sync::Arc,
+    time::SystemTime,
+};
 
 use ring::rand::{SecureRandom, SystemRandom};
-use tokio::sync::OnceCell;
+use tokio::sync::Mutex;
 use zeroize::Zeroizing;
 
-use super::spec::Spec;
+use super::{plugins, spec::Spec};
 use crate::{
-    core::image::ImageRef,
+    core::{image::ImageRef, rules::LoginSource},
     registry::{
-        Http, Login, NoAnswer, Outcome, Probed, probe,
+        Http, Login, NoAnswer, Outcome, Probed, Proxy, probe,
         tokens::{Context, Machine, MintError, Minted, Problem, Proof, Step, mint},
     },
 };
 
 /// The longest file of a login or a token, in bytes.
 const FILE_MAX: u64 = 1 << 20;
+/// How many clients are kept, each with other certificates.
+const BUNDLES: usize = 16;
 
 /// What comes of asking the outside world.
 pub type Asked<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -49,23 +58,37 @@ pub trait World: Send + Sync {
 
 /// The real one.
 pub struct Outside {
-    /// Its TLS is set up when it is first used: a mapping without such logins costs nothing.
-    http: OnceCell<Result<Http, NoAnswer>>,
+    /// By the certificates that they trust beside the machine's. TLS is set up when it is first used: a mapping without such
+    /// logins costs nothing.
+    http: Mutex<BTreeMap<Box<str>, Arc<Http>>>,
     machine: Machine,
+    /// The socket of the container that runs plugins.
+    plugins: Option<PathBuf>,
 }
 
 // === impl Outside ===
 
 impl Outside {
-    /// The outside world as the environment describes it.
+    /// The outside world as the environment describes it, with plugins behind this socket.
     #[must_use]
-    pub fn from_env() -> Self {
-        Self { http: OnceCell::new(), machine: Machine::from_env() }
+    pub fn from_env(plugins: Option<PathBuf>) -> Self {
+        Self { http: Mutex::default(), machine: Machine::from_env(), plugins }
     }
 
-    async fn http(&self) -> Result<&Http, NoAnswer> {
-        let http = self.http.get_or_init(|| async { Http::new() }).await;
-        http.as_ref().map_err(Clone::clone)
+    /// A client that also trusts these certificates.
+    async fn http(&self, bundle: Option<&str>) -> Result<Arc<Http>, NoAnswer> {
+        let mut clients = self.http.lock().await;
+        let key = bundle.unwrap_or_default();
+        if let Some(http) = clients.get(key) {
+            return Ok(Arc::clone(http));
+        }
+        if clients.len() >= BUNDLES {
+            // Those of earlier mappings.
+            clients.clear();
+        }
+        let http = Arc::new(Http::with(Proxy::from_env()?, bundle.map(str::as_bytes))?);
+        clients.insert(key.into(), Arc::clone(&http));
+        Ok(http)
     }
 }
 
@@ -76,8 +99,12 @@ impl World for Outside {
         proof: &'a Proof,
     ) -> Asked<'a, Result<Minted, MintError>> {
         Box::pin(async move {
+            if let LoginSource::Plugin(plugin) = spec.source() {
+                return plugins::ask(self.plugins.as_deref(), spec, plugin, proof, self).await;
+            }
             let name = &spec.login.name;
-            let http = self.http().await.map_err(|why| MintError {
+            let bundle = spec.source().endpoints().and_then(|it| it.ca_bundle.as_deref());
+            let http = self.http(bundle).await.map_err(|why| MintError {
                 login: name.clone(),
                 step: Step::Identity,
                 host: None,
@@ -85,15 +112,15 @@ impl World for Outside {
             })?;
             let hosts: Vec<&str> = spec.hosts.iter().map(|it| &**it).collect();
             let clock = || self.now();
-            let context = Context { http, machine: &self.machine, clock: &clock };
+            let context = Context { http: &http, machine: &self.machine, clock: &clock };
             mint(context, name, spec.source(), proof, &hosts).await
         })
     }
 
     fn probe<'a>(&'a self, image: &'a ImageRef<'a>, login: &'a Login) -> Asked<'a, Probed> {
         Box::pin(async move {
-            match self.http().await {
-                Ok(http) => probe(http, image, login).await,
+            match self.http(None).await {
+                Ok(http) => probe(&http, image, login).await,
                 Err(why) => Outcome::NoAnswer(why).into(),
             }
         })

@@ -42,12 +42,12 @@ pub(crate) struct Running {
 
 impl Running {
     pub(crate) fn start(server: Scripted) -> Self {
-        Self::start_with(server, false, Arc::new(Outside::from_env()))
+        Self::start_with(server, false, Arc::new(Outside::from_env(None)))
     }
 
     /// Starts one that writes reports.
     pub(crate) fn reporting(server: Scripted) -> Self {
-        Self::start_with(server, true, Arc::new(Outside::from_env()))
+        Self::start_with(server, true, Arc::new(Outside::from_env(None)))
     }
 
     /// Starts with another outside world, from which logins are fetched.
@@ -83,7 +83,7 @@ impl Running {
         let Self { server, status, reports, supervisor } = self;
         drop((status, supervisor));
         server.break_watches();
-        Self::start_with(server, reports, Arc::new(Outside::from_env()))
+        Self::start_with(server, reports, Arc::new(Outside::from_env(None)))
     }
 
     pub(crate) fn metric(&self, name: &str) -> i64 {

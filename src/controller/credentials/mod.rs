@@ -35,7 +35,7 @@ pub mod state;
 pub mod status;
 mod writes;
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::{
     net::TcpListener,
@@ -81,6 +81,8 @@ pub struct Options {
     pub namespace: String,
     /// Whether to write reports.
     pub reports: bool,
+    /// The socket of the container that runs plugins.
+    pub plugins: Option<PathBuf>,
 }
 
 /// What a credentials controller keeps.
@@ -101,6 +103,7 @@ pub struct Controller {
     listener: TcpListener,
     cluster: Cluster,
     settings: Settings,
+    plugins: Option<PathBuf>,
     dropped_log_lines: ErrorCounter,
 }
 
@@ -116,14 +119,14 @@ impl Controller {
         options: Options,
         dropped_log_lines: ErrorCounter,
     ) -> Result<Self, StartError> {
-        let Options { admin_listen, grace, mapping, namespace, reports } = options;
+        let Options { admin_listen, grace, mapping, namespace, reports, plugins } = options;
         let reports = if reports { Some(random_name()?) } else { None };
         let reports = reports.map(|name| format!("pullcred-credentials-{name}"));
         let cluster = api_server().await?;
         let listener = listen(admin_listen)
             .map_err(|source| StartError::Bind { address: admin_listen, source })?;
         let settings = Settings { grace, mapping, namespace, reports };
-        Ok(Self { listener, cluster, settings, dropped_log_lines })
+        Ok(Self { listener, cluster, settings, plugins, dropped_log_lines })
     }
 
     /// Keeps the copies until a signal arrives or a task of `supervisor` ends. A signal needs no clean-up: each write is one
@@ -137,7 +140,7 @@ impl Controller {
         signals: Signals,
         mut supervisor: Supervisor,
     ) -> Result<(), ServeError> {
-        let Self { listener, cluster, settings, dropped_log_lines } = self;
+        let Self { listener, cluster, settings, plugins, dropped_log_lines } = self;
         info!(
             admin_address = %listener.local_addr().map_err(ServeError::Listener)?,
             namespace = settings.namespace,
@@ -146,7 +149,7 @@ impl Controller {
             version = env!("CARGO_PKG_VERSION"),
             "keeping copies of logins",
         );
-        let world = Arc::new(Outside::from_env());
+        let world = Arc::new(Outside::from_env(plugins));
         let status = start(cluster, settings, world, dropped_log_lines, &mut supervisor);
         serve_until_a_signal(listener, status, signals, supervisor).await
     }
