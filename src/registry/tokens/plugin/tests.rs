@@ -62,6 +62,12 @@ fn the_entry_of_the_registry_counts() {
             r#"{"*.azurecr.*":{"username":"","password":""},"acme.azurecr.io":{"username":"u","password":"p"}}"#.to_owned(),
             Ok("p"),
         ),
+        // A narrower entry without a user hides nothing.
+        (
+            "ghcr.io/acme",
+            r#"{"ghcr.io":{"username":"u","password":"p"},"ghcr.io/acme":{"username":"","password":"x"}}"#.to_owned(),
+            Ok("p"),
+        ),
         (
             "ghcr.io/acme",
             r#"{"ghcr.io":{"username":"u","password":"wide"},"ghcr.io/acme":{"username":"u","password":"narrow"}}"#.to_owned(),
