@@ -21,14 +21,21 @@ fn every_right_is_on_named_objects() {
                 ["/apiGroups", "/resources", "/verbs"].map(|list| rule.texts(list)).concat();
             assert!(!everything.contains(&"*"), "{example}: {role}: {rule:?}");
             on_secrets += usize::from(rule.texts("/resources").contains(&"secrets"));
-            // These have no names: to grant opting in is to grant it for all namespaces, namespaces are found by their label, and
-            // Events get their names from the API server.
+            // These have no names: to grant opting in is to grant it for all namespaces, namespaces are found by their label,
+            // Events get their names from the API server, reports are pullcred's own, and discovery looks for Secrets of any name.
+            // Who gets that right, is for the administrator of each namespace.
             let nameless = matches!(
                 (
                     rule.texts("/resources")[..].join(" ").as_str(),
                     rule.texts("/verbs")[..].join(" ").as_str()
                 ),
-                ("optins", "use") | ("namespaces", "get list watch") | ("events", "create")
+                (
+                    "namespaces" | "pullsecretreports" | "loginreports pullsecretreports",
+                    "get list watch"
+                ) | ("loginreports pullsecretreports", "get list watch create patch delete")
+                    | ("optins", "use")
+                    | ("events", "create")
+                    | ("secrets", "get list")
             );
             assert_eq!(
                 rule.texts("/resourceNames").is_empty(),
@@ -66,8 +73,9 @@ fn the_rights_are_these() {
     );
 }
 
+/// With reports it has a token, for what it reads of them. Otherwise it has neither.
 #[test]
-fn the_webhook_has_no_right_and_no_token() {
+fn the_webhook_has_a_token_for_reports_alone() {
     for (example, values) in examples() {
         let objects = objects(&[&values]);
         let of_webhook =
@@ -76,17 +84,27 @@ fn the_webhook_has_no_right_and_no_token() {
             assert_eq!(example, "credentials-alone");
             continue;
         };
+        let reports = objects.iter().any(|object| object.kind() == "CustomResourceDefinition");
         let account = webhook.text("/spec/template/spec/serviceAccountName");
-        assert_eq!(
-            webhook.at("/spec/template/spec/automountServiceAccountToken"),
-            false,
-            "{example}"
-        );
+        let token = webhook.at("/spec/template/spec/automountServiceAccountToken");
+        assert_eq!(token, reports, "{example}");
+        let mut bound = Vec::new();
         for binding in objects.iter().filter(|object| object.kind().ends_with("RoleBinding")) {
-            for subject in binding.items("/subjects") {
-                assert_ne!(subject.text("/name"), account, "{example}: {}", binding.name());
+            if binding.items("/subjects").any(|it| it.text("/name") == account) {
+                bound.push(binding.clone());
             }
         }
+        let roles = |binding: &Object| {
+            let (kind, name) = (binding.text("/roleRef/kind"), binding.text("/roleRef/name"));
+            find(&objects, kind, name).clone()
+        };
+        let rights = rights(&bound.iter().map(roles).collect::<Vec<_>>());
+        let name = webhook.name();
+        let expected = [
+            format!("{name}: get list watch on leases pullcred-reports"),
+            format!("{name}: get list watch on pullsecretreports"),
+        ];
+        assert_eq!(rights, if reports { &expected[..] } else { &[] }, "{example}");
     }
 }
 
@@ -193,4 +211,18 @@ fn the_webhook_connects_to_nothing() {
     assert_eq!(policy.texts("/spec/policyTypes"), ["Ingress", "Egress"]);
     // No rule is the same as an empty list, which the API server does not store.
     assert!(policy.at("/spec/egress").is_null());
+}
+
+/// Not even with reports to anything but the API server, as the controllers.
+#[test]
+fn with_reports_the_webhook_connects_to_the_api_server() {
+    let objects = objects(&[
+        "--values=charts/pullcred/ci/credentials-values.yaml",
+        "--set=networkPolicy.apiServerCIDRs={192.0.2.1/32}",
+    ]);
+    let policy = find(&objects, "NetworkPolicy", "pullcred-webhook");
+    let controllers = find(&objects, "NetworkPolicy", "pullcred-controller");
+    assert_eq!(policy.texts("/spec/policyTypes"), ["Ingress", "Egress"]);
+    assert!(policy.at("/spec/egress/0/ports/0/port").is_number());
+    assert_eq!(policy.at("/spec/egress"), controllers.at("/spec/egress"));
 }

@@ -57,12 +57,13 @@ fn it_is_there_where_the_mapping_has_logins() {
     }
 }
 
-/// But for the logins themselves, a release without them is what it was.
+/// But for the logins themselves, a release without them is what it was. What reports change is for the tests of reports.
 #[test]
 fn logins_change_no_other_object() {
     let logins = r#"{"logins":[{"name":"acme","secret":"robot"}],"rules":[{"registries":["a.io"],"secret":"s","login":"acme","namespaces":["x"]}]}"#;
     let without = r#"{"rules":[{"registries":["a.io"],"secret":"s","namespaces":["x"]}]}"#;
-    let with: Vec<_> = objects(&[&format!("--set-json=mapping={logins}")]);
+    let off = "--set=reports.enabled=false";
+    let with: Vec<_> = objects(&[&format!("--set-json=mapping={logins}"), off]);
     let without: Vec<_> = objects(&[&format!("--set-json=mapping={without}")]);
     let is_new = |object: &&Object| !without.contains(object);
     let new: Vec<Object> = with.iter().filter(is_new).cloned().collect();
@@ -85,24 +86,33 @@ fn its_rights_are_these() {
         own,
         [
             "pullcred-credentials: create on events",
+            "pullcred-credentials: create on events",
+            "pullcred-credentials: get create patch on leases pullcred-reports",
+            "pullcred-credentials: get list watch create patch delete on loginreports pullsecretreports",
             "pullcred-credentials: get list watch create patch delete on secrets acme base",
             "pullcred-credentials: get list watch on configmaps pullcred-mapping",
             "pullcred-credentials: get list watch on namespaces",
             "pullcred-credentials: get list watch on secrets acme-robot base-robot",
         ]
     );
-    // Those of the other roles are as without it.
-    let rest: Vec<_> = all.iter().filter(|right| !right.starts_with(NAME)).cloned().collect();
+    // Those of the other roles are as without it, but for reports.
+    let of_reports = ["pullcred-webhook", "pullcred-reports-view", NAME];
+    let is_new = |right: &&String| of_reports.iter().any(|role| right.starts_with(role));
+    let rest: Vec<_> = all.iter().filter(|right| !is_new(right)).cloned().collect();
     assert_eq!(rest, rights(&objects(&[])));
 
     assert_eq!(
         rights(&objects(&[ALONE])),
         [
             "pullcred-credentials: create on events",
+            "pullcred-credentials: create on events",
+            "pullcred-credentials: get create patch on leases pullcred-reports",
+            "pullcred-credentials: get list watch create patch delete on loginreports pullsecretreports",
             "pullcred-credentials: get list watch create patch delete on secrets acme",
             "pullcred-credentials: get list watch on configmaps our-mapping",
             "pullcred-credentials: get list watch on namespaces",
             "pullcred-credentials: get list watch on secrets acme-robot",
+            "pullcred-reports-view: get list watch on pullsecretreports",
         ]
     );
 }
@@ -115,8 +125,9 @@ fn logins_can_be_read_in_its_own_namespace_only() {
         let rules = find(&objects, kind, NAME).items("/rules");
         rules.map(|rule| rule.texts("/resources").join(" ")).collect()
     };
-    assert_eq!(resources("ClusterRole"), ["secrets", "namespaces"]);
-    assert_eq!(resources("Role"), ["secrets", "configmaps", "events"]);
+    let everywhere = ["secrets", "namespaces", "loginreports pullsecretreports", "events"];
+    assert_eq!(resources("ClusterRole"), everywhere);
+    assert_eq!(resources("Role"), ["secrets", "configmaps", "events", "leases"]);
     assert_eq!(find(&objects, "Role", NAME).text("/metadata/namespace"), "pullcred");
 }
 
@@ -251,8 +262,11 @@ fn without_the_webhook_nothing_else_is_left() {
     assert_eq!(
         left,
         [
+            "ClusterRole/pullcred-reports-view",
             "ConfigMap/pullcred-mapping",
             "ConfigMap/pullcred-mapping-check",
+            "CustomResourceDefinition/loginreports.pullcred.dev",
+            "CustomResourceDefinition/pullsecretreports.pullcred.dev",
             "Job/pullcred-mapping-check",
             "ResourceQuota/pullcred-critical-pods",
         ]
@@ -328,7 +342,8 @@ fn its_values_reach_their_places() {
         (format!("{container}/ports/0/containerPort"), json!(9)),
         (format!("{container}/args/3"), json!("--admin-listen=0.0.0.0:9")),
         (format!("{container}/args/4"), json!("--grace=1h30m")),
-        (format!("{container}/args/5"), json!("--extra")),
+        (format!("{container}/args/5"), json!("--reports")),
+        (format!("{container}/args/6"), json!("--extra")),
         (format!("{container}/env/1/name"), json!("EXTRA")),
         (format!("{container}/resources/limits/memory"), json!("1Gi")),
     ] {

@@ -69,8 +69,11 @@ fn their_rights_are_these() {
         rights,
         [
             "pullcred-credentials: create on events",
+            "pullcred-credentials: create on events",
             "pullcred-credentials: create on serviceaccounts/token pullcred-pull",
             "pullcred-credentials: create on serviceaccounts/token team-pull",
+            "pullcred-credentials: get create patch on leases pullcred-reports",
+            "pullcred-credentials: get list watch create patch delete on loginreports pullsecretreports",
             "pullcred-credentials: get list watch create patch delete on secrets acr ali-a ali-b ecr ecr-public gar ghcr kept vault",
             "pullcred-credentials: get list watch create patch on secrets pullcred-login-ali-a pullcred-login-ali-b \
              pullcred-login-ecr pullcred-login-ecr-by-pod pullcred-login-gar pullcred-login-ghcr pullcred-login-vault",

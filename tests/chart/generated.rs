@@ -14,36 +14,51 @@ fn two_renders_are_identical() {
 /// The default's whole text; of the other examples, the documents that are not word for word in it.
 #[test]
 fn renders_are_what_they_were() {
-    // Each release would change every document.
-    let version = format!("-{}", env!("CARGO_PKG_VERSION"));
-    let text = |values: &str| {
-        render(&[values])
-            .replace(&version, "-VERSION")
-            .replace(&format!("\"{}\"", env!("CARGO_PKG_VERSION")), "\"VERSION\"")
-            .replace(&format!(":{}\"", env!("CARGO_PKG_VERSION")), ":VERSION\"")
-    };
-    let mut settings = insta::Settings::clone_current();
-    settings.set_snapshot_path("snapshots");
-    settings.set_prepend_module_to_snapshot(false);
-    settings.set_omit_expression(true);
-    let _bound = settings.bind_to_scope();
-
-    let usual = text("--values=charts/pullcred/ci/default-values.yaml");
-    let documents: HashSet<&str> = usual.split("---\n").collect();
-    insta::assert_snapshot!("default", usual);
-    for (example, values) in examples() {
-        if example == "default" {
-            continue;
+    insta::with_settings!({
+        snapshot_path => "snapshots", prepend_module_to_snapshot => false, omit_expression => true,
+    }, {
+        insta::assert_snapshot!("default", text(&[DEFAULT]));
+        for (example, values) in examples().iter().filter(|(example, _)| example != "default") {
+            insta::assert_snapshot!(example.as_str(), beside_the_default(&[values]));
         }
-        let text = text(&values);
-        let changed: Vec<_> = text
-            .split("---\n")
-            .filter(|document| !documents.contains(document))
-            // A file of the chart as it is, and long.
-            .filter(|document| !document.contains("templates/monitoring/dashboard.yaml"))
-            .collect();
-        insta::assert_snapshot!(example, changed.join("---\n"));
-    }
+    });
+}
+
+/// The snapshot is that of the version before reports.
+#[test]
+fn without_reports_a_release_with_logins_is_what_it_was() {
+    let values = "--values=charts/pullcred/ci/credentials-values.yaml";
+    let off = "--set=reports.enabled=false";
+    insta::with_settings!({
+        snapshot_path => "snapshots", prepend_module_to_snapshot => false, omit_expression => true,
+    }, {
+        insta::assert_snapshot!("credentials-without-reports", beside_the_default(&[values, off]));
+    });
+}
+
+const DEFAULT: &str = "--values=charts/pullcred/ci/default-values.yaml";
+
+/// The documents that the default does not have word for word.
+fn beside_the_default(arguments: &[&str]) -> String {
+    let usual = text(&[DEFAULT]);
+    let documents: HashSet<&str> = usual.split("---\n").collect();
+    let text = text(arguments);
+    let changed: Vec<_> = text
+        .split("---\n")
+        .filter(|document| !documents.contains(document))
+        // A file of the chart as it is, and long.
+        .filter(|document| !document.contains("templates/monitoring/dashboard.yaml"))
+        .collect();
+    changed.join("---\n")
+}
+
+/// What is rendered, without versions: each release would change every document.
+fn text(arguments: &[&str]) -> String {
+    let version = format!("-{}", env!("CARGO_PKG_VERSION"));
+    render(arguments)
+        .replace(&version, "-VERSION")
+        .replace(&format!("\"{}\"", env!("CARGO_PKG_VERSION")), "\"VERSION\"")
+        .replace(&format!(":{}\"", env!("CARGO_PKG_VERSION")), ":VERSION\"")
 }
 
 #[test]

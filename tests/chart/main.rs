@@ -22,5 +22,6 @@ mod object;
 mod pods;
 mod pullcred;
 mod registration;
+mod reports;
 mod schema;
 mod values;

@@ -200,7 +200,8 @@ fn helm_test_asks_for_a_pod_in_an_opted_in_namespace_that_a_policy_guards() {
 #[test]
 fn alerts_and_dashboard_ask_for_metrics_that_are_there() {
     let (log, _guard) = tracing_appender::non_blocking(std::io::sink());
-    let metrics = Metrics::new(log.error_counter());
+    let mut metrics = Metrics::new(log.error_counter());
+    let _reports = metrics.with_reports();
     // A family without a series is not shown.
     metrics.answered(Some(Reason::OptedOut));
     metrics.refused("malformed");

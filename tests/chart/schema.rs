@@ -43,6 +43,10 @@ fn slips_of_the_pen_are_refused() {
             r#"--set-json=mapping.rules=[{"registries":["quay.io"],"secret":"s","namespaceLabels":{"on":true}}]"#,
             "/mapping/rules/0/namespaceLabels/on': got boolean, want string",
         ),
+        ("--set-json=mapping.discover={}", "/mapping/discover': missing property 'namespaces'"),
+        (r#"--set-json=mapping.discover={"namespaces":[]}"#, "/mapping/discover/namespaces"),
+        ("--set=discovery.enabled=yes", "/discovery/enabled"),
+        ("--set=reports.crd=false", "additional properties 'crd' not allowed"),
         (
             r#"--set-json=mapping.logins=[{"name":"acme"}]"#,
             "/mapping/logins/0': minProperties: got 1, want 2",
@@ -155,6 +159,26 @@ fn logins_that_would_make_wrong_objects_are_refused_in_words() {
             "mappingFrom.key is mapping.yaml, and the credentials controller reads the key pullcred.yaml",
         ),
         (&[names], "the chart takes these names from mapping, so leave both out"),
+        (
+            &[from, "--set=discovery.enabled=true,mappingFrom.key=mapping.yaml"],
+            "mappingFrom.key is mapping.yaml, and the credentials controller reads the key pullcred.yaml",
+        ),
+        (
+            &["--set=discovery.enabled=false"],
+            "discovery.enabled is for mappingFrom alone: the chart takes it from mapping.discover, so leave it out",
+        ),
+        (
+            &["--set=mapping.discover.namespaces={a},reports.enabled=false"],
+            "the mapping has discover, and reports.enabled is false: what is found reaches the webhook by reports alone",
+        ),
+        (
+            &["--set=discovery.allNamespaces=true"],
+            r#"write mapping.discover, such as {namespaces: ["sandbox-*"]}, or leave discovery.allNamespaces out"#,
+        ),
+        (
+            &[from, "--set=discovery.allNamespaces=true"],
+            "write discovery.enabled: true, or leave discovery.allNamespaces out",
+        ),
         (
             &["--set=webhook.enabled=false"],
             "without logins there is no credentials controller: nothing would be left. Write mapping.logins",

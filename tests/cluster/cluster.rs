@@ -4,9 +4,10 @@ use std::{
     fs,
     net::SocketAddr,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use serde_json::json;
 use tokio::sync::OnceCell;
 
@@ -83,6 +84,41 @@ impl Setting for Cluster {
     }
 }
 
+/// A control plane of their own for the scenarios of reports: a namespace has one report, and a cluster one controller that
+/// writes them.
+pub(crate) struct ReportsCluster(Arc<Cluster>);
+
+impl Setting for ReportsCluster {
+    const NAME: &'static str = "reports";
+
+    fn scene(stage: &Stage) -> &Scene<Self> {
+        &stage.reports
+    }
+
+    async fn start(sandbox: &Sandbox, folder: &Path) -> Result<Self> {
+        Cluster::start(sandbox, folder).await.map(Arc::new).map(Self)
+    }
+
+    async fn end(self) -> Result<()> {
+        Arc::into_inner(self.0).context("a scenario still plays")?.end().await
+    }
+
+    fn facts(&self) -> String {
+        self.0.facts()
+    }
+
+    fn log_tails(&self) -> String {
+        self.0.log_tails()
+    }
+}
+
+impl ReportsCluster {
+    /// The control plane.
+    pub(crate) fn cluster(&self) -> Arc<Cluster> {
+        Arc::clone(&self.0)
+    }
+}
+
 impl Cluster {
     /// The API as its administrator.
     pub(crate) fn api(&self) -> &Api {
@@ -136,7 +172,8 @@ impl Cluster {
         mapping: &str,
     ) -> Result<Pullcred> {
         let identity = self.webhooks.server(&[host])?;
-        let webhook = Webhook { name, mapping, listen, identity: &identity, flags: &[] };
+        let webhook =
+            Webhook { name, mapping, listen, identity: &identity, flags: &[], environment: &[] };
         webhook.start(self.control_plane.folder()).await
     }
 

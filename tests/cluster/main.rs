@@ -74,6 +74,7 @@ fn run() -> Result<ExitCode> {
     arguments.test_threads.get_or_insert(AT_ONCE);
     let slot = Arc::new(OnceLock::new());
     let mut trials = scenarios::on_a_control_plane(&slot);
+    trials.extend(scenarios::on_a_control_plane_for_reports(&slot));
     let node_trials = scenarios::on_a_node(&slot);
     trials.extend(benchmark::trials(&slot, arguments.bench));
     let will_run = |trials: &[Trial]| {

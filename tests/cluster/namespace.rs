@@ -217,6 +217,12 @@ impl<const N: usize> PartialEq<[&str; N]> for PullSecrets {
     }
 }
 
+impl PartialEq<[&str]> for PullSecrets {
+    fn eq(&self, other: &[&str]) -> bool {
+        self.0 == other
+    }
+}
+
 impl fmt::Display for PullSecrets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.0.is_empty() {

@@ -41,6 +41,8 @@ pub(crate) struct Webhook<'a> {
     pub(crate) identity: &'a Identity,
     /// Further flags.
     pub(crate) flags: &'a [&'a str],
+    /// Further environment.
+    pub(crate) environment: &'a [(&'a str, &'a str)],
 }
 
 /// What a command said.
@@ -71,7 +73,8 @@ impl Webhook<'_> {
             .arg(certificate)
             .arg("--tls-key")
             .arg(key)
-            .args(self.flags);
+            .args(self.flags)
+            .envs(self.environment.iter().copied());
         Pullcred::start(self.name, &mut command, self.listen, admin, folder).await
     }
 }

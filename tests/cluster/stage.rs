@@ -18,7 +18,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    cluster::Cluster,
+    cluster::{Cluster, ReportsCluster},
     node::NodeCluster,
     report::{Report, Table},
     sandbox::Sandbox,
@@ -44,6 +44,7 @@ pub(crate) struct Scenario<S> {
 /// Everything that a run must take down again.
 pub(crate) struct Stage {
     pub(crate) control_plane: Scene<Cluster>,
+    pub(crate) reports: Scene<ReportsCluster>,
     pub(crate) node: Scene<NodeCluster>,
     folder: TempDir,
     sandbox: Sandbox,
@@ -92,6 +93,7 @@ impl Stage {
         runtime.spawn(cancel_on_signal(interrupted.clone()));
         Ok(Self {
             control_plane: Scene::new(),
+            reports: Scene::new(),
             node: Scene::new(),
             folder,
             sandbox,
@@ -103,10 +105,11 @@ impl Stage {
 
     /// Takes everything down. The folder stays when something failed, for its logs.
     pub(crate) fn close(self, conclusion: &Conclusion) -> Result<()> {
-        let Self { control_plane, node, folder, table, interrupted, runtime, .. } = self;
+        let Self { control_plane, reports, node, folder, table, interrupted, runtime, .. } = self;
         let table = table.into_inner().unwrap_or_else(PoisonError::into_inner);
         let ended = runtime.block_on(async {
-            Ok::<_, anyhow::Error>([node.close().await?, control_plane.close().await?])
+            let (node, reports) = (node.close().await?, reports.close().await?);
+            Ok::<_, anyhow::Error>([node, reports, control_plane.close().await?])
         });
         if ended.is_err() || (conclusion.has_failed() && !interrupted.is_cancelled()) {
             say(&format!("logs and keys of the failed run: {}", folder.keep().display()));

@@ -19,6 +19,8 @@
 {{- define "pullcred.webhookName" -}}{{ include "pullcred.fullname" . }}-webhook{{- end }}
 {{- define "pullcred.controllerName" -}}{{ include "pullcred.fullname" . }}-controller{{- end }}
 {{- define "pullcred.credentialsName" -}}{{ include "pullcred.fullname" . }}-credentials{{- end }}
+{{- define "pullcred.discoverName" -}}{{ include "pullcred.fullname" . }}-discover{{- end }}
+{{- define "pullcred.viewName" -}}{{ include "pullcred.fullname" . }}-reports-view{{- end }}
 {{- define "pullcred.publishName" -}}{{ include "pullcred.fullname" . }}-publish{{- end }}
 {{- define "pullcred.checkName" -}}{{ include "pullcred.fullname" . }}-mapping-check{{- end }}
 {{- define "pullcred.unregisterName" -}}{{ include "pullcred.fullname" . }}-unregister{{- end }}
@@ -90,6 +92,10 @@ ingress:
     from:
       {{- . | nindent 6 }}
 {{- end }}
+{{ include "pullcred.apiServerEgress" . }}
+{{- end }}
+
+{{- define "pullcred.apiServerEgress" -}}
 egress:
   # No DNS: the API server's address is in the environment of each Pod.
   - ports:
@@ -209,9 +215,21 @@ readinessProbe:
 {{- if and .Values.webhook.enabled (eq .Values.certificates.mode "self") }}true{{ end -}}
 {{- end }}
 
-{{/* Whether there are logins whose copies the credentials controller keeps. */}}
+{{/* Whether the credentials controller has a job: logins whose copies it keeps, or Secrets of users that it looks for. */}}
 {{- define "pullcred.credentialsEnabled" -}}
-{{- if include "pullcred.copyNames" . }}true{{ end -}}
+{{- if or (include "pullcred.copyNames" .) (include "pullcred.discoveryEnabled" .) }}true{{ end -}}
+{{- end }}
+
+{{/* Whether the mapping has `discover`. */}}
+{{- define "pullcred.discoveryEnabled" -}}
+{{- if .Values.mappingFrom.configMap }}
+{{- if .Values.discovery.enabled }}true{{ end -}}
+{{- else if .Values.mapping.discover }}true{{ end -}}
+{{- end }}
+
+{{/* Whether the credentials controller writes reports, and the webhook reads them. */}}
+{{- define "pullcred.reportsEnabled" -}}
+{{- if and .Values.reports.enabled (include "pullcred.credentialsEnabled" .) }}true{{ end -}}
 {{- end }}
 
 {{/* The names of the copies, as a list in YAML: the Secrets of rules with a login. Never an empty list: to RBAC that is every Secret. */}}
@@ -270,11 +288,11 @@ helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded,hook-failed
 
 {{/* What the schema can't say. */}}
 {{- define "pullcred.validate" -}}
-{{- if and .Values.mappingFrom.configMap (or .Values.mapping.rules .Values.mapping.always .Values.mapping.logins) -}}
+{{- if and .Values.mappingFrom.configMap (or .Values.mapping.rules .Values.mapping.always .Values.mapping.logins .Values.mapping.discover) -}}
 {{- fail "both mapping and mappingFrom.configMap are set: the mapping is in one or the other" -}}
 {{- end -}}
 {{- include "pullcred.validateCredentials" . -}}
-{{- if not (or .Values.mappingFrom.configMap .Values.mapping.rules .Values.mapping.always (include "pullcred.testsEnabled" .)) -}}
+{{- if not (or .Values.mappingFrom.configMap .Values.mapping.rules .Values.mapping.always .Values.mapping.discover (include "pullcred.testsEnabled" .)) -}}
 {{- fail "the mapping is empty, and pullcred doesn't start with an empty one: write mapping.rules, such as [{registries: [registry.example.com], secret: example}]" -}}
 {{- end -}}
 {{- range $rule, $_ := .Values.mapping.rules -}}
@@ -344,7 +362,7 @@ helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded,hook-failed
 {{- else if and $logins (not $copies) -}}
 {{- fail "credentials.loginSecretNames is set and credentials.secretNames is not: write the names of the copies there, those under rules[].secret of the rules with a login, such as [acme-robot]" -}}
 {{- end -}}
-{{- if and $copies (ne .Values.mappingFrom.key "pullcred.yaml") -}}
+{{- if and (include "pullcred.credentialsEnabled" .) (ne .Values.mappingFrom.key "pullcred.yaml") -}}
 {{- fail (printf "mappingFrom.key is %s, and the credentials controller reads the key pullcred.yaml: rename it in ConfigMap %s, and leave mappingFrom.key out" .Values.mappingFrom.key .Values.mappingFrom.configMap) -}}
 {{- end -}}
 {{- else -}}
@@ -353,6 +371,9 @@ helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded,hook-failed
 {{- end -}}
 {{- if or $own.fetched.logins $own.fetched.keySecretNames $own.fetched.serviceAccountNames $own.fetched.ambient $own.fetched.audiences -}}
 {{- fail "credentials.fetched is for mappingFrom alone: the chart takes these names from mapping, so leave it out" -}}
+{{- end -}}
+{{- if not (kindIs "invalid" .Values.discovery.enabled) -}}
+{{- fail "discovery.enabled is for mappingFrom alone: the chart takes it from mapping.discover, so leave it out" -}}
 {{- end -}}
 {{- $names := list -}}
 {{- range .Values.mapping.logins }}{{ $names = append $names .name }}{{ end -}}
@@ -369,6 +390,13 @@ helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded,hook-failed
 {{- fail (printf "mapping.logins: no rule uses one: write login: %s in the rules whose Secret it fills, or leave mapping.logins out" (first $names)) -}}
 {{- end -}}
 {{- end -}}
+{{- if and (include "pullcred.discoveryEnabled" .) (not .Values.reports.enabled) -}}
+{{- fail "the mapping has discover, and reports.enabled is false: what is found reaches the webhook by reports alone. Leave reports.enabled true, or leave discover out" -}}
+{{- end -}}
+{{- if and .Values.discovery.allNamespaces (not (include "pullcred.discoveryEnabled" .)) -}}
+{{- fail (printf "discovery.allNamespaces is true, and there is no discovery that needs the right to read Secrets: write %s, or leave discovery.allNamespaces out" (empty .Values.mappingFrom.configMap | ternary "mapping.discover, such as {namespaces: [\"sandbox-*\"]}" "discovery.enabled: true")) -}}
+{{- end -}}
+{{- include "pullcred.validateReports" . -}}
 {{- if not (or .Values.webhook.enabled (include "pullcred.credentialsEnabled" .)) -}}
 {{- if .Values.mappingFrom.configMap -}}
 {{- fail "webhook.enabled is false, and without the names of copies there is no credentials controller: nothing would be left. Write credentials.secretNames and credentials.loginSecretNames, or leave webhook.enabled true" -}}
@@ -384,6 +412,23 @@ helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded,hook-failed
 {{- range has "secrets" .resources | ternary .resourceNames list -}}
 {{- if has . (include "pullcred.copyNames" $ | fromYamlArray) -}}
 {{- fail (printf "another release of pullcred keeps copies named %s already, by ClusterRole %s: each would collect those of the other. Name the copies of this one otherwise, in rules[].secret, or remove that release" . $other.metadata.name) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end }}
+
+{{/* What must hold of reports where other releases are in the cluster. */}}
+{{- define "pullcred.validateReports" -}}
+{{- if include "pullcred.reportsEnabled" . -}}
+{{- range (lookup "rbac.authorization.k8s.io/v1" "ClusterRole" "" "").items -}}
+{{- $labels := .metadata.labels | default dict -}}
+{{- if and (eq (index $labels "app.kubernetes.io/component" | default "") "credentials") (eq (index $labels "helm.sh/chart" | default "" | trunc 9) "pullcred-") (ne .metadata.name (include "pullcred.credentialsName" $)) -}}
+{{- $other := . -}}
+{{- range .rules -}}
+{{- if has "pullsecretreports" .resources -}}
+{{- fail (printf "another release of pullcred writes reports already, by ClusterRole %s: a namespace has one report, and each release would overwrite that of the other. Set reports.enabled to false in one of them; its copies need no reports" $other.metadata.name) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}

@@ -4,8 +4,8 @@
 //
 // client-go of a version holds that version's structural schema, the one by which its API server reads server-side apply. It
 // knows every kind, every field and every field's type, and so finds what a version doesn't have, and what is misspelt. It
-// doesn't know which fields are required or what values they take: that only an API server says. The objects of the
-// Prometheus operator and of cert-manager are read strictly into those projects' own types.
+// doesn't know which fields are required or what values they take: that only an API server says. Definitions
+// of resources, and the objects of the Prometheus operator and of cert-manager, are read strictly into those projects' own types.
 //
 // Alerts and dashboards must hold PromQL that Prometheus's own parser reads. Duplicate keys are refused, too. Every object must be checked by something: an unknown kind is an error.
 package main
@@ -25,6 +25,7 @@ import (
 
 	certmanager "github.com/cert-manager/cert-manager/pkg/apis/certmanager/v1"
 	monitoring "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
+	apiextensions "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	kyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/structured-merge-diff/v6/typed"
 	"sigs.k8s.io/yaml"
@@ -42,12 +43,13 @@ type object struct {
 
 func (o object) String() string { return o.APIVersion + " " + o.Kind + " " + o.Metadata.Name }
 
-// custom reads the kinds that are no part of Kubernetes.
+// custom reads the kinds that client-go does not have.
 var custom = map[string]func() any{
-	"cert-manager.io/v1 Certificate":          func() any { return new(certmanager.Certificate) },
-	"cert-manager.io/v1 Issuer":               func() any { return new(certmanager.Issuer) },
-	"monitoring.coreos.com/v1 PrometheusRule": func() any { return new(monitoring.PrometheusRule) },
-	"monitoring.coreos.com/v1 ServiceMonitor": func() any { return new(monitoring.ServiceMonitor) },
+	"apiextensions.k8s.io/v1 CustomResourceDefinition": func() any { return new(apiextensions.CustomResourceDefinition) },
+	"cert-manager.io/v1 Certificate":                   func() any { return new(certmanager.Certificate) },
+	"cert-manager.io/v1 Issuer":                        func() any { return new(certmanager.Issuer) },
+	"monitoring.coreos.com/v1 PrometheusRule":          func() any { return new(monitoring.PrometheusRule) },
+	"monitoring.coreos.com/v1 ServiceMonitor":          func() any { return new(monitoring.ServiceMonitor) },
 }
 
 func main() {

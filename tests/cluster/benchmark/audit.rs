@@ -100,6 +100,11 @@ impl Requests {
         self.0.iter().filter(|it| it.changes()).count()
     }
 
+    /// The same of objects whose paths begin so.
+    pub(super) fn writes_of(&self, path: &str) -> usize {
+        self.0.iter().filter(|it| it.changes() && it.uri.starts_with(path)).count()
+    }
+
     /// From a moment to the last request.
     pub(super) fn last_after(&self, begin: Timestamp) -> Duration {
         let last = self.0.iter().map(|it| it.received).max().unwrap_or(begin);

@@ -3,6 +3,7 @@
 
 use std::{
     collections::BTreeSet,
+    fs,
     net::SocketAddr,
     ops::Range,
     path::{Path, PathBuf},
@@ -19,12 +20,15 @@ use tokio::time::sleep;
 use super::{audit::AuditLog, cost::Cpu};
 use crate::{
     api::Api,
+    cluster::loopback,
     control_plane::{ControlPlane, Options},
     fixtures::pod,
-    pki::User,
-    pullcred::Pullcred,
+    pki::{Authority, User},
+    pullcred::{Pullcred, Webhook},
     registration::INJECT,
     sandbox::{Sandbox, next_port},
+    scenarios::reports::house::install_definitions,
+    wait::until_within,
 };
 
 /// pullcred's namespace, and the name of its ServiceAccount, roles and Deployment.
@@ -48,6 +52,7 @@ pub(super) struct Home {
     control_plane: ControlPlane,
     api: Api,
     kubeconfig: PathBuf,
+    token: String,
 }
 
 // === names ===
@@ -80,6 +85,33 @@ fn login_data(login: usize, password: &str) -> Value {
 impl Home {
     /// Starts a control plane with so many logins, and the rights for their copies.
     pub(super) async fn start(sandbox: &Sandbox, folder: &Path, logins: usize) -> Result<Self> {
+        Self::start_with(sandbox, folder, rights(logins), logins).await
+    }
+
+    /// The same with the definitions of reports, and the rights to write and to read these.
+    pub(super) async fn start_with_reports(
+        sandbox: &Sandbox,
+        folder: &Path,
+        logins: usize,
+    ) -> Result<Self> {
+        let mut rights = rights(logins);
+        for (path, object) in &mut rights {
+            if let Some(rules) = object["rules"].as_array_mut() {
+                let more = if path.contains("/clusterroles") { everywhere() } else { at_home() };
+                rules.extend(more);
+            }
+        }
+        let home = Self::start_with(sandbox, folder, rights, logins).await?;
+        install_definitions(&home.api).await?;
+        Ok(home)
+    }
+
+    async fn start_with(
+        sandbox: &Sandbox,
+        folder: &Path,
+        rights: Vec<(String, Value)>,
+        logins: usize,
+    ) -> Result<Self> {
         let control_plane = Options::default();
         let control_plane = AuditLog::of_user(control_plane, folder, HOME, ACCOUNT)?;
         let control_plane = control_plane.start(sandbox, folder).await?;
@@ -97,7 +129,7 @@ impl Home {
         }
         let mapping = json!({"metadata": {"name": MAPPING}});
         post(&format!("/api/v1/namespaces/{HOME}/configmaps"), mapping).await?;
-        for (path, object) in rights(logins) {
+        for (path, object) in rights {
             post(&path, object).await?;
         }
         let accounts = format!("/api/v1/namespaces/{HOME}/serviceaccounts");
@@ -107,9 +139,9 @@ impl Home {
                    "spec": {"expirationSeconds": 86_400}}),
         )
         .await?;
-        let token = token["status"]["token"].as_str().context("no token")?;
-        let kubeconfig = control_plane.kubeconfig_of_token(ACCOUNT, token)?;
-        Ok(Self { control_plane, api, kubeconfig })
+        let token = token["status"]["token"].as_str().context("no token")?.to_owned();
+        let kubeconfig = control_plane.kubeconfig_of_token(ACCOUNT, &token)?;
+        Ok(Self { control_plane, api, kubeconfig, token })
     }
 
     pub(super) async fn client(&self) -> Result<Client> {
@@ -126,6 +158,11 @@ impl Home {
 
     /// From now on the mapping has the first so many logins, each with a rule for all namespaces of the benchmark.
     pub(super) async fn map(&self, logins: usize) -> Result<()> {
+        self.map_with(logins, 0).await
+    }
+
+    /// The same, and so many rules without a login.
+    pub(super) async fn map_with(&self, logins: usize, others: usize) -> Result<()> {
         let named =
             |login: usize| json!({"name": format!("team-{login}"), "secret": login_secret(login)});
         let rule = |login: usize| {
@@ -136,6 +173,8 @@ impl Home {
         };
         let (named, rules): (Vec<_>, Vec<_>) =
             (0..logins).map(|login| (named(login), rule(login))).unzip();
+        let other = |number: usize| json!({"registries": [format!("other-{number}.example.com")], "secret": "other"});
+        let rules: Vec<_> = rules.into_iter().chain((0..others).map(other)).collect();
         // JSON is YAML.
         let mapping = json!({"logins": named, "rules": rules}).to_string();
         let path = format!("/api/v1/namespaces/{HOME}/configmaps/{MAPPING}");
@@ -145,14 +184,69 @@ impl Home {
 
     /// Starts the controller, with its own rights only, and waits until it is ready.
     pub(super) async fn controller(&self) -> Result<Pullcred> {
+        self.controller_by("credentials", &self.kubeconfig, &[]).await
+    }
+
+    /// The same with reports, by another way to the API server.
+    pub(super) async fn controller_with_reports(&self, by: SocketAddr) -> Result<Pullcred> {
+        let kubeconfig = self.kubeconfig_by("credentials-reports", by)?;
+        self.controller_by("credentials-reports", &kubeconfig, &["--reports"]).await
+    }
+
+    async fn controller_by(
+        &self,
+        name: &str,
+        kubeconfig: &Path,
+        flags: &[&str],
+    ) -> Result<Pullcred> {
         let admin = SocketAddr::from(([127, 0, 0, 1], next_port()));
         let mut command = Pullcred::command();
         command
-            .env("KUBECONFIG", &self.kubeconfig)
+            .env("KUBECONFIG", kubeconfig)
             .args(["credentials", "--namespace", HOME, "--mapping-config-map", MAPPING])
-            .args(["--admin-listen", &admin.to_string()]);
+            .args(["--admin-listen", &admin.to_string()])
+            .args(flags);
         let folder = self.control_plane.folder();
-        Pullcred::start("credentials", &mut command, admin, admin, folder).await
+        Pullcred::start(name, &mut command, admin, admin, folder).await
+    }
+
+    /// Starts a webhook, which reads reports if it has a way to the API server.
+    pub(super) async fn webhook(&self, name: &str, by: Option<SocketAddr>) -> Result<Pullcred> {
+        let identity = Authority::new("webhooks")?.server(&["127.0.0.1"])?;
+        let kubeconfig = by.map(|by| self.kubeconfig_by(name, by)).transpose()?;
+        let kubeconfig = kubeconfig.unwrap_or_default().display().to_string();
+        let environment = [("KUBECONFIG", kubeconfig.as_str()), ("PULLCRED_OWN_NAMESPACE", HOME)];
+        let mapping = "rules:\n- {registries: [registry.example.com], secret: robot-0}\n";
+        let flags = if by.is_some() { &["--reports"][..] } else { &[] };
+        let environment = &environment[..];
+        let listen = loopback();
+        let webhook = Webhook { name, mapping, listen, identity: &identity, flags, environment };
+        webhook.start(self.control_plane.folder()).await
+    }
+
+    /// A kubeconfig with the controller's token, for another address of the API server.
+    fn kubeconfig_by(&self, name: &str, by: SocketAddr) -> Result<PathBuf> {
+        let path = self.control_plane.kubeconfig_of_token(name, &self.token)?;
+        let mut document: Value = serde_json::from_str(&fs::read_to_string(&path)?)?;
+        document["clusters"][0]["cluster"]["server"] = format!("https://{by}").into();
+        fs::write(&path, document.to_string())?;
+        Ok(path)
+    }
+
+    /// Where the API server listens.
+    pub(super) fn address(&self) -> Result<SocketAddr> {
+        let document: Value = serde_json::from_str(&fs::read_to_string(&self.kubeconfig)?)?;
+        let server = document["clusters"][0]["cluster"]["server"].as_str().context("no server")?;
+        Ok(server.trim_start_matches("https://").trim_end_matches('/').parse()?)
+    }
+
+    /// Waits until so many namespaces have a report.
+    pub(super) async fn until_reports(&self, count: usize, limit: Duration) -> Result<()> {
+        let path = "/apis/pullcred.dev/v1alpha1/pullsecretreports?limit=1";
+        until_within(limit, &format!("{count} reports"), async || {
+            Ok(super::reports::count(&self.api.get(path).await?.object()?) == count)
+        })
+        .await
     }
 
     /// Ends a controller as Kubernetes does.
@@ -300,6 +394,24 @@ fn rights(logins: usize) -> Vec<(String, Value)> {
             format!("{home}/rolebindings"),
             json!({"metadata": metadata, "roleRef": role_ref("Role"), "subjects": account}),
         ),
+    ]
+}
+
+/// What reports take besides, in all namespaces and in pullcred's own.
+fn everywhere() -> Vec<Value> {
+    let all = ["get", "list", "watch", "create", "patch", "delete"];
+    let kinds = ["loginreports", "pullsecretreports"];
+    vec![
+        json!({"apiGroups": ["pullcred.dev"], "resources": kinds, "verbs": all}),
+        json!({"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create"]}),
+    ]
+}
+
+fn at_home() -> Vec<Value> {
+    let (names, verbs) = (["pullcred-reports"], ["get", "list", "watch", "create", "patch"]);
+    let group = ["coordination.k8s.io"];
+    vec![
+        json!({"apiGroups": group, "resources": ["leases"], "resourceNames": names, "verbs": verbs}),
     ]
 }
 

@@ -1,4 +1,4 @@
-//! What copies of logins cost, and how long they take, on a real API server.
+//! What copies of logins and reports cost, and how long they take, on a real API server.
 //!
 //! `cargo bench --test cluster` measures and prints the tables with the method; a test run does the same with small numbers and
 //! prints nothing, so that what it checks of the work is checked: no copy with another content, no write too many. Numbers
@@ -8,7 +8,8 @@
 //! |---|---|
 //! | [`home`] | the cluster that is measured |
 //! | [`copies`], [`many`] | the measurements: with a thousand namespaces, and with ten thousand |
-//! | [`observer`], [`audit`], [`cost`] | what is measured with: a watch, the audit log, `/proc` |
+//! | [`reports`] | the measurement of reports, with ten thousand |
+//! | [`observer`], [`audit`], [`cost`], [`proxy`] | what is measured with: a watch, the audit log, `/proc`, bytes |
 //! | [`table`] | the numbers beside their goals |
 
 mod audit;
@@ -17,6 +18,8 @@ mod cost;
 mod home;
 mod many;
 mod observer;
+mod proxy;
+mod reports;
 mod table;
 
 use std::{
@@ -41,7 +44,7 @@ struct Outcome {
     long: Duration,
 }
 
-/// The benchmarks. Where they measure, the one with ten thousand namespaces takes many minutes and runs only with
+/// The benchmarks. Where they measure, those with ten thousand namespaces take many minutes and run only with
 /// `--ignored`.
 pub(crate) fn trials(stage: &Arc<OnceLock<Stage>>, measures: bool) -> Vec<Trial> {
     let copies = trial(stage, "copies::thousand", async |sandbox, folder, test| {
@@ -50,7 +53,10 @@ pub(crate) fn trials(stage: &Arc<OnceLock<Stage>>, measures: bool) -> Vec<Trial>
     let many = trial(stage, "copies::ten_thousand", async |sandbox, folder, test| {
         many::run(sandbox, folder, if test { &many::SMALL } else { &many::FULL }).await
     });
-    vec![copies, many.with_ignored_flag(measures)]
+    let reports = trial(stage, "reports::ten_thousand", async |sandbox, folder, test| {
+        reports::run(sandbox, folder, if test { &reports::SMALL } else { &reports::FULL }).await
+    });
+    vec![copies, many.with_ignored_flag(measures), reports.with_ignored_flag(measures)]
 }
 
 fn trial(

@@ -54,15 +54,20 @@ pub(crate) async fn rights(cluster: Arc<NodeCluster>) -> Result<Report> {
     let everybody = rules_of(&cluster, "default").await?;
     let mut report = Report::new();
     // The controller: its two Secrets, and the one registration. The credentials controller: copies, logins and the mapping by
-    // name, and besides these which namespaces there are, and Events.
-    for (component, count) in [("webhook", 0), ("controller", 3), ("credentials", 5)] {
+    // name, and besides these which namespaces there are, Events, and reports with their Lease. The webhook reads these two.
+    for (component, count) in [("webhook", 2), ("controller", 3), ("credentials", 8)] {
         let rules = rules_of(&cluster, &format!("{RELEASE}-{component}")).await?;
         let own: Vec<String> = rules.difference(&everybody).cloned().collect();
         assert_eq!(own.len(), count, "{component}: {own:?}");
         for rule in &own {
             let named = ["[pullcred", "[third"].iter().any(|name| rule.contains(name));
-            let nameless =
-                ["namespaces [] [] [get list watch]", "events.events.k8s.io [] [] [create]"];
+            let nameless = [
+                "namespaces [] [] [get list watch]",
+                "events.events.k8s.io [] [] [create]",
+                "loginreports.pullcred.dev [] [] [get list watch create patch delete]",
+                "pullsecretreports.pullcred.dev [] [] [get list watch create patch delete]",
+                "pullsecretreports.pullcred.dev [] [] [get list watch]",
+            ];
             assert!(named || nameless.contains(&rule.as_str()), "a rule without names: {rule}");
         }
         let what = format!("`kubectl auth can-i --list` as the {component}, beyond everybody's");

@@ -23,6 +23,12 @@ use crate::{
 /// What the API server counts Pods by that it admitted although the webhook did not answer.
 const FAIL_OPEN: &str = "apiserver_admission_webhook_fail_open_count";
 
+/// What Helm leaves, for the reports' sake.
+const DEFINITIONS: [&str; 2] = [
+    "customresourcedefinition.apiextensions.k8s.io/loginreports.pullcred.dev",
+    "customresourcedefinition.apiextensions.k8s.io/pullsecretreports.pullcred.dev",
+];
+
 /// A webhook leaves when the API server has no connection to it, after 95 s at the latest.
 const LEAVE: Duration = Duration::from_secs(110);
 
@@ -142,14 +148,18 @@ async fn look_at_the_rest(cluster: &NodeCluster, namespace: &Namespace) -> Resul
     let ours = ["get", &kinds, "--all-namespaces", "--output=name", "--selector", &label];
     let ours = [ours.as_slice(), &["--ignore-not-found"]].concat();
     // Webhooks serve on for a while, so that Pods are no remainder; the namespace for `helm test` takes a
-    // moment.
+    // moment. The definitions of reports stay.
+    let stays = |name: &String| name.starts_with("pod/") || DEFINITIONS.contains(&name.as_str());
     let leaving = until_some("end of what Helm installed", async || {
         let printed = kubectl(&ours).await?;
         let names = printed.lines().filter(|line| !line.starts_with("Warning: "));
         let names: Vec<_> = names.map(str::to_owned).collect();
-        Ok(names.iter().all(|name| name.starts_with("pod/")).then_some(names))
+        Ok(names.iter().all(stays).then_some(names))
     });
-    let leaving = match leaving.await?.as_slice() {
+    let (definitions, leaving): (Vec<_>, Vec<_>) =
+        leaving.await?.into_iter().partition(|name| !name.starts_with("pod/"));
+    assert_eq!(definitions, DEFINITIONS);
+    let leaving = match leaving.as_slice() {
         [] => "none".to_owned(),
         pods => format!("on their way out: {}", pods.join(", ")),
     };
@@ -161,7 +171,8 @@ async fn look_at_the_rest(cluster: &NodeCluster, namespace: &Namespace) -> Resul
         .await?;
     Ok(Report::new()
         .stored("Pod in a labelled namespace after `helm uninstall`", &stored)
-        .seen("objects of any kind with the release's label", leaving)
+        .seen("definitions of reports, which stay", definitions.join(", "))
+        .seen("other objects of any kind with the release's label", leaving)
         .seen("Secrets left in the release's namespace, of which the chart's notes speak", left))
 }
 

@@ -3,9 +3,9 @@
 mod drift;
 mod follow;
 mod foreign;
-mod home;
+pub(super) mod home;
 mod lifetime;
-mod login;
+pub(super) mod login;
 mod policy;
 mod policy_beside;
 mod privacy;

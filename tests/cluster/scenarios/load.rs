@@ -194,7 +194,8 @@ async fn start(
     flags: &[&str],
 ) -> Result<Pullcred> {
     let identity = cluster.webhooks().server(&[host])?;
-    let webhook = Webhook { name, mapping: MAPPING, listen, identity: &identity, flags };
+    let webhook =
+        Webhook { name, mapping: MAPPING, listen, identity: &identity, flags, environment: &[] };
     webhook.start(cluster.control_plane().folder()).await.context(name.to_owned())
 }
 

@@ -21,6 +21,7 @@ mod neighbours;
 mod node_story;
 mod opt_in;
 mod policy;
+pub(crate) mod reports;
 mod secret;
 mod workloads;
 
@@ -132,6 +133,12 @@ pub(crate) fn on_a_control_plane(slot: &Slot) -> Vec<Trial> {
     trials(slot, all)
 }
 
+/// Those of reports, which have a control plane of their own, and play there one after the other.
+pub(crate) fn on_a_control_plane_for_reports(slot: &Slot) -> Vec<Trial> {
+    let alone = scenarios![reports::story, reports::rows, reports::unknown, reports::rights];
+    alone.into_iter().map(|scenario| scenario.alone().into_trial(slot)).collect()
+}
+
 /// Those that need a node. Those that play alone come last: each waits for all before it.
 pub(crate) fn on_a_node(slot: &Slot) -> Vec<Trial> {
     let together = scenarios![
@@ -162,6 +169,8 @@ pub(crate) fn on_a_node(slot: &Slot) -> Vec<Trial> {
         chart_life::uninstall,
         chart_modes::every_change,
         copies_story::without_the_webhook,
+        reports::discovery,
+        reports::releases,
         chart_certificates::rotations,
         chart_certificates::controller_killed_in_a_rotation,
         // The last: it takes the others' installation away.

@@ -41,6 +41,7 @@ pub(crate) async fn alerts(cluster: Arc<Cluster>) -> Result<Report> {
         listen,
         identity: &identity,
         flags: &flags,
+        environment: &[],
     };
     let mapping = folder.join("alerts-webhook.yaml");
     let webhook = webhook.start(folder).await?;

@@ -21,27 +21,31 @@ use crate::{
     wait::{time_until, until},
 };
 
-/// The chart with logins as Helm renders it: its own tests keep this file true.
-const CHART: &str = include_str!("../../../chart/snapshots/credentials.snap");
+/// The chart with logins as Helm renders it: its own tests keep these files true.
+const WITH_REPORTS: &str = include_str!("../../../chart/snapshots/credentials.snap");
+const WITHOUT_REPORTS: &str =
+    include_str!("../../../chart/snapshots/credentials-without-reports.snap");
 
 pub(super) const ADMISSION: &str = "/apis/admissionregistration.k8s.io/v1";
 
 /// The ServiceAccount of controllers.
-pub(super) const ACCOUNT: &str = "pullcred-credentials";
+pub(in super::super) const ACCOUNT: &str = "pullcred-credentials";
 /// The ConfigMap with the mapping.
-pub(super) const MAPPING: &str = "pullcred-mapping";
+pub(in super::super) const MAPPING: &str = "pullcred-mapping";
 /// The field manager of copies.
-pub(super) const MANAGER: &str = "pullcred-credentials";
+pub(in super::super) const MANAGER: &str = "pullcred-credentials";
 /// The label of copies, and its value.
 pub(super) const MARK: (&str, &str) = ("app.kubernetes.io/managed-by", "pullcred");
 /// For what takes milliseconds where the machine is not busy.
-pub(super) const SOON: Duration = Duration::from_secs(5);
+pub(in super::super) const SOON: Duration = Duration::from_secs(5);
 
 /// Where a scenario's controllers live.
-pub(super) struct Home {
-    pub(super) cluster: Arc<Cluster>,
-    pub(super) namespace: Namespace,
-    pub(super) account: Account,
+pub(in super::super) struct Home {
+    pub(in super::super) cluster: Arc<Cluster>,
+    pub(in super::super) namespace: Namespace,
+    pub(in super::super) account: Account,
+    /// Whether its controllers write reports.
+    reports: bool,
     passwords: Mutex<Vec<String>>,
 }
 
@@ -56,23 +60,50 @@ impl Home {
         copies: &[&str],
         logins: &[&str],
     ) -> Result<Self> {
+        Self::with(cluster, name, mapping, copies, logins, false).await
+    }
+
+    /// The same, and they write reports.
+    pub(in super::super) async fn with_reports(
+        cluster: Arc<Cluster>,
+        name: &str,
+        mapping: &str,
+        copies: &[&str],
+        logins: &[&str],
+    ) -> Result<Self> {
+        Self::with(cluster, name, mapping, copies, logins, true).await
+    }
+
+    async fn with(
+        cluster: Arc<Cluster>,
+        name: &str,
+        mapping: &str,
+        copies: &[&str],
+        logins: &[&str],
+        reports: bool,
+    ) -> Result<Self> {
         let namespace = Namespace::create(cluster.api(), name, &json!({})).await?;
         let account = Account::create(cluster.control_plane(), &namespace, ACCOUNT).await?;
-        grant(cluster.api(), &account, name, copies, logins).await?;
+        let chart = if reports { WITH_REPORTS } else { WITHOUT_REPORTS };
+        grant(cluster.api(), chart, &account, name, copies, logins).await?;
         let mapping = json!({
             "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": MAPPING},
             "data": {"pullcred.yaml": mapping},
         });
         namespace.create_object("/api/v1", "configmaps", &mapping).await?;
-        Ok(Self { cluster, namespace, account, passwords: Mutex::default() })
+        Ok(Self { cluster, namespace, account, reports, passwords: Mutex::default() })
     }
 
-    pub(super) fn api(&self) -> &Api {
+    pub(in super::super) fn api(&self) -> &Api {
         self.cluster.api()
     }
 
     /// A namespace, opted in and with further labels.
-    pub(super) async fn opted_in(&self, name: &str, labels: &[(&str, &str)]) -> Result<Namespace> {
+    pub(in super::super) async fn opted_in(
+        &self,
+        name: &str,
+        labels: &[(&str, &str)],
+    ) -> Result<Namespace> {
         let mut all = json!({INJECT: "enabled"});
         for (key, value) in labels {
             all[key] = (*value).into();
@@ -81,7 +112,7 @@ impl Home {
     }
 
     /// A namespace with these labels. No Pod is created in it, so nothing is waited for.
-    pub(super) async fn labelled(&self, name: &str, labels: &Value) -> Result<Namespace> {
+    pub(in super::super) async fn labelled(&self, name: &str, labels: &Value) -> Result<Namespace> {
         let object = json!({
             "apiVersion": "v1", "kind": "Namespace",
             "metadata": {"name": name, "labels": labels},
@@ -93,14 +124,22 @@ impl Home {
     // === logins ===
 
     /// Creates the Secret of a login with these passwords, by registry key.
-    pub(super) async fn create_login(&self, name: &str, logins: &[(&str, &str)]) -> Result<()> {
+    pub(in super::super) async fn create_login(
+        &self,
+        name: &str,
+        logins: &[(&str, &str)],
+    ) -> Result<()> {
         self.will_be_secret(logins);
         let secret = DockerConfig::new(logins).secret(name);
         self.namespace.create_object("/api/v1", "secrets", &secret).await.map(drop)
     }
 
     /// Changes it, as people do who rotate a password.
-    pub(super) async fn rotate_login(&self, name: &str, logins: &[(&str, &str)]) -> Result<()> {
+    pub(in super::super) async fn rotate_login(
+        &self,
+        name: &str,
+        logins: &[(&str, &str)],
+    ) -> Result<()> {
         self.will_be_secret(logins);
         let change = json!({"data": {KEY: DockerConfig::new(logins).encoded()}});
         let path = format!("secrets/{name}");
@@ -113,7 +152,7 @@ impl Home {
     }
 
     /// What may be shown nowhere.
-    pub(super) fn hide(&self, text: &str) {
+    pub(in super::super) fn hide(&self, text: &str) {
         self.passwords.lock().unwrap_or_else(PoisonError::into_inner).push(text.to_owned());
     }
 
@@ -121,7 +160,7 @@ impl Home {
 
     /// Waits until a namespace has the copy of a name with these passwords, and answers it and how long that took since
     /// `begin`.
-    pub(super) async fn copied(
+    pub(in super::super) async fn copied(
         &self,
         begin: Instant,
         namespace: &Namespace,
@@ -145,7 +184,7 @@ impl Home {
     }
 
     /// Waits until a namespace has no Secret of a name, and answers how long that took since `begin`.
-    pub(super) async fn gone(
+    pub(in super::super) async fn gone(
         &self,
         begin: Instant,
         limit: Duration,
@@ -158,7 +197,11 @@ impl Home {
     }
 
     /// A Secret, where there is one.
-    pub(super) async fn secret(&self, namespace: &Namespace, name: &str) -> Result<Option<Value>> {
+    pub(in super::super) async fn secret(
+        &self,
+        namespace: &Namespace,
+        name: &str,
+    ) -> Result<Option<Value>> {
         self.api().get(&secret_path(namespace.name(), name)).await?.found()
     }
 
@@ -192,17 +235,17 @@ impl Home {
     // === controllers ===
 
     /// Starts a controller and waits until it is ready.
-    pub(super) async fn start(&self, name: &str, grace: &str) -> Result<Controller> {
+    pub(in super::super) async fn start(&self, name: &str, grace: &str) -> Result<Controller> {
         let mut controller = self.spawn(name, grace).await?;
         controller.ready().await?;
         Ok(controller)
     }
 
     /// Starts a controller and does not wait.
-    pub(super) async fn spawn(&self, name: &str, grace: &str) -> Result<Controller> {
+    pub(in super::super) async fn spawn(&self, name: &str, grace: &str) -> Result<Controller> {
         let name = format!("{}-{name}", self.namespace.name());
         let kubeconfig = self.account.kubeconfig(self.account.server()?, &name).await?;
-        let arguments = [
+        let mut arguments = vec![
             "credentials",
             "--namespace",
             self.namespace.name(),
@@ -211,12 +254,17 @@ impl Home {
             "--grace",
             grace,
         ];
+        arguments.extend(self.reports.then_some("--reports"));
         let logs = self.cluster.control_plane().folder();
         Controller::spawn(&name, &arguments, &kubeconfig, logs)
     }
 
     /// Waits until `/readyz?verbose` has this text in it, whether ready or not, and answers that line.
-    pub(super) async fn reported(&self, controller: &Controller, text: &str) -> Result<String> {
+    pub(in super::super) async fn reported(
+        &self,
+        controller: &Controller,
+        text: &str,
+    ) -> Result<String> {
         let mut line = None;
         let what = format!("word of `{text}` in /readyz");
         time_until(Instant::now(), SOON, &what, async || {
@@ -259,7 +307,10 @@ impl Home {
     }
 
     /// Nothing of any login is in a log, in metrics, in readiness or in Events.
-    pub(super) async fn says_nothing(&self, controllers: &[&Controller]) -> Result<String> {
+    pub(in super::super) async fn says_nothing(
+        &self,
+        controllers: &[&Controller],
+    ) -> Result<String> {
         let events = self.namespace.object("/apis/events.k8s.io/v1", "events").await?;
         let mut places = vec![("Events", events.to_string())];
         for controller in controllers {
@@ -287,13 +338,14 @@ impl Home {
 /// Gives an account the rights and the policy that the chart gives to its controller, for these names of copies and logins.
 async fn grant(
     api: &Api,
+    chart: &str,
     account: &Account,
     namespace: &str,
     copies: &[&str],
     logins: &[&str],
 ) -> Result<()> {
     let mut granted = Vec::new();
-    for rendered in CHART.split("\n---\n") {
+    for rendered in chart.split("\n---\n") {
         if !rendered.contains("# Source: pullcred/templates/credentials/") {
             continue;
         }
@@ -334,7 +386,9 @@ fn policy(rendered: &Value, account: &Account, namespace: &str) -> Result<Value>
         .replace(release, &account.user())
         .replace("'kube-system', 'pullcred'", &format!("'kube-system', '{namespace}'"));
     let is_binding = rendered["kind"] == "ValidatingAdmissionPolicyBinding";
-    ensure!(is_binding || changed.matches(namespace).count() == 2, "not for {namespace}: {text}");
+    let is_for = |words: &str| is_binding || changed.contains(words);
+    ensure!(is_for(&account.user()), "not for {}: {text}", account.user());
+    ensure!(is_for(&format!("'kube-system', '{namespace}'")), "not for {namespace}: {text}");
     let mut object: Value = serde_json::from_str(&changed)?;
     object["metadata"]["name"] = namespace.into();
     if is_binding {

@@ -8,33 +8,33 @@ use pullcred::core::{credentials::Credentials, image::ImageRef, keyring::Keyring
 use serde_json::{Map, Value, json};
 
 /// The type that a kubelet reads.
-pub(super) const TYPE: &str = "kubernetes.io/dockerconfigjson";
+pub(in super::super) const TYPE: &str = "kubernetes.io/dockerconfigjson";
 /// The key of its data.
-pub(super) const KEY: &str = ".dockerconfigjson";
+pub(in super::super) const KEY: &str = ".dockerconfigjson";
 /// The only user of every registry.
 const USER: &str = "robot";
 
 /// A Docker config, by registry and password.
 #[derive(Clone)]
-pub(super) struct DockerConfig(Value);
+pub(in super::super) struct DockerConfig(Value);
 
 // === impl DockerConfig ===
 
 impl DockerConfig {
     /// With these passwords, by registry key.
-    pub(super) fn new(logins: &[(&str, &str)]) -> Self {
+    pub(in super::super) fn new(logins: &[(&str, &str)]) -> Self {
         let auths =
             logins.iter().map(|(key, password)| (key.to_string(), json!({"auth": auth(password)})));
         Self(json!({"auths": auths.collect::<Map<_, _>>()}))
     }
 
     /// As it stands in a Secret.
-    pub(super) fn encoded(&self) -> String {
+    pub(in super::super) fn encoded(&self) -> String {
         BASE64_STANDARD.encode(self.0.to_string())
     }
 
     /// A Secret with it, as `kubectl create secret docker-registry` makes one.
-    pub(super) fn secret(&self, name: &str) -> Value {
+    pub(in super::super) fn secret(&self, name: &str) -> Value {
         json!({
             "apiVersion": "v1", "kind": "Secret", "type": TYPE,
             "metadata": {"name": name}, "data": {KEY: self.encoded()},
@@ -42,7 +42,7 @@ impl DockerConfig {
     }
 
     /// The config of a stored Secret.
-    pub(super) fn of(secret: &Value) -> Result<Self> {
+    pub(in super::super) fn of(secret: &Value) -> Result<Self> {
         let text = secret["data"][KEY].as_str().context("no Docker config")?;
         Ok(Self(serde_json::from_slice(&BASE64_STANDARD.decode(text)?)?))
     }
@@ -63,12 +63,12 @@ impl fmt::Debug for DockerConfig {
 }
 
 /// The user and a password, as a Docker config has them.
-pub(super) fn auth(password: &str) -> String {
+pub(in super::super) fn auth(password: &str) -> String {
     BASE64_STANDARD.encode(format!("{USER}:{password}"))
 }
 
 /// A kubelet offers the logins of this Secret for the first images, and for none of the second.
-pub(super) fn opens(secret: &Value, these: &[&str], but_none_of: &[&str]) -> Result<()> {
+pub(in super::super) fn opens(secret: &Value, these: &[&str], but_none_of: &[&str]) -> Result<()> {
     let type_ = secret["type"].as_str().unwrap_or_default();
     let config = secret["data"][KEY].as_str().context("no Docker config")?;
     let config = BASE64_STANDARD.decode(config)?;

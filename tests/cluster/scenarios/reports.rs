@@ -1,0 +1,16 @@
+//! Reports on a real API server, with the definitions and rights of the chart: what people see, and what the webhook does with
+//! them.
+
+mod discovery;
+pub(crate) mod house;
+mod kubectl;
+mod releases;
+mod rights;
+mod rows;
+mod story;
+mod unknown;
+
+pub(crate) use self::{
+    discovery::discovery, releases::releases, rights::rights, rows::rows, story::story,
+    unknown::unknown,
+};

@@ -1,0 +1,101 @@
+//! What people type and see, as a text that is the same each time.
+
+use std::{fs, process::Stdio};
+
+use anyhow::{Result, ensure};
+use serde_json::Value;
+
+use crate::{cluster::Cluster, pki::User};
+
+/// Commands with what they print.
+pub(super) struct Transcript<'a> {
+    cluster: &'a Cluster,
+    text: String,
+}
+
+// === impl Transcript ===
+
+impl<'a> Transcript<'a> {
+    pub(super) fn new(cluster: &'a Cluster) -> Self {
+        Self { cluster, text: String::new() }
+    }
+
+    /// Runs a command as the administrator.
+    pub(super) fn run(&mut self, command: &str) -> Result<String> {
+        let printed = kubectl(self.cluster, &command.split_whitespace().collect::<Vec<_>>())?;
+        let printed = constant(&printed);
+        self.text.extend(["$ kubectl ", command, "\n", &printed, "\n"]);
+        Ok(printed)
+    }
+
+    /// `kubectl apply` of an object, whose manifest is in a file of this name.
+    pub(super) fn apply(&mut self, file: &str, object: &Value) -> Result<String> {
+        let path = self.cluster.control_plane().folder().join(file);
+        fs::write(path, object.to_string())?;
+        self.run(&format!("apply --filename {file}"))
+    }
+
+    /// A heading.
+    pub(super) fn about(&mut self, what: &str) {
+        self.text.extend(["# ", what, "\n\n"]);
+    }
+
+    /// All of it.
+    pub(super) fn into_text(self) -> String {
+        self.text
+    }
+}
+
+/// Runs kubectl as the administrator, in the folder of the control plane: what it prints to standard error comes first, as warnings
+/// do.
+pub(super) fn kubectl(cluster: &Cluster, arguments: &[&str]) -> Result<String> {
+    let output = cluster
+        .control_plane()
+        .program("kubectl")
+        .arg("--kubeconfig")
+        .arg(cluster.control_plane().kubeconfig(User::ADMIN)?)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()?;
+    let errors = String::from_utf8(output.stderr)?;
+    ensure!(output.status.success(), "kubectl {arguments:?}: {errors}");
+    Ok(errors + &String::from_utf8(output.stdout)?)
+}
+
+/// Ages, times, uids and versions as constants, and columns that keep their width.
+fn constant(printed: &str) -> String {
+    let mut text = String::new();
+    for line in printed.lines() {
+        let words: Vec<String> = line.split(' ').map(constant_word).collect();
+        let mut line = words.join(" ").trim_end().to_owned();
+        for (field, value) in [
+            ("UID:", "00000000-0000-0000-0000-000000000000"),
+            ("Resource Version:", "1"),
+            ("Generation:", "1"),
+        ] {
+            if let Some(rest) = line.trim_start().strip_prefix(field) {
+                let blanks = rest.len() - rest.trim_start().len();
+                let begin = line.len() - rest.len() + blanks;
+                line.replace_range(begin.., value);
+            }
+        }
+        text.push_str(&line);
+        text.push('\n');
+    }
+    text
+}
+
+/// An age, such as `3m20s`, as `5s`, and a time as the first of January.
+fn constant_word(word: &str) -> String {
+    let is_age = word.ends_with(['s', 'm', 'h'])
+        && word.starts_with(|c: char| c.is_ascii_digit())
+        && word.chars().all(|c| c.is_ascii_digit() || "smh".contains(c));
+    let is_time = word.len() == 20 && word.ends_with('Z') && word.as_bytes().get(10) == Some(&b'T');
+    if is_age {
+        format!("{:width$}", "5s", width = word.len().min(2))
+    } else if is_time {
+        "2026-01-01T00:00:00Z".to_owned()
+    } else {
+        word.to_owned()
+    }
+}
