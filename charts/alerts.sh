@@ -29,10 +29,10 @@ check_release() {
   awk '/^ *- alert: / { alert = $3 } /^ *severity: / { print alert, $2 }' "$folder/rules.yaml" >>"$work/severities"
   for alert in $(sed -n 's/^ *- alert: //p' "$folder/rules.yaml"); do
     of_it="alertname=\"$alert\",alertstate=\"firing\""
-    # An alert of releases of all kinds has its cases in the first file.
-    grep -qF "labels: 'ALERTS{$of_it," "$cases" charts/tests/controller.yaml ||
+    # An alert of releases of several kinds has its cases in the file of the first of them.
+    grep -qF "labels: 'ALERTS{$of_it," "$cases" charts/tests/controller.yaml charts/tests/credentials.yaml ||
       fail "$cases: no case in which $alert fires"
-    grep -qF "expr: 'ALERTS{$of_it}', exp_samples: []" "$cases" charts/tests/controller.yaml ||
+    grep -qF "expr: 'ALERTS{$of_it}', exp_samples: []" "$cases" charts/tests/controller.yaml charts/tests/credentials.yaml ||
       fail "$cases: no case in which $alert is silent"
   done
 }
@@ -40,6 +40,7 @@ check_release() {
 check_release controller.yaml
 check_release no-controller.yaml --set certificates.mode=certManager
 check_release credentials.yaml --values charts/pullcred/ci/credentials-values.yaml
+check_release fetched.yaml --values charts/pullcred/ci/clouds-values.yaml
 alerts=$(sort -u "$work/severities")
 diff <(echo "$alerts") <(sed -n 's/^| \[`\(Pullcred[A-Za-z]*\)`\](runbooks.md#[a-z]*) | \([a-z]*\) |.*/\1 \2/p' docs/metrics.md | sort) ||
   fail "docs/metrics.md: the table (>) is not that of the alerts (<)"

@@ -239,6 +239,36 @@ fn mappings_are_mappings() {
     assert!(checked >= 5, "only {checked} mappings were found");
 }
 
+/// What the pages of clouds quote of an error is in the code.
+#[test]
+fn the_errors_of_logins_are_those_of_the_code() {
+    let sources: String =
+        ["src/registry", "src/fetch", "crates/core/src/rules", "src/controller/credentials"]
+            .iter()
+            .flat_map(|folder| files(&root().join(folder), ".rs"))
+            .map(|path| fs::read_to_string(path).unwrap())
+            .collect();
+    // A text that goes on in the next line is one.
+    let mut parts = sources.split("\\\n");
+    let first = parts.next().unwrap_or_default().to_owned();
+    let sources = parts.fold(first, |joined, part| joined + part.trim_start());
+    let mut checked = 0;
+    for page in files(&root().join("docs/logins"), ".md") {
+        let text = fs::read_to_string(&page).unwrap();
+        let mut lines = text.lines();
+        while lines.by_ref().any(|line| line == "| the error has | what it means |") {
+            for row in lines.by_ref().skip(1).take_while(|line| line.starts_with("| ")) {
+                let cell = row[2..].split(" | ").next().unwrap();
+                for words in quoted(cell) {
+                    checked += 1;
+                    assert!(sources.contains(words), "{}: {words}", page.display());
+                }
+            }
+        }
+    }
+    assert!(checked > 50, "only {checked} were found");
+}
+
 #[test]
 fn the_readme_says_the_same_in_both_languages() {
     let (english, chinese) = (read("README.md"), read("README.zh-CN.md"));

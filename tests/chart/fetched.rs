@@ -2,8 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use clap::Parser as _;
 use pullcred::{
+    cli::{Cli, Command},
     core::rules::{Login, Mapping},
+    fetch::marks::{EXPIRES, ISSUED, RENEW},
     mapping,
 };
 use serde_json::{Value, json};
@@ -279,6 +282,50 @@ fn proxy_authorities_and_volumes_reach_the_container() {
     assert_eq!(hash(&[CLOUDS, "--set=credentials.caBundle="]), Value::Null);
 }
 
+/// They are other people's programs: the container that runs them must not be able to ask the API server as pullcred.
+#[test]
+fn plugins_run_without_a_token_of_the_api_server() {
+    let mapping = r#"--set-json=mapping={"logins":[{"name":"l","plugin":{"name":"p","audience":"a"}}],"rules":[{"registries":["a.io"],"secret":"s","login":"l","namespaces":["x"]}]}"#;
+    let volume = "--set=credentials.plugins.volume.image.reference=plugins:1";
+    let from = ["--set=credentials.plugins.enabled=true", volume];
+    let from: Vec<&str> = FROM.iter().copied().chain(from).collect();
+    for arguments in [&[mapping, volume][..], &from] {
+        let objects = objects(arguments);
+        let pod = find(&objects, "Deployment", NAME).pod().unwrap();
+        assert_eq!(pod.at("/spec/automountServiceAccountToken"), false);
+        let containers: Vec<_> = pod.items("/spec/containers").collect();
+        let mounts = |container: &Object| -> Vec<String> {
+            container.items("/volumeMounts").map(|it| it.text("/name").to_owned()).collect()
+        };
+        assert_eq!(containers[0].text("/name"), "credentials");
+        assert_eq!(mounts(&containers[0]), ["api-token", "plugins-socket"]);
+        assert_eq!(containers[1].text("/name"), "plugins");
+        assert_eq!(mounts(&containers[1]), ["plugins", "plugins-socket"]);
+        assert_eq!(containers[1].at("/volumeMounts/0/readOnly"), true);
+        assert_eq!(containers[1].at("/securityContext/readOnlyRootFilesystem"), true);
+        let folder = containers[0].text("/volumeMounts/0/mountPath");
+        assert_eq!(folder, "/var/run/secrets/kubernetes.io/serviceaccount");
+        let command = |container: &Object| {
+            let arguments = container.texts("/args").into_iter();
+            Cli::try_parse_from(std::iter::once("pullcred").chain(arguments)).unwrap().command
+        };
+        let (Command::Credentials(credentials), Command::Plugins(plugins)) =
+            (command(&containers[0]), command(&containers[1]))
+        else {
+            panic!("the containers run other commands than `credentials` and `plugins`");
+        };
+        assert_eq!(credentials.into_options().plugins, Some(plugins.socket));
+        assert_eq!(plugins.dir.to_str(), Some(containers[1].text("/volumeMounts/0/mountPath")));
+    }
+    let usual = find(&objects(&[CLOUDS]), "Deployment", NAME).pod().unwrap();
+    assert_eq!(usual.at("/spec/automountServiceAccountToken"), true);
+    assert_eq!(usual.items("/spec/containers").count(), 1);
+    let words = "a login has plugin, and credentials.plugins.volume is not set";
+    assert!(refusal(&[mapping]).contains(words));
+    let words = "credentials.plugins.enabled is for mappingFrom alone";
+    assert!(refusal(&[CLOUDS, "--set=credentials.plugins.enabled=true", volume]).contains(words));
+}
+
 /// What it lets through is for tests/cluster. Here: the names, and that all else stays as it is.
 #[test]
 fn a_policy_lets_them_be_written_at_home() {
@@ -297,8 +344,8 @@ fn a_policy_lets_them_be_written_at_home() {
     );
     assert!(!home.contains("pullcred-login-acr"), "only namespaces fetch it: {home}");
     let annotations = expressions.iter().find(|it| it.contains("annotations.all")).unwrap();
-    for mark in ["expires-at", "issued-at", "renew-at"] {
-        assert_eq!(annotations.matches(&format!("'pullcred.dev/{mark}'")).count(), 2, "{mark}");
+    for mark in [EXPIRES, ISSUED, RENEW] {
+        assert_eq!(annotations.matches(&format!("'{mark}'")).count(), 2, "{mark}");
     }
 }
 

@@ -210,6 +210,9 @@ fn alerts_and_dashboard_ask_for_metrics_that_are_there() {
     metrics.config.failed();
     let copies = controller::credentials::metrics::Metrics::new(log.error_counter());
     copies.login("acme", true);
+    copies.fetching().start("acme");
+    copies.fetching().ends("acme", 1);
+    copies.fetching().skew("acme", 1);
     let exposed = metrics.encode().unwrap()
         + &controller::certificates::metrics::Metrics::new(log.error_counter()).encode().unwrap()
         + &copies.encode().unwrap();
@@ -217,7 +220,7 @@ fn alerts_and_dashboard_ask_for_metrics_that_are_there() {
         exposed.lines().filter_map(|line| line.split(['{', ' ']).next()).collect();
 
     let text = render(&[
-        "--values=charts/pullcred/ci/credentials-values.yaml",
+        "--values=charts/pullcred/ci/clouds-values.yaml",
         "--set=metrics.prometheusRule.enabled=true,metrics.prometheusRule.scrapedElsewhere=true",
         "--set=metrics.dashboard.enabled=true",
         "--show-only=templates/monitoring/prometheusrule.yaml",

@@ -397,6 +397,12 @@ helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded,hook-failed
 {{- fail (printf "discovery.allNamespaces is true, and there is no discovery that needs the right to read Secrets: write %s, or leave discovery.allNamespaces out" (empty .Values.mappingFrom.configMap | ternary "mapping.discover, such as {namespaces: [\"sandbox-*\"]}" "discovery.enabled: true")) -}}
 {{- end -}}
 {{- include "pullcred.validateReports" . -}}
+{{- if and (include "pullcred.pluginsEnabled" .) (not $own.plugins.volume) -}}
+{{- fail "a login has plugin, and credentials.plugins.volume is not set: write the volume with the plugins there, such as {image: {reference: registry.example.com/plugins:1}}" -}}
+{{- end -}}
+{{- if and (kindIs "bool" $own.plugins.enabled) (not .Values.mappingFrom.configMap) -}}
+{{- fail "credentials.plugins.enabled is for mappingFrom alone: the chart takes it from mapping.logins, so leave it out" -}}
+{{- end -}}
 {{- if not (or .Values.webhook.enabled (include "pullcred.credentialsEnabled" .)) -}}
 {{- if .Values.mappingFrom.configMap -}}
 {{- fail "webhook.enabled is false, and without the names of copies there is no credentials controller: nothing would be left. Write credentials.secretNames and credentials.loginSecretNames, or leave webhook.enabled true" -}}

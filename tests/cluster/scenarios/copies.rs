@@ -1,6 +1,7 @@
 //! `pullcred credentials` against a real API server, with the rights that the chart gives it.
 
 mod drift;
+mod fetched;
 mod follow;
 mod foreign;
 pub(super) mod home;
@@ -14,6 +15,7 @@ mod together;
 
 pub(crate) use self::{
     drift::drift,
+    fetched::fetched,
     follow::{audience, follow, removal},
     foreign::{foreign, joined},
     lifetime::{namespace_deletion, restart},

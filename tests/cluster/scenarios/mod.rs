@@ -123,6 +123,7 @@ pub(crate) fn on_a_control_plane(slot: &Slot) -> Vec<Trial> {
         copies::audience,
         copies::follow,
         copies::rights,
+        copies::fetched,
         copies::policy,
         copies::policy_beside_others,
         policy::golden_cases,

@@ -107,6 +107,15 @@
 {{- if and (include "pullcred.credentialsEnabled" .) (include "pullcred.fetchedLogins" .) }}true{{ end -}}
 {{- end }}
 
+{{/* Whether a login comes from a plugin, which runs in a container without a token of the API server. */}}
+{{- define "pullcred.pluginsEnabled" -}}
+{{- $found := .Values.credentials.plugins.enabled }}
+{{- range (empty .Values.mappingFrom.configMap | ternary .Values.mapping.logins list) }}
+{{- if .plugin }}{{ $found = true }}{{ end }}
+{{- end }}
+{{- if and $found (include "pullcred.fetchEnabled" .) }}true{{ end -}}
+{{- end }}
+
 {{/* The identities of the machine that are used, of `ambient`. */}}
 {{- define "pullcred.ambient" -}}
 {{- $names := list }}
@@ -185,6 +194,14 @@
 
 {{- define "pullcred.credentialsMounts" -}}
 {{- $own := .Values.credentials -}}
+{{- if include "pullcred.pluginsEnabled" . }}
+- name: api-token
+  mountPath: /var/run/secrets/kubernetes.io/serviceaccount
+  readOnly: true
+- name: plugins-socket
+  mountPath: /run/pullcred
+  readOnly: true
+{{- end }}
 {{- if and $own.caBundle (include "pullcred.fetchEnabled" .) }}
 - name: authorities
   mountPath: /etc/pullcred/authorities
@@ -197,6 +214,33 @@
 
 {{- define "pullcred.credentialsVolumes" -}}
 {{- $own := .Values.credentials -}}
+{{- if include "pullcred.pluginsEnabled" . }}
+# What the kubelet would mount into every container.
+- name: api-token
+  projected:
+    defaultMode: 0444
+    sources:
+      - serviceAccountToken:
+          path: token
+          expirationSeconds: 3607
+      - configMap:
+          name: kube-root-ca.crt
+          items:
+            - key: ca.crt
+              path: ca.crt
+      - downwardAPI:
+          items:
+            - path: namespace
+              fieldRef:
+                apiVersion: v1
+                fieldPath: metadata.namespace
+- name: plugins-socket
+  emptyDir:
+    medium: Memory
+    sizeLimit: 1Mi
+- name: plugins
+  {{- toYaml $own.plugins.volume | nindent 2 }}
+{{- end }}
 {{- if and $own.caBundle (include "pullcred.fetchEnabled" .) }}
 - name: authorities
   configMap:
@@ -205,4 +249,28 @@
 {{- with $own.extraVolumes }}
 {{ toYaml . }}
 {{- end }}
+{{- end }}
+
+{{/* The container that runs plugins: they are other people's programs, so it has no token of the API server. */}}
+{{- define "pullcred.pluginsContainer" -}}
+- name: plugins
+  {{- include "pullcred.containerCommon" . | nindent 2 }}
+  args:
+    - plugins
+    - --socket=/run/pullcred/plugins.sock
+    - --dir=/plugins
+  env:
+    - name: PULLCRED_LOG
+      value: {{ .Values.logLevel | quote }}
+  resources:
+    {{- toYaml .Values.credentials.plugins.resources | nindent 4 }}
+  volumeMounts:
+    - name: plugins
+      mountPath: /plugins
+      readOnly: true
+      {{- with .Values.credentials.plugins.subPath }}
+      subPath: {{ . }}
+      {{- end }}
+    - name: plugins-socket
+      mountPath: /run/pullcred
 {{- end }}
