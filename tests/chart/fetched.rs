@@ -286,13 +286,15 @@ fn proxy_authorities_and_volumes_reach_the_container() {
 #[test]
 fn plugins_run_without_a_token_of_the_api_server() {
     let mapping = r#"--set-json=mapping={"logins":[{"name":"l","plugin":{"name":"p","audience":"a"}}],"rules":[{"registries":["a.io"],"secret":"s","login":"l","namespaces":["x"]}]}"#;
-    let volume = "--set=credentials.plugins.volume.image.reference=plugins:1";
-    let from = ["--set=credentials.plugins.enabled=true", volume];
+    let copy =
+        r#"--set-json=credentials.plugins.initContainers=[{"name":"copy","image":"plugins:1"}]"#;
+    let from = ["--set=credentials.plugins.enabled=true", copy];
     let from: Vec<&str> = FROM.iter().copied().chain(from).collect();
-    for arguments in [&[mapping, volume][..], &from] {
+    for arguments in [&[mapping, copy][..], &from] {
         let objects = objects(arguments);
         let pod = find(&objects, "Deployment", NAME).pod().unwrap();
         assert_eq!(pod.at("/spec/automountServiceAccountToken"), false);
+        assert_eq!(pod.text("/spec/initContainers/0/name"), "copy");
         let containers: Vec<_> = pod.items("/spec/containers").collect();
         let mounts = |container: &Object| -> Vec<String> {
             container.items("/volumeMounts").map(|it| it.text("/name").to_owned()).collect()
@@ -320,10 +322,13 @@ fn plugins_run_without_a_token_of_the_api_server() {
     let usual = find(&objects(&[CLOUDS]), "Deployment", NAME).pod().unwrap();
     assert_eq!(usual.at("/spec/automountServiceAccountToken"), true);
     assert_eq!(usual.items("/spec/containers").count(), 1);
-    let words = "a login has plugin, and credentials.plugins.volume is not set";
+    let words = "a login has plugin, and credentials.plugins.initContainers is empty";
     assert!(refusal(&[mapping]).contains(words));
+    let image = "--set=credentials.plugins.volume.image.reference=plugins:1";
+    let words = "Kubernetes mounts images without the permission to execute";
+    assert!(refusal(&[mapping, copy, image]).contains(words));
     let words = "credentials.plugins.enabled is for mappingFrom alone";
-    assert!(refusal(&[CLOUDS, "--set=credentials.plugins.enabled=true", volume]).contains(words));
+    assert!(refusal(&[CLOUDS, "--set=credentials.plugins.enabled=true", copy]).contains(words));
 }
 
 /// What it lets through is for tests/cluster. Here: the names, and that all else stays as it is.

@@ -397,8 +397,11 @@ helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded,hook-failed
 {{- fail (printf "discovery.allNamespaces is true, and there is no discovery that needs the right to read Secrets: write %s, or leave discovery.allNamespaces out" (empty .Values.mappingFrom.configMap | ternary "mapping.discover, such as {namespaces: [\"sandbox-*\"]}" "discovery.enabled: true")) -}}
 {{- end -}}
 {{- include "pullcred.validateReports" . -}}
-{{- if and (include "pullcred.pluginsEnabled" .) (not $own.plugins.volume) -}}
-{{- fail "a login has plugin, and credentials.plugins.volume is not set: write the volume with the plugins there, such as {image: {reference: registry.example.com/plugins:1}}" -}}
+{{- if and (include "pullcred.pluginsEnabled" .) $own.plugins.volume.image -}}
+{{- fail "credentials.plugins.volume is an image, and Kubernetes mounts images without the permission to execute: leave it out, and copy the plugins by credentials.plugins.initContainers" -}}
+{{- end -}}
+{{- if and (include "pullcred.pluginsEnabled" .) (or (empty $own.plugins.volume) (hasKey $own.plugins.volume "emptyDir")) (not $own.plugins.initContainers) -}}
+{{- fail "a login has plugin, and credentials.plugins.initContainers is empty: write one that copies the plugins into the volume plugins, or another volume under credentials.plugins.volume" -}}
 {{- end -}}
 {{- if and (kindIs "bool" $own.plugins.enabled) (not .Values.mappingFrom.configMap) -}}
 {{- fail "credentials.plugins.enabled is for mappingFrom alone: the chart takes it from mapping.logins, so leave it out" -}}

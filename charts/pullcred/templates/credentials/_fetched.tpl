@@ -239,7 +239,7 @@
     medium: Memory
     sizeLimit: 1Mi
 - name: plugins
-  {{- toYaml $own.plugins.volume | nindent 2 }}
+  {{- $own.plugins.volume | default (dict "emptyDir" dict) | toYaml | nindent 2 }}
 {{- end }}
 {{- if and $own.caBundle (include "pullcred.fetchEnabled" .) }}
 - name: authorities
