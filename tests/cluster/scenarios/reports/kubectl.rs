@@ -92,7 +92,7 @@ fn constant_word(word: &str) -> String {
         && word.chars().all(|c| c.is_ascii_digit() || "smh".contains(c));
     let is_time = word.len() == 20 && word.ends_with('Z') && word.as_bytes().get(10) == Some(&b'T');
     if is_age {
-        format!("{:width$}", "5s", width = word.len().min(2))
+        format!("{:width$}", "5s", width = word.len())
     } else if is_time {
         "2026-01-01T00:00:00Z".to_owned()
     } else {
