@@ -19,7 +19,7 @@ use serde_json::json;
 use self::steps::{Step, steps};
 use crate::{
     namespace::Namespace,
-    node::{FIRST, HOME, NodeCluster, RELEASE},
+    node::{FIRST, HOME, NodeCluster, RELEASE, Tag},
     pki::User,
     process::Process,
     registration::INJECT,
@@ -163,6 +163,7 @@ pub(crate) async fn word_for_word(cluster: Arc<NodeCluster>) -> Result<Report> {
     every_command_is_typed_or_listed(&all)?;
 
     remove_what_others_installed(&cluster).await?;
+    cluster.push_pullcred(Tag::USUAL).await?;
     cluster.push(FIRST, "app:latest").await?;
     let desk = Desk::new(Arc::clone(&cluster))?;
     let mut report = Report::new();
