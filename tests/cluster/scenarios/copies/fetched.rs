@@ -25,7 +25,7 @@ const CHART: &str = include_str!("../../../chart/snapshots/clouds.snap");
 const HOME: &str = "copies-fetched";
 const FORCED: &str = "fieldManager=pullcred-credentials&force=true";
 
-/// With a controller's token: tokens of two ServiceAccounts by name, for the audiences of the mapping; the Secrets of fetched logins
+/// With a controller's token: tokens of two `ServiceAccounts` by name, for the audiences of the mapping; the Secrets of fetched logins
 /// by name, in its own namespace; and of Secrets with keys, reading alone.
 pub(crate) async fn fetched(cluster: Arc<Cluster>) -> Result<Report> {
     let home = Namespace::create(cluster.api(), HOME, &json!({})).await?;
