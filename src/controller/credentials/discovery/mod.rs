@@ -2,7 +2,7 @@
 //!
 //! | module | what it does |
 //! |---|---|
-//! | [`look`] | the requests of one look into a namespace |
+//! | [`look`](mod@look) | the requests of one look into a namespace |
 //! | [`marked`] | what the metadata of a Secret says |
 //!
 //! The namespace's administrator permits it, by a `RoleBinding`. Whether that is so is seen by trying: 403 is an answer and no
