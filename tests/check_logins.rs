@@ -325,3 +325,65 @@ fn a_mapping_without_logins_is_judged_as_before() {
     let words = ["login-", "credentials", "copy-", "name-conflict", "path-prefix", "home/secrets"];
     assert!(!words.iter().any(|word| run.stdout.contains(word)), "{}", run.stdout);
 }
+
+const FETCHED: &str = "/api/v1/namespaces/home/secrets/pullcred-login-ecr";
+const ECR: &str = "123456789012.dkr.ecr.eu-west-1.amazonaws.com";
+
+/// A mapping with a login that pullcred fetches, and one that namespaces fetch themselves.
+fn fetched() -> (tempfile::TempDir, String) {
+    let role = "arn:aws:iam::123456789012:role/pull";
+    let mapping = json!({
+        "logins": [{"name": "ecr", "aws": {"role": role}}, {"name": "own", "aws": {"role": role}}],
+        "rules": [
+            {"registries": [format!("{ECR}/acme/")], "secret": "ecr-pull", "login": "ecr", "namespaces": ["team-*"]},
+            {"registries": [format!("{ECR}/own/")], "secret": "own-pull", "login": "own", "namespaces": ["shop"],
+             "as": {"serviceAccount": "puller"}},
+        ],
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("mapping.yaml");
+    fs::write(&path, mapping.to_string()).unwrap();
+    let path = path.to_str().unwrap().to_owned();
+    (folder, path)
+}
+
+#[test]
+fn logins_that_pullcred_fetches_are_told_and_their_end_is_an_error() {
+    let (folder, config) = fetched();
+    let run = run(&["check", "--config", &config, "-o", "json"], "");
+    assert_eq!(run.code, Some(0), "{}", run.shown());
+    let mut shown = format!("# the mapping\n{}", run.stdout);
+    let login = |ends: &str| {
+        let mut login = secret("pullcred-login-ecr", "home", TYPE, &config_of_ecr());
+        login["metadata"]["labels"] = json!({"app.kubernetes.io/managed-by": "pullcred"});
+        login["metadata"]["annotations"] = json!({"pullcred.dev/expires-at": ends});
+        (200, login)
+    };
+    let gone = (404, json!({"message": "not found", "reason": "NotFound"}));
+    for (what, answer) in [
+        ("it lives", login("2199-01-01T00:00:00Z")),
+        ("it has ended", login("2026-01-01T00:00:00Z")),
+        ("it is missing", gone),
+        ("it has no login", (200, secret("pullcred-login-ecr", "home", "Opaque", "{}"))),
+    ] {
+        let mut answers = cluster();
+        answers.insert(FETCHED, answer);
+        let server = ApiServer::start(answers);
+        let kubeconfig = folder.path().join("kubeconfig");
+        fs::write(&kubeconfig, server.kubeconfig()).unwrap();
+        let kubeconfig = kubeconfig.to_str().unwrap();
+        let args =
+            ["check", "--live", "--kubeconfig", kubeconfig, "--config", &config, "-o", "json"];
+        let run = cli::run(&args, "");
+        has_no_canary(&run.shown());
+        let of_logins = run.stdout.lines().filter(|it| it.contains("home/pullcred-login"));
+        let of_logins: Vec<_> = of_logins.collect();
+        assert_eq!(of_logins.len(), 1, "{}", run.shown());
+        writeln!(shown, "# {what}\n{}", of_logins.join("\n")).unwrap();
+    }
+    snapshot("fetched", &shown);
+}
+
+fn config_of_ecr() -> String {
+    config(&[&format!("{ECR}/acme/")])
+}

@@ -6,7 +6,7 @@ use std::{
 };
 
 use clap::{
-    Arg, Args, Command, Subcommand,
+    Arg, ArgGroup, Args, Command, Subcommand,
     builder::{StringValueParser, TypedValueParser},
     error::ErrorKind,
 };
@@ -17,8 +17,8 @@ use crate::{
         Failure, NamespaceLabel,
         manifests::Source,
         secret::{
-            CopiesOptions, Logins, MakeOptions, Options, Output, Registry, SecretName, ShowOptions,
-            Shown, Target,
+            CopiesOptions, FetchOptions, LoginName, Logins, MakeOptions, Options, Output, Registry,
+            SecretName, ShowOptions, Shown, Target,
         },
     },
 };
@@ -28,8 +28,13 @@ use crate::{
 #[command(
     args_conflicts_with_subcommands = true,
     subcommand_negates_reqs = true,
+    group = ArgGroup::new("in-a-cluster").args(["apply", "login"]).multiple(true),
     after_help = "The Secret has the logins of the named registries and no others. Before it is written, it is
 read as the kubelet reads it. A password is no argument: everybody on a machine sees those.
+
+With --login it is the Secret of a login that pullcred fetches: once, as the credentials controller
+does, with each step on standard error. The login itself is in the Secret only.
+
 Exit code: 0 written, 1 a login is missing or opens nothing, or the cluster refuses, 2 usage.
 
 Examples:
@@ -43,6 +48,8 @@ Examples:
   From podman, for two registries:
     pullcred secret --from-docker-config \"$XDG_RUNTIME_DIR/containers/auth.json\" \\
       --registry docker.io registry.internal:5000 --name pull
+  Does the cloud trust the cluster, and which step fails if not?
+    pullcred secret --login ecr --config pullcred.yaml > /dev/null
   What is in a Secret?
     pullcred secret show --live ghcr -n shop"
 )]
@@ -68,11 +75,29 @@ pub enum SecretAction {
 #[derive(Debug, Args)]
 pub struct MakeSecretArgs {
     /// The registries whose logins the Secret holds: `host[:port][/path]`
-    #[arg(long = "registry", value_name = "HOST", num_args = 1.., required = true, value_parser = NonEchoingParser::<Registry>::NEW)]
+    #[arg(long = "registry", value_name = "HOST", num_args = 1.., required_unless_present = "login", value_parser = NonEchoingParser::<Registry>::NEW)]
     pub registries: Vec<Registry>,
     /// The name of the Secret
-    #[arg(long, value_name = "NAME", value_parser = NonEchoingParser::<SecretName>::NEW)]
-    pub name: SecretName,
+    #[arg(long, value_name = "NAME", required_unless_present = "login", value_parser = NonEchoingParser::<SecretName>::NEW)]
+    pub name: Option<SecretName>,
+    /// Fetch this short-lived login of the mapping, and make its Secret, `pullcred-login-NAME`
+    #[arg(
+        long,
+        value_name = "NAME",
+        requires = "config",
+        conflicts_with_all = ["registries", "name", "namespace", "from_docker_config", "username", "password_stdin", "verify"],
+        value_parser = NonEchoingParser::<LoginName>::NEW
+    )]
+    pub login: Option<LoginName>,
+    /// With --login: the mapping of registries to Secrets, or values of the chart
+    #[arg(long, env = "PULLCRED_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// With --login: the namespace that pullcred is installed in, with the ServiceAccount that asks
+    #[arg(long, value_name = "NAMESPACE", value_parser = super::namespace, default_value = "pullcred", requires = "login")]
+    pub installed_in: String,
+    /// With --login: the socket at which pullcred plugins runs the plugins of the mapping's logins
+    #[arg(long, env = "PULLCRED_PLUGINS", value_name = "PATH")]
+    pub plugins: Option<PathBuf>,
     /// The namespace of the Secret [default: none is written; with --apply, the context's]
     #[arg(short, long, value_name = "NAMESPACE", value_parser = super::namespace)]
     pub namespace: Option<String>,
@@ -95,10 +120,10 @@ pub struct MakeSecretArgs {
     #[arg(long, conflicts_with = "output")]
     pub apply: bool,
     /// The context of the kubeconfig [default: the current one]
-    #[arg(long, value_name = "NAME", requires = "apply")]
+    #[arg(long, value_name = "NAME", requires = "in-a-cluster")]
     pub context: Option<String>,
     /// The kubeconfig [default: KUBECONFIG, ~/.kube/config, or the Pod that this runs in]
-    #[arg(long, value_name = "FILE", requires = "apply")]
+    #[arg(long, value_name = "FILE", requires = "in-a-cluster")]
     pub kubeconfig: Option<PathBuf>,
 }
 
@@ -225,17 +250,21 @@ impl SecretArgs {
                 Ok(Options::Copies(Box::new(copies.into_options()?)))
             }
             (Some(SecretAction::Show(show)), _) => Ok(Options::Show(show.into_options())),
-            (None, Some(make)) => Ok(Options::Make(Box::new(make.into_options()))),
+            (None, Some(make)) => make.into_options(),
             (None, None) => Err(Failure::usage("name the Secret and its registries")),
         }
     }
 }
 
 impl MakeSecretArgs {
-    fn into_options(self) -> MakeOptions {
+    fn into_options(self) -> Result<Options, Failure> {
         let Self {
             registries,
             name,
+            login,
+            config,
+            installed_in,
+            plugins,
             namespace,
             output,
             from_docker_config,
@@ -247,15 +276,33 @@ impl MakeSecretArgs {
             context,
             kubeconfig,
         } = self;
+        let cluster = ClusterOptions { context, kubeconfig };
+        let name = match (login, config, name) {
+            (Some(login), Some(config), _) => {
+                let output = (!apply).then_some(output);
+                return Ok(Options::Fetch(Box::new(FetchOptions {
+                    login,
+                    config,
+                    installed_in,
+                    cluster,
+                    plugins,
+                    output,
+                })));
+            }
+            (_, _, Some(name)) => name,
+            // Clap lets neither be missing.
+            (_, _, None) => return Err(Failure::usage("name the Secret and its registries")),
+        };
         let logins = match username {
             Some(username) => Logins::Stdin { username },
             None => Logins::DockerConfig(from_docker_config),
         };
         let target = match (apply, output) {
-            (true, _) => Target::Cluster(ClusterOptions { context, kubeconfig }),
+            (true, _) => Target::Cluster(cluster),
             (false, output) => Target::Stdout(output),
         };
-        MakeOptions { name, namespace, registries, logins, verify, target }
+        let make = MakeOptions { name, namespace, registries, logins, verify, target };
+        Ok(Options::Make(Box::new(make)))
     }
 }
 

@@ -74,9 +74,19 @@ impl<'a> Audience<'a> {
 impl Keeper<'_> {
     /// The Secret of the login.
     pub(super) fn source(&self) -> String {
-        match self.home {
+        let identity = self.rule.fill.as_ref().and_then(|fill| fill.identity.as_ref());
+        if let Some(account) = identity {
+            // It goes from the provider into the namespace.
+            return format!("fetched by ServiceAccount {account} of the namespace");
+        }
+        let secret = match self.home {
             Some(home) => format!("Secret {home}/{}", self.login.secret()),
             None => format!("Secret {} in pullcred's namespace", self.login.secret()),
+        };
+        if self.login.is_fetched() {
+            format!("{secret}, fetched as {}", self.login.source.who())
+        } else {
+            secret
         }
     }
 

@@ -73,6 +73,11 @@ pub(super) fn rules_of<'m>(
     mapping.rules().iter().filter(uses)
 }
 
+/// The command that shows at which step a login cannot be fetched.
+pub(super) fn how_to_fetch(login: &Login) -> String {
+    format!("pullcred secret --login {} --config FILE", login.name)
+}
+
 /// The hosts of patterns, for a command that logs in there.
 pub(super) fn hosts<'m>(
     patterns: impl Iterator<Item = &'m RegistryPattern>,

@@ -1,8 +1,14 @@
 //! A new login, and whether a registry takes it.
 
+use zeroize::Zeroizing;
+
 use super::{failure::Failure, life::Life, marks::Marks, spec::Spec, world::World};
 use crate::{
-    core::{credentials::Credentials, image::ImageRef},
+    core::{
+        credentials::{Credentials, SECRET_MAX},
+        image::ImageRef,
+        keyring::secret::Form,
+    },
     registry::{
         Login, Verdict,
         tokens::{Proof, Renewal},
@@ -42,6 +48,32 @@ pub async fn fetch(world: &dyn World, spec: &Spec, proof: &Proof) -> Result<Fres
     let credentials = Credentials::of_hosts(logins);
     let marks = Marks::new(&life, minted.expires_at);
     Ok(Fresh { credentials, life, marks, skew: minted.skew })
+}
+
+/// The logins in a file with a Docker config.
+///
+/// # Errors
+///
+/// [`Failure::NoConfig`]
+pub fn of_file(path: &str, bytes: &[u8]) -> Result<Credentials, Failure> {
+    let form = Form::DockerConfigJson;
+    let credentials =
+        Credentials::read(form.type_(), |key| (key == form.data_key()).then_some(bytes));
+    credentials.map_err(|why| Failure::NoConfig { path: path.into(), why })
+}
+
+/// The Docker config of a login's Secret: what the rules need of a new login, and no more.
+///
+/// # Errors
+///
+/// [`Failure::NotFor`] a registry of a rule, or [`Failure::TooLong`]
+pub fn config(spec: &Spec, credentials: &Credentials) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    let slice = credentials.slice(&spec.patterns);
+    if let Some(pattern) = slice.unserved().first() {
+        return Err(Failure::NotFor(pattern.clone()));
+    }
+    let config = slice.render();
+    if config.len() > SECRET_MAX { Err(Failure::TooLong) } else { Ok(config) }
 }
 
 /// Asks the registries whether they take a new login. Answers what they said of each image.

@@ -23,7 +23,7 @@ pub mod world;
 
 pub use self::{
     failure::Failure,
-    fresh::{Fresh, fetch, verify},
+    fresh::{Fresh, config, fetch, of_file, verify},
     identity::{Asker, IDENTITY},
     life::{Life, Phase},
     marks::Marks,

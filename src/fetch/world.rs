@@ -1,16 +1,14 @@
 //! The outside world of a renewal: clouds, registries, files, and the clock.
 
 use std::{
-    collections::BTreeMap,
     fs, io,
     path::{Path, PathBuf},
     pin::Pin,
-    sync::Arc,
     time::SystemTime,
 };
 
 use ring::rand::{SecureRandom, SystemRandom};
-use tokio::sync::Mutex;
+use tokio::sync::OnceCell;
 use zeroize::Zeroizing;
 
 use super::{plugins, spec::Spec};
@@ -18,14 +16,14 @@ use crate::{
     core::{image::ImageRef, rules::LoginSource},
     registry::{
         Http, Login, NoAnswer, Outcome, Probed, Proxy, probe,
-        tokens::{Context, Machine, MintError, Minted, Problem, Proof, Step, mint},
+        tokens::{
+            Context, Listener, Machine, MintError, Minted, Problem, Progress, Proof, Step, mint,
+        },
     },
 };
 
 /// The longest file of a login or a token, in bytes.
 const FILE_MAX: u64 = 1 << 20;
-/// How many clients are kept, each with other certificates.
-const BUNDLES: usize = 16;
 
 /// What comes of asking the outside world.
 pub type Asked<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -58,12 +56,12 @@ pub trait World: Send + Sync {
 
 /// The real one.
 pub struct Outside {
-    /// By the certificates that they trust beside the machine's. TLS is set up when it is first used: a mapping without such
-    /// logins costs nothing.
-    http: Mutex<BTreeMap<Box<str>, Arc<Http>>>,
+    /// TLS is set up when it is first used: a mapping without such logins costs nothing.
+    http: OnceCell<Http>,
     machine: Machine,
     /// The socket of the container that runs plugins.
     plugins: Option<PathBuf>,
+    listener: Option<Box<dyn Fn(Progress) + Send + Sync>>,
 }
 
 // === impl Outside ===
@@ -72,23 +70,19 @@ impl Outside {
     /// The outside world as the environment describes it, with plugins behind this socket.
     #[must_use]
     pub fn from_env(plugins: Option<PathBuf>) -> Self {
-        Self { http: Mutex::default(), machine: Machine::from_env(), plugins }
+        let machine = Machine::from_env();
+        Self { http: OnceCell::new(), machine, plugins, listener: None }
     }
 
-    /// A client that also trusts these certificates.
-    async fn http(&self, bundle: Option<&str>) -> Result<Arc<Http>, NoAnswer> {
-        let mut clients = self.http.lock().await;
-        let key = bundle.unwrap_or_default();
-        if let Some(http) = clients.get(key) {
-            return Ok(Arc::clone(http));
-        }
-        if clients.len() >= BUNDLES {
-            // Those of earlier mappings.
-            clients.clear();
-        }
-        let http = Arc::new(Http::with(Proxy::from_env()?, bundle.map(str::as_bytes))?);
-        clients.insert(key.into(), Arc::clone(&http));
-        Ok(http)
+    /// The same world, in which somebody hears of each step of a fetch.
+    #[must_use]
+    pub fn heard_by(self, listener: impl Fn(Progress) + Send + Sync + 'static) -> Self {
+        Self { listener: Some(Box::new(listener)), ..self }
+    }
+
+    /// The one client. Certificates that a login names beside the machine's are trusted in its requests alone.
+    async fn http(&self) -> Result<&Http, NoAnswer> {
+        self.http.get_or_try_init(async || Http::with(Proxy::from_env()?, None)).await
     }
 }
 
@@ -103,8 +97,7 @@ impl World for Outside {
                 return plugins::ask(self.plugins.as_deref(), spec, plugin, proof, self).await;
             }
             let name = &spec.login.name;
-            let bundle = spec.source().endpoints().and_then(|it| it.ca_bundle.as_deref());
-            let http = self.http(bundle).await.map_err(|why| MintError {
+            let http = self.http().await.map_err(|why| MintError {
                 login: name.clone(),
                 step: Step::Identity,
                 host: None,
@@ -112,15 +105,16 @@ impl World for Outside {
             })?;
             let hosts: Vec<&str> = spec.hosts.iter().map(|it| &**it).collect();
             let clock = || self.now();
-            let context = Context { http: &http, machine: &self.machine, clock: &clock };
+            let listener = self.listener.as_deref().map(|it| it as Listener<'_>);
+            let context = Context { http, machine: &self.machine, clock: &clock, listener };
             mint(context, name, spec.source(), proof, &hosts).await
         })
     }
 
     fn probe<'a>(&'a self, image: &'a ImageRef<'a>, login: &'a Login) -> Asked<'a, Probed> {
         Box::pin(async move {
-            match self.http(None).await {
-                Ok(http) => probe(&http, image, login).await,
+            match self.http().await {
+                Ok(http) => probe(http, image, login).await,
                 Err(why) => Outcome::NoAnswer(why).into(),
             }
         })

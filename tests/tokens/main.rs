@@ -53,7 +53,8 @@ impl Fetcher {
         hosts: &[&str],
     ) -> Result<Minted, MintError> {
         let clock = || now() + self.ahead;
-        let context = Context { http: &self.http, machine: &self.machine, clock: &clock };
+        let (http, machine) = (&self.http, &self.machine);
+        let context = Context { http, machine, clock: &clock, listener: None };
         let name: LoginName = "acme".parse().unwrap();
         mint(context, &name, source, proof, hosts).await
     }

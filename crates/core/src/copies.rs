@@ -12,6 +12,8 @@ pub const MARK: (&str, &str) = ("app.kubernetes.io/managed-by", "pullcred");
 pub const LOGIN: &str = "pullcred.dev/login";
 /// The annotation with the fingerprint of the content.
 pub const CONTENT: &str = "pullcred.dev/content";
+/// The field manager of copies, and of Secrets with logins that pullcred fetches.
+pub const MANAGER: &str = "pullcred-credentials";
 
 /// The copies of a mapping, by the name of their Secret.
 #[derive(Debug, Default)]

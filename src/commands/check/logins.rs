@@ -1,5 +1,7 @@
 //! Logins: whether their Secrets can fill what the rules name, and whether they hold more than that.
 
+use k8s_openapi::jiff::Timestamp;
+
 use super::{
     Check,
     finding::{Report, first_of},
@@ -33,6 +35,42 @@ pub(super) fn paths(mapping: &Mapping, report: &mut Report) {
         );
         report.note(Check::PathPrefix, format!("line {}", rule.line), message);
     }
+}
+
+/// Says of each login that pullcred fetches who asks for it, and for which hosts.
+pub(super) fn fetched(mapping: &Mapping, report: &mut Report) {
+    for login in mapping.logins().iter().filter(|login| login.is_fetched()) {
+        let patterns = logins::rules_of(mapping, &login.name).flat_map(|rule| &rule.patterns);
+        let hosts: Vec<&str> = logins::hosts(patterns).into_iter().collect();
+        let message = format!(
+            "login {} is fetched as {} for {}",
+            login.name,
+            login.source.who(),
+            first_of(&hosts, MAX_REPORTED)
+        );
+        report.note(Check::LoginFetched, format!("line {}", login.line), message);
+    }
+}
+
+/// Says until when a login is good that pullcred fetched, and what to do where it has ended.
+fn life(login: &Login, secret: &SecretManifest, place: &str, report: &mut Report) {
+    let ends = secret.expires.as_ref().filter(|_| login.is_fetched());
+    let Some(ends) = ends.and_then(|it| it.parse::<Timestamp>().ok()) else { return };
+    if ends > Timestamp::now() {
+        report.note(
+            Check::LoginFetched,
+            place,
+            format!("login {} is good until {ends}", login.name),
+        );
+        return;
+    }
+    let message = format!(
+        "login {} ended at {ends}: its copies stay, and registries refuse them. See why pullcred cannot renew it in the \
+         log of the credentials controller, or step by step: {}",
+        login.name,
+        logins::how_to_fetch(login)
+    );
+    report.error(Check::LoginExpired, place, message);
 }
 
 /// Judges the logins by the Secrets of manifests, which are in `sources`. Those of pullcred are in the namespace `home`.
@@ -84,17 +122,23 @@ pub(super) fn judge(
     let credentials = match logins::credentials(secret) {
         Ok(credentials) => credentials,
         Err(fault) => {
-            let rules = logins::rules_of(mapping, &login.name);
-            let hosts = logins::hosts(rules.flat_map(|rule| &rule.patterns));
-            let make = how_to_make(name.as_str(), home, &hosts);
-            let message = format!(
-                "{of} fills nothing, and copies stay as they are: {fault}. {}: {make}",
-                fault.remedy()
-            );
+            let remedy = if login.is_fetched() {
+                format!(
+                    "Delete it, and pullcred fetches it again, or see: {}",
+                    logins::how_to_fetch(login)
+                )
+            } else {
+                let rules = logins::rules_of(mapping, &login.name);
+                let hosts = logins::hosts(rules.flat_map(|rule| &rule.patterns));
+                format!("{}: {}", fault.remedy(), how_to_make(name.as_str(), home, &hosts))
+            };
+            let message =
+                format!("{of} fills nothing, and copies stay as they are: {fault}. {remedy}");
             report.error(Check::LoginUnreadable, place, message);
             return None;
         }
     };
+    life(login, secret, place, report);
     for rule in logins::rules_of(mapping, &login.name) {
         let slice = credentials.slice(&rule.patterns);
         if !slice.unserved().is_empty() {

@@ -33,6 +33,7 @@ pub(super) fn check(mapping: &Mapping, report: &mut Report) {
         }
     }
     super::logins::paths(mapping, report);
+    super::logins::fetched(mapping, report);
     super::reports::keys(mapping, report);
     always(mapping, report);
     shadowed(mapping, report);

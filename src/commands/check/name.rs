@@ -37,6 +37,10 @@ pub enum Check {
     Label,
     /// Namespaces that opted in before a policy asked who may.
     LabelledBefore,
+    /// A login that pullcred fetched, and that has ended.
+    LoginExpired,
+    /// A login that pullcred fetches.
+    LoginFetched,
     /// A login's Secret without a login for a registry of a rule.
     LoginLacksRegistry,
     /// A login's Secret that is not there.
@@ -125,7 +129,7 @@ pub enum Check {
 
 impl Check {
     /// Every check, in the order of their names.
-    pub const ALL: [Self; 56] = [
+    pub const ALL: [Self; 58] = [
         Self::AppliedLogin,
         Self::CaBundle,
         Self::Certificate,
@@ -141,6 +145,8 @@ impl Check {
         Self::IncompleteLogin,
         Self::Label,
         Self::LabelledBefore,
+        Self::LoginExpired,
+        Self::LoginFetched,
         Self::LoginLacksRegistry,
         Self::LoginMissing,
         Self::LoginUnreadable,
@@ -203,6 +209,8 @@ impl Check {
             Self::IncompleteLogin => "incomplete-login",
             Self::Label => "label",
             Self::LabelledBefore => "labelled-before",
+            Self::LoginExpired => "login-expired",
+            Self::LoginFetched => "login-fetched",
             Self::LoginLacksRegistry => "login-lacks-registry",
             Self::LoginMissing => "login-missing",
             Self::LoginUnreadable => "login-unreadable",

@@ -10,9 +10,12 @@ use k8s_openapi::{ByteString, api::core::v1::Secret};
 use serde_json::{Map, Value};
 
 use super::{ManifestError, Object, Problem, Source, objects};
-use crate::core::{
-    copies::MARK,
-    keyring::secret::{self, Contents, Flaw, SecretError},
+use crate::{
+    core::{
+        copies::MARK,
+        keyring::secret::{self, Contents, Flaw, SecretError},
+    },
+    fetch::marks::EXPIRES,
 };
 
 /// The type of a Secret that names none.
@@ -37,6 +40,8 @@ pub struct SecretManifest {
     pub uid: Option<String>,
     /// Whether it has the mark of the copies that pullcred makes.
     pub is_copy: bool,
+    /// When its login ends, as an annotation of one that pullcred fetched says it.
+    pub expires: Option<String>,
     data: BTreeMap<String, Vec<u8>>,
 }
 
@@ -53,7 +58,7 @@ impl SecretManifest {
     ) -> Self {
         let type_ = type_.filter(|type_| !type_.is_empty());
         let type_ = type_.unwrap_or_else(|| DEFAULT_TYPE.to_owned());
-        Self { name, namespace, type_, uid: None, is_copy: false, data }
+        Self { name, namespace, type_, uid: None, is_copy: false, expires: None, data }
     }
 
     /// All Secrets of a source, in their order.
@@ -127,7 +132,9 @@ impl SecretManifest {
         let is_copy = metadata
             .labels
             .is_some_and(|labels| labels.get(MARK.0).is_some_and(|value| value == MARK.1));
-        Self { uid: metadata.uid, is_copy, ..Self::new(name.to_owned(), namespace, type_, data) }
+        let expires = metadata.annotations.and_then(|mut it| it.remove(EXPIRES));
+        let new = Self::new(name.to_owned(), namespace, type_, data);
+        Self { uid: metadata.uid, is_copy, expires, ..new }
     }
 
     /// The size of its data, as the API server counts it.

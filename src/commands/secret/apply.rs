@@ -36,7 +36,7 @@ pub(super) fn apply(
 }
 
 /// Why the API server does not take the Secret, and what to do about it.
-fn refusal(error: CallError, namespace: &str, name: &SecretName) -> Failure {
+pub(super) fn refusal(error: CallError, namespace: &str, name: &SecretName) -> Failure {
     let remove = match paste::name(namespace) {
         Some(namespace) => format!("remove it with `kubectl delete secret {name} -n {namespace}`"),
         None => "remove it".to_owned(),

@@ -158,6 +158,12 @@ impl Plan<'_> {
             Ok(credentials) => Ok(Usable { login, secret, credentials }),
             Err(fault) => {
                 let name = login.secret();
+                if login.is_fetched() {
+                    let fetch = logins::how_to_fetch(login);
+                    return Err(format!(
+                        "Secret {name} cannot be used: {fault}. Fetch it: {fetch}"
+                    ));
+                }
                 let rules = logins::rules_of(self.mapping, &login.name);
                 let hosts = logins::hosts(rules.flat_map(|rule| &rule.patterns));
                 let make = how_to_make(name.as_str(), home, &hosts);
@@ -170,9 +176,14 @@ impl Plan<'_> {
     fn missing(&self, login: &Login) -> String {
         let (name, home) = (login.secret(), &self.options.installed_in);
         let sources: Vec<_> = self.options.sources.iter().map(ToString::to_string).collect();
+        let by_hand = if login.is_fetched() {
+            format!(", or of {}, which fetches it", logins::how_to_fetch(login))
+        } else {
+            String::new()
+        };
         format!(
             "there is no Secret {name} in {}: give its manifest with --from, such as that of \
-             kubectl get secret {name} -n {home} -o yaml",
+             kubectl get secret {name} -n {home} -o yaml{by_hand}",
             sources.join(", ")
         )
     }

@@ -3,6 +3,7 @@
 mod apply;
 mod copies;
 mod docker_config;
+mod fetched;
 mod login;
 mod pull_secret;
 mod registry;
@@ -27,9 +28,10 @@ use crate::{
 };
 
 pub use self::copies::CopiesOptions;
+pub use self::fetched::FetchOptions;
 pub use self::registry::{Registry, RegistryError};
 pub use self::show::Shown;
-pub use crate::core::rules::SecretName;
+pub use crate::core::rules::{LoginName, SecretName};
 
 /// What a person types to make a Secret for these registries, in a cluster. It is safe to paste.
 pub(super) fn how_to_make(name: &str, namespace: &str, registries: &BTreeSet<&str>) -> String {
@@ -65,6 +67,8 @@ fn docker_login(registry: &str) -> String {
 pub enum Options {
     /// Write the copies of logins that a namespace gets.
     Copies(Box<CopiesOptions>),
+    /// Fetch a login, and write or apply its Secret.
+    Fetch(Box<FetchOptions>),
     /// Make a Secret.
     Make(Box<MakeOptions>),
     /// Show one.
@@ -137,6 +141,7 @@ pub enum Output {
 pub fn run(options: &Options, streams: &mut Streams<'_>) -> Result<Exit, Failure> {
     match options {
         Options::Copies(options) => copies::run(options, streams),
+        Options::Fetch(options) => fetched::run(options, streams),
         Options::Make(options) => make(options, streams),
         Options::Show(options) => show::run(options, streams),
     }

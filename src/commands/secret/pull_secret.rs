@@ -40,6 +40,10 @@ struct Metadata {
     name: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     namespace: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    uid: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none", rename = "resourceVersion")]
+    version: Option<String>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     labels: BTreeMap<&'static str, String>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -87,7 +91,14 @@ impl PullSecret {
         Self {
             api_version: "v1",
             kind: "Secret",
-            metadata: Metadata { name: name.to_string(), namespace, labels, annotations },
+            metadata: Metadata {
+                name: name.to_string(),
+                namespace,
+                uid: None,
+                version: None,
+                labels,
+                annotations,
+            },
             type_: TYPE,
             data: BTreeMap::from([(DATA_KEY, BASE64_STANDARD.encode(config))]),
         }
@@ -100,6 +111,12 @@ impl PullSecret {
         annotations: BTreeMap<&'static str, String>,
     ) -> Self {
         self.metadata = Metadata { labels, annotations, ..self.metadata };
+        self
+    }
+
+    /// The same Secret, to be applied only to the one of this uid, as it was at this version.
+    pub(super) fn over(mut self, uid: Option<String>, version: Option<String>) -> Self {
+        self.metadata = Metadata { uid, version, ..self.metadata };
         self
     }
 }

@@ -19,14 +19,14 @@ use serde_json::{Value, json};
 use zeroize::{Zeroize, Zeroizing};
 
 use super::{
-    seen::{DATA_KEY, MANAGER, Ours},
+    seen::{DATA_KEY, Ours},
     state::{Content, LoginRead},
     writes::{Failure, Place, Secrets},
 };
 use crate::{
     cluster::{CallError, Cluster, Collection, Outcome},
     core::{
-        copies::{CONTENT, LOGIN, MARK},
+        copies::{CONTENT, LOGIN, MANAGER, MARK},
         credentials::Credentials,
         keyring::secret::Form,
     },

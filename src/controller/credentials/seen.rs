@@ -3,10 +3,8 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta};
 use serde_json::Value;
 
-use crate::core::copies::{CONTENT, LOGIN, MARK};
+use crate::core::copies::{CONTENT, LOGIN, MANAGER, MARK};
 
-/// The field manager of copies.
-pub const MANAGER: &str = "pullcred-credentials";
 /// The key of a copy's data.
 pub const DATA_KEY: &str = ".dockerconfigjson";
 

@@ -7,7 +7,7 @@ use ring::{
     signature::{self, RsaEncoding},
 };
 use rustls::pki_types::{PrivateKeyDer, pem::PemObject};
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 use zeroize::Zeroizing;
 
 use super::secret_text::SecretText;
@@ -16,18 +16,39 @@ use super::secret_text::SecretText;
 /// verified: it is a token that we are given, and not one that we trust.
 #[must_use]
 pub fn expiry(token: &str) -> Option<i64> {
+    claims::<Expiry>(token).map(|it| it.exp)
+}
+
+/// Who issued a token, and to whom, as it says itself; nothing is verified. None where the text is no such token.
+#[must_use]
+pub fn holder(token: &str) -> Option<Holder> {
+    claims(token)
+}
+
+fn claims<T: DeserializeOwned>(token: &str) -> Option<T> {
     let mut parts = token.split('.');
     let (_, claims, _) = (parts.next()?, parts.next()?, parts.next()?);
     if parts.next().is_some() {
         return None;
     }
     let claims = Zeroizing::new(BASE64_URL_SAFE_NO_PAD.decode(claims.trim_end_matches('=')).ok()?);
-    serde_json::from_slice::<Claims>(&claims).ok().map(|it| it.exp)
+    serde_json::from_slice(&claims).ok()
 }
 
 #[derive(Deserialize)]
-struct Claims {
+struct Expiry {
     exp: i64,
+}
+
+/// Whose token it is. Nothing of this is secret.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Holder {
+    /// Who issued it.
+    #[serde(rename = "iss")]
+    pub issuer: String,
+    /// To whom.
+    #[serde(rename = "sub")]
+    pub subject: String,
 }
 
 /// A private key of RSA.
@@ -75,6 +96,18 @@ mod tests {
             String::new(),
         ] {
             assert_eq!(expiry(&text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_token_says_whose_it_is() {
+        let token = |claims: &str| format!("e30.{}.c2ln", BASE64_URL_SAFE_NO_PAD.encode(claims));
+        let holder = holder(&token(r#"{"iss":"https://c1","sub":"system:serviceaccount:a:b"}"#));
+        let expected =
+            Holder { issuer: "https://c1".into(), subject: "system:serviceaccount:a:b".into() };
+        assert_eq!(holder, Some(expected));
+        for text in [token(r#"{"iss":"https://c1"}"#), token("[]"), "opaque".to_owned()] {
+            assert_eq!(super::holder(&text), None, "{text}");
         }
     }
 }

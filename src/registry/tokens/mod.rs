@@ -22,6 +22,7 @@ pub mod jwt;
 pub mod minted;
 pub mod plugin;
 pub mod problem;
+mod progress;
 mod proof;
 mod secret_text;
 pub mod sign;
@@ -34,6 +35,7 @@ pub use self::{
     minted::{HostLogin, Minted, Renewal},
     plugin::PluginProblem,
     problem::{MintError, Outcome, Problem, Step},
+    progress::{Listener, News, Progress},
     proof::{Machine, Proof},
     secret_text::SecretText,
 };

@@ -1,6 +1,7 @@
 //! Logins: where the credentials of a rule's Secret come from.
 
 mod endpoint;
+mod who;
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -20,7 +20,7 @@ use super::{
 use crate::{
     cluster::Collection,
     commands::{
-        logins::named,
+        logins::{how_to_fetch, named},
         scan::{self, AskedMetadata},
     },
     core::{
@@ -100,11 +100,17 @@ impl LiveCheck<'_> {
             report.not_seen("logins", why);
             return logins;
         };
-        let names = mapping.logins().iter().map(|it| (home.to_owned(), it.secret().to_string()));
-        let names: BTreeSet<_> = names.collect();
+        let copies = Copies::of(mapping, home);
+        // What namespaces fetch themselves has no Secret here.
+        let kept = || {
+            let is_kept = |it: &&Login| !it.is_fetched() || copies.is_copied(&it.name);
+            mapping.logins().iter().filter(is_kept)
+        };
+        let names: BTreeSet<_> =
+            kept().map(|it| (home.to_owned(), it.secret().to_string())).collect();
         let found = scan::secrets(&self.cluster, names.into_iter().collect()).await;
         let found: BTreeMap<_, _> = found.into_iter().map(|it| (it.name, it.found)).collect();
-        for login in mapping.logins() {
+        for login in kept() {
             let name = login.secret();
             let place = format!("secret {home}/{name}");
             let state = match found.get(name.as_str()) {
@@ -174,6 +180,15 @@ fn judge_controller(pods: &[Pod], report: &mut Report) {
 }
 
 fn missing(mapping: &Mapping, login: &Login) -> String {
+    if login.is_fetched() {
+        return format!(
+            "it is not there: pullcred has not fetched login {} for Secret {}. See why in the log of the credentials \
+             controller, or step by step: {}",
+            login.name,
+            filled(mapping, login),
+            how_to_fetch(login)
+        );
+    }
     format!(
         "it is not there, and login {} fills Secret {} from it: copies that are there stay, and no new ones are made",
         login.name,

@@ -7,18 +7,16 @@ use ring::digest::{SHA256, digest};
 
 use super::super::{
     objects::Objects,
-    seen::{DATA_KEY, Fingerprint, Ours, Seen},
+    seen::{Fingerprint, Ours, Seen},
     state::{Config, Content},
     writes::{Done, Place, Secrets, create, update},
 };
 use crate::{
     cluster::Cluster,
-    core::{
-        credentials::{Credentials, SECRET_MAX},
-        keyring::secret::Form,
-        rules::LoginSource,
+    core::{credentials::Credentials, rules::LoginSource},
+    fetch::{
+        Asker, Failure, Fresh, Life, Marks, Spec, World, config, fetch, marks, of_file, verify,
     },
-    fetch::{Asker, Failure, Fresh, Life, Marks, Spec, World, fetch, marks, verify},
 };
 
 /// With what a renewal is done.
@@ -121,10 +119,7 @@ impl Context {
         if there && file.is_some() && file == known.file {
             return Ok(done);
         }
-        let type_ = Form::DockerConfigJson.type_();
-        let credentials = Credentials::read(type_, |key| (key == DATA_KEY).then_some(&**bytes));
-        let credentials =
-            credentials.map_err(|why| Failure::NoConfig { path: path.into(), why })?;
+        let credentials = of_file(path, &bytes)?;
         if there {
             let stored = self.objects.login(at.namespace, at.secret).await.map_err(Failure::Api)?;
             let stored = stored.and_then(|it| it.credentials.ok());
@@ -149,14 +144,7 @@ impl Context {
         marks: Option<Marks>,
         known: Option<Life>,
     ) -> Result<Option<Life>, Failure> {
-        let slice = credentials.slice(&spec.patterns);
-        if let Some(pattern) = slice.unserved().first() {
-            return Err(Failure::NotFor(pattern.clone()));
-        }
-        let config = slice.render();
-        if config.len() > SECRET_MAX {
-            return Err(Failure::TooLong);
-        }
+        let config = config(spec, credentials)?;
         let content = Content {
             login: spec.login.name.clone(),
             fingerprint: spec.digest.clone(),

@@ -15,12 +15,12 @@ use k8s_openapi::{
 use serde_json::json;
 
 use super::super::{
-    seen::{DATA_KEY, MANAGER, Ours},
+    seen::{DATA_KEY, Ours},
     writes::{Failure, Place, Secrets},
 };
 use crate::{
     cluster::Outcome,
-    core::copies::{CONTENT, LOGIN, MARK},
+    core::copies::{CONTENT, LOGIN, MANAGER, MARK},
 };
 
 /// What a Secret holds: who wrote it first, and the content.

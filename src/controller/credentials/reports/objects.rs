@@ -22,15 +22,17 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, json};
 
 use super::{
-    super::seen::MANAGER,
     Key,
     keys::{Contents, PullSecret},
 };
 use crate::{
     cluster::{CallError, Cluster, Collection, Outcome},
-    core::reports::{
-        Condition, GROUP, LEASE, LOGIN_REPORT, LoginStatus, PULL_SECRET_REPORT,
-        PULL_SECRET_REPORT_NAME, PullSecretStatus, VERSION,
+    core::{
+        copies::MANAGER,
+        reports::{
+            Condition, GROUP, LEASE, LOGIN_REPORT, LoginStatus, PULL_SECRET_REPORT,
+            PULL_SECRET_REPORT_NAME, PullSecretStatus, VERSION,
+        },
     },
 };
 

@@ -13,6 +13,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 use super::{
     minted::{Expiring, HostLogin, Minted, Renewal, life},
     problem::{MintError, Problem, Step},
+    progress::{Listener, News, Progress},
     proof::{Machine, Proof},
     wire::{Answer, Request},
 };
@@ -36,6 +37,8 @@ pub struct Context<'a> {
     pub machine: &'a Machine,
     /// The wall clock: seconds since the Unix epoch.
     pub clock: &'a (dyn Fn() -> i64 + Sync),
+    /// Hears of each step, if anybody does.
+    pub listener: Option<Listener<'a>>,
 }
 
 /// Fetches a login for these hosts of registries, which are in lower case. All of them get one, or there is none.
@@ -128,6 +131,7 @@ impl Call<'_> {
             read(&answer)
         };
         let value = read.map_err(|problem| self.error_at(step, &host, problem))?;
+        self.tell(step, &host, News::Answered(answer.status));
         let at = answer.date.unwrap_or_else(|| (self.context.clock)());
         Ok(Read { value, at, status: answer.status, host })
     }
@@ -176,9 +180,17 @@ impl Call<'_> {
         expires_at: i64,
         longest: i64,
     ) -> Result<i64, MintError> {
-        life(expires_at, read.at, longest).map_err(|what| {
+        let life = life(expires_at, read.at, longest).map_err(|what| {
             self.error_at(step, &read.host, Problem::Lifetime { status: read.status, what })
-        })
+        })?;
+        self.tell(step, &read.host, News::Ends(expires_at));
+        Ok(life)
+    }
+
+    fn tell(&self, step: Step, host: &str, news: News) {
+        if let Some(listener) = self.context.listener {
+            listener(Progress { step, host: host.into(), news });
+        }
     }
 
     /// The logins of one or several answers, with the life of the shortest. A session that ends earlier shortens the time to
