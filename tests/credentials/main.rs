@@ -7,6 +7,7 @@ mod collection;
 mod discovery;
 mod fetched;
 mod foreign;
+mod logged;
 mod logins;
 mod outages;
 mod refusals;

@@ -13,7 +13,10 @@ use pullcred::{
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-use crate::scripted::{Call, Scripted};
+use crate::{
+    logged,
+    scripted::{Call, Scripted},
+};
 
 pub(crate) const CONFIG_MAP: &str = "/api/v1/namespaces/pullcred/configmaps/mapping";
 pub(crate) const LOGIN: &str = "/api/v1/namespaces/pullcred/secrets/acme-login";
@@ -56,6 +59,7 @@ impl Running {
     }
 
     fn start_with(server: Scripted, reports: bool, world: Arc<dyn World>) -> Self {
+        logged::install();
         let (log, _guard) = tracing_appender::non_blocking(std::io::sink());
         let cluster = Cluster::new(server.client(), "default".to_owned());
         let mut supervisor = Supervisor::default();
@@ -201,6 +205,7 @@ pub(crate) fn path_of(namespace: &str) -> String {
 
 /// A cluster in which so many namespaces `shop-…` have opted in.
 pub(crate) fn cluster(namespaces: usize) -> Scripted {
+    logged::install();
     let opted = (0..namespaces).map(|number| {
         let name = format!("shop-{number}");
         (path_of(&name), namespace(true))

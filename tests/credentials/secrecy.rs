@@ -1,10 +1,6 @@
 //! Nothing of a login shows anywhere: not in logs at the lowest level, metrics, readiness, Events, or `Debug`.
 
-use std::{
-    io::Write,
-    sync::{Arc, Mutex, OnceLock},
-    time::Duration,
-};
+use std::time::Duration;
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use pullcred::{
@@ -17,6 +13,7 @@ use serde_json::json;
 use tokio::time::sleep;
 
 use crate::{
+    logged::Logged,
     reports::GROUP,
     running::{
         CONFIG_MAP, GRACE, LOGIN, MAPPING, Running, cluster, config_map, copy_of, docker_config,
@@ -30,21 +27,6 @@ const USER: &str = "uZ3kQ9vX7wB1";
 const PASSWORDS: [&str; 3] = ["pH5tL8nR2sD6yG4j", "qM7cF1xV9bK3zT5w", "aJ6gN4dS8hW2eP0r"];
 /// How much of a secret is too much: what is shorter may be chance.
 const PART: usize = 6;
-
-/// What is logged.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
 
 fn with_password(password: &str) -> serde_json::Value {
     let auth = BASE64_STANDARD.encode(format!("{USER}:{password}"));
@@ -84,23 +66,6 @@ fn shown_in(text: &str) -> Vec<String> {
     parts.filter(|part| text.contains(part)).map(ToOwned::to_owned).collect()
 }
 
-/// Logs everything.
-fn log_all(log: &Log) -> tracing::subscriber::DefaultGuard {
-    // While there is but one subscriber, what another thread is the first to log counts as never to be logged.
-    static OTHER: OnceLock<tracing::Dispatch> = OnceLock::new();
-    OTHER.get_or_init(|| {
-        let all = tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE);
-        tracing::Dispatch::new(all.with_writer(std::io::sink).finish())
-    });
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::TRACE)
-        .with_ansi(false)
-        .with_writer(move || writer.clone())
-        .finish();
-    tracing::subscriber::set_default(subscriber)
-}
-
 /// A cluster whose login is fetched: for all from one Secret, or by each namespace.
 fn fetched(own: bool) -> Scripted {
     let rule = if own { ", as: {serviceAccount: pullcred-pull}" } else { "" };
@@ -115,8 +80,7 @@ fn fetched(own: bool) -> Scripted {
 
 #[tokio::test(start_paused = true)]
 async fn no_byte_of_a_fetched_login_or_of_a_token_shows() {
-    let log = Log::default();
-    let _guard = log_all(&log);
+    let log = Logged::start();
     let (mut shown, mut written) = (String::new(), Vec::new());
     for own in [false, true] {
         let server = fetched(own);
@@ -141,7 +105,7 @@ async fn no_byte_of_a_fetched_login_or_of_a_token_shows() {
         let data = copy["data"][".dockerconfigjson"].as_str().unwrap();
         written.push(data[data.len() - 30..].to_owned());
     }
-    let logged = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let logged = log.text();
     for expected in [
         "TRACE",
         "the login was fetched",
@@ -164,8 +128,7 @@ async fn no_byte_of_a_fetched_login_or_of_a_token_shows() {
 
 #[tokio::test(start_paused = true)]
 async fn no_byte_of_a_login_shows() {
-    let log = Log::default();
-    let _guard = log_all(&log);
+    let log = Logged::start();
     let server = cluster(20);
     server.put(LOGIN, Some(with_password(PASSWORDS[0])));
     let running = Running::reporting(server);
@@ -175,7 +138,7 @@ async fn no_byte_of_a_login_shows() {
     shown.push_str(&shown_of(&running));
     shown.push_str(&debug_of_types());
 
-    let logged = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let logged = log.text();
     for expected in [
         "TRACE",
         "a copy cannot be written",
