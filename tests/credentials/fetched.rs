@@ -16,21 +16,21 @@ use crate::{
     world::{Cloud, Fake},
 };
 
-const MINTED: &str = "/api/v1/namespaces/pullcred/secrets/pullcred-login-ecr";
+pub(crate) const MINTED: &str = "/api/v1/namespaces/pullcred/secrets/pullcred-login-ecr";
 const KEYS: &str = "/api/v1/namespaces/pullcred/secrets/ecr-keys";
 const HOST: &str = "123456789012.dkr.ecr.eu-west-1.amazonaws.com";
-const HOUR: i64 = 3600;
+pub(crate) const HOUR: i64 = 3600;
 
-fn mapping(aws: &str, rule: &str) -> String {
+pub(crate) fn mapping(aws: &str, rule: &str) -> String {
     format!(
         "logins:\n- {{name: ecr, aws: {aws}}}\nrules:\n\
          - {{registries: [{HOST}/acme], secret: robot, login: ecr, namespaces: ['shop-*']{rule}}}\n"
     )
 }
 
-const ROLE: &str = "{role: 'arn:aws:iam::123456789012:role/pull'}";
+pub(crate) const ROLE: &str = "{role: 'arn:aws:iam::123456789012:role/pull'}";
 
-fn server(namespaces: usize, mapping: &str) -> Scripted {
+pub(crate) fn server(namespaces: usize, mapping: &str) -> Scripted {
     let server = cluster(namespaces);
     server.put(CONFIG_MAP, Some(config_map(mapping)));
     server
@@ -424,7 +424,7 @@ async fn a_file_is_copied_when_it_changes() {
     assert_eq!(writes(&running.server.take_calls()).len(), 0, "a restart writes nothing");
 }
 
-const OWN: &str = ", as: {serviceAccount: pullcred-pull}";
+pub(crate) const OWN: &str = ", as: {serviceAccount: pullcred-pull}";
 
 fn copy_password(running: &Running, namespace: &str) -> Option<String> {
     running.server.object(&copy_of(namespace)).map(|it| password(&it))
@@ -452,7 +452,7 @@ async fn a_namespace_gets_what_its_own_identity_is_given_and_nothing_else() {
         let named = format!("ServiceAccount {denied}/pullcred-pull");
         assert_eq!(
             running.has_event("LoginRefreshFailed", &named),
-            denied == "shop-1",
+            denied != "other",
             "{:?}",
             running.events()
         );

@@ -6,6 +6,7 @@ mod basics;
 mod collection;
 mod discovery;
 mod fetched;
+mod fetched_reports;
 mod foreign;
 mod logged;
 mod logins;

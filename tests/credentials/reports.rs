@@ -30,7 +30,7 @@ pub(crate) fn report_of(namespace: &str) -> String {
     format!("{GROUP}/namespaces/{namespace}/pullsecretreports/pullcred")
 }
 
-fn report_of_login(name: &str) -> String {
+pub(crate) fn report_of_login(name: &str) -> String {
     format!("{GROUP}/loginreports/{name}")
 }
 
@@ -40,7 +40,7 @@ pub(crate) fn status(server: &Scripted, namespace: &str) -> Value {
 }
 
 /// The first Secret in the report of a namespace, as `state reason keys`.
-fn first(server: &Scripted, namespace: &str) -> String {
+pub(crate) fn first(server: &Scripted, namespace: &str) -> String {
     let secret = &status(server, namespace)["secrets"][0];
     let keys = secret["keys"].as_array().map(|it| Value::from(it.clone()).to_string());
     let words = [secret["state"].as_str(), secret["reason"].as_str(), keys.as_deref()];
@@ -48,7 +48,7 @@ fn first(server: &Scripted, namespace: &str) -> String {
 }
 
 /// A condition of a report, as `status reason`.
-fn condition(report: &Value, type_: &str) -> String {
+pub(crate) fn condition(report: &Value, type_: &str) -> String {
     let conditions = report["conditions"].as_array().into_iter().flatten();
     let found = conditions.into_iter().find(|it| it["type"] == type_).unwrap_or(&Value::Null);
     format!(

@@ -58,6 +58,11 @@ impl Running {
         Self::start_with(server, false, world)
     }
 
+    /// The same, and writes reports.
+    pub(crate) fn reporting_in(server: Scripted, world: Arc<dyn World>) -> Self {
+        Self::start_with(server, true, world)
+    }
+
     fn start_with(server: Scripted, reports: bool, world: Arc<dyn World>) -> Self {
         logged::install();
         let (log, _guard) = tracing_appender::non_blocking(std::io::sink());

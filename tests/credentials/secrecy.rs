@@ -155,6 +155,8 @@ async fn no_byte_of_a_login_shows() {
     let copy = running.server.object(&copy_of("shop-0")).unwrap().to_string();
     assert!(!shown_in(&copy).is_empty());
     assert!(!shown_in(&format!("x {} y", &PASSWORDS[1][3..10])).is_empty());
+    tracing::trace!(password = PASSWORDS[1]);
+    assert!(!shown_in(&log.text()).is_empty(), "what is logged is looked at");
 }
 
 /// Lives through everything that can happen to copies. Answers what was seen of it meanwhile.

@@ -1,4 +1,5 @@
-//! Events of Kubernetes about logins, on the login's Secret, in pullcred's namespace.
+//! Events of Kubernetes about logins: on the login's Secret in pullcred's namespace, or on the `ServiceAccount` of another
+//! namespace that fetches its own.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -20,18 +21,30 @@ use crate::{
 /// The same is reported at most so often.
 const QUIET: Duration = Duration::from_secs(600);
 /// How many that were reported are remembered.
-const REMEMBERED: usize = 256;
+const REMEMBERED: usize = 1024;
+/// How many of these at most where they are about other namespaces.
+const REMEMBERED_ELSEWHERE: usize = 768;
 /// The longest note, in characters (`k8s.io/kubernetes/pkg/apis/core/validation/events.go`, 1 kB).
 const NOTE_MAX: usize = 1000;
 
 /// Something that people should hear of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Notice {
-    /// The Secret that it is about; pullcred's ConfigMap where none.
-    secret: Option<String>,
+    about: About,
     reason: &'static str,
     note: String,
     type_: &'static str,
+}
+
+/// What a notice is about.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum About {
+    /// pullcred's ConfigMap.
+    Mapping,
+    /// A Secret of pullcred's namespace.
+    Secret(String),
+    /// A `ServiceAccount` of another namespace.
+    ServiceAccount { namespace: String, name: String },
 }
 
 const WARNING: &str = "Warning";
@@ -49,18 +62,19 @@ impl Notice {
             LoginProblem::NotFor { secret, .. } => (secret, "NoLoginForRegistry"),
         };
         let note = format!("{text}; copies stay as they are");
-        Self { secret: Some(secret.to_string()), reason, note, type_: WARNING }
+        Self { about: About::Secret(secret.to_string()), reason, note, type_: WARNING }
     }
 
     pub(super) fn conflict(secret: &str, names: &str) -> Self {
         let note =
             format!("Secrets of somebody else have the name of a copy and are left alone: {names}");
-        Self { secret: Some(secret.to_owned()), reason: "NameConflict", note, type_: WARNING }
+        let about = About::Secret(secret.to_owned());
+        Self { about, reason: "NameConflict", note, type_: WARNING }
     }
 
     pub(super) fn refused(namespace: &str, secret: &str, why: &str) -> Self {
         let note = format!("the copy {namespace}/{secret} cannot be written: {why}");
-        Self { secret: None, reason: "CopyRefused", note, type_: WARNING }
+        Self { about: About::Mapping, reason: "CopyRefused", note, type_: WARNING }
     }
 
     pub(super) fn refresh_failed(key: &Key, spec: &Spec, why: &str) -> Self {
@@ -79,7 +93,7 @@ impl Notice {
         Self::of_fetched(key, spec, "LoginRefreshed", note, NORMAL)
     }
 
-    /// Of a login in pullcred's namespace it is about the Secret; of one elsewhere, about the mapping that asks for it.
+    /// Of a login in pullcred's namespace it is about the Secret; of one elsewhere, about the identity that fetches it.
     fn of_fetched(
         key: &Key,
         spec: &Spec,
@@ -87,15 +101,28 @@ impl Notice {
         note: String,
         type_: &'static str,
     ) -> Self {
-        let secret = spec.identity.is_none().then(|| key.1.to_string());
-        Self { secret, reason, note, type_ }
+        let about = match &spec.identity {
+            None => About::Secret(key.1.to_string()),
+            Some(identity) => {
+                About::ServiceAccount { namespace: key.0.to_string(), name: identity.to_string() }
+            }
+        };
+        Self { about, reason, note, type_ }
     }
 
     pub(super) fn held(unwanted: usize) -> Self {
         let note = format!(
             "{unwanted} copies are no longer wanted, more than a fifth of all: they stay until a person lets them go"
         );
-        Self { secret: None, reason: "DeletionHeld", note, type_: WARNING }
+        Self { about: About::Mapping, reason: "DeletionHeld", note, type_: WARNING }
+    }
+}
+
+// === impl About ===
+
+impl About {
+    fn is_elsewhere(&self) -> bool {
+        matches!(self, Self::ServiceAccount { .. })
     }
 }
 
@@ -108,43 +135,52 @@ fn of((namespace, _): &Key, spec: &Spec) -> String {
     }
 }
 
-/// Writes notices as Events for as long as there are any. One that cannot be written is only logged.
+/// Writes notices as Events for as long as there are any. One that cannot be written is only logged. `everywhere` says whether
+/// Events may be made in all namespaces: otherwise those about another namespace are made in pullcred's, about its mapping.
 pub(super) async fn write(
     cluster: Cluster,
     namespace: String,
     mapping: String,
+    everywhere: bool,
     mut notices: Receiver<Notice>,
 ) {
-    let events = Collection::of::<Event>(Some(&namespace));
-    let mut written: HashMap<(Option<String>, &'static str), Instant> = HashMap::new();
+    let mut written: HashMap<(About, &'static str), Instant> = HashMap::new();
     while let Some(notice) = notices.recv().await {
         let now = Instant::now();
         written.retain(|_, at| now < *at + QUIET);
-        let key = (notice.secret.clone(), notice.reason);
-        if written.contains_key(&key) || written.len() >= REMEMBERED {
+        let key = (notice.about.clone(), notice.reason);
+        // Many namespaces leave room for what is about all.
+        let most = if notice.about.is_elsewhere() { REMEMBERED_ELSEWHERE } else { REMEMBERED };
+        if written.contains_key(&key) || written.len() >= most {
             continue;
         }
         written.insert(key, now);
-        let event = event_of(&namespace, &mapping, notice);
+        let event = event_of(&namespace, &mapping, everywhere, notice);
+        let events = Collection::of::<Event>(event.metadata.namespace.as_deref());
         if let Err(error) = cluster.create(&events, &event).await {
             debug!(error = with_causes(&error), "an Event could not be written");
         }
     }
 }
 
-fn event_of(namespace: &str, mapping: &str, notice: Notice) -> Event {
-    let (kind, name) = match notice.secret {
-        Some(secret) => ("Secret", secret),
-        None => ("ConfigMap", mapping.to_owned()),
+fn event_of(own_namespace: &str, mapping: &str, everywhere: bool, notice: Notice) -> Event {
+    let (namespace, kind, name) = match notice.about {
+        About::Secret(secret) => (own_namespace.to_owned(), "Secret", secret),
+        About::ServiceAccount { namespace, name } if everywhere => {
+            (namespace, "ServiceAccount", name)
+        }
+        About::Mapping | About::ServiceAccount { .. } => {
+            (own_namespace.to_owned(), "ConfigMap", mapping.to_owned())
+        }
     };
     let about = ObjectReference {
         api_version: Some("v1".to_owned()),
         kind: Some(kind.to_owned()),
         name: Some(name),
-        namespace: Some(namespace.to_owned()),
+        namespace: Some(namespace.clone()),
         ..ObjectReference::default()
     };
-    event(namespace, about, notice.type_, notice.reason, &notice.note)
+    event(&namespace, about, notice.type_, notice.reason, &notice.note)
 }
 
 /// An Event in a namespace about one of its objects.

@@ -190,6 +190,7 @@ pub fn start(
         Arc::clone(&orders),
         fetched,
     );
+    let everywhere = holder.is_some();
     let mut engine =
         Engine::new(objects, &namespace, grace, sources, Arc::clone(&status), reachable)
             .with_orders(orders);
@@ -201,7 +202,7 @@ pub fn start(
         let events = reports::events::write(cluster.clone(), said_received);
         supervisor.spawn("Events of reports", events);
     }
-    let events = events::write(cluster, namespace, mapping, notices_received);
+    let events = events::write(cluster, namespace, mapping, everywhere, notices_received);
     supervisor.spawn("Events", events);
     supervisor.spawn("fetched logins", renewals.run());
     supervisor.spawn("copies", engine.run(events_received));

@@ -1,15 +1,17 @@
 //! What the engine asks of those that fetch logins.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 
+use tokio::time::Instant;
+
 use super::{
     super::{
-        mint::{Orders, Own},
+        mint::{Key, Orders, Own},
         seen::{Fingerprint, Seen},
-        state::OwnCopy,
+        state::{Fetch, OwnCopy},
     },
     Engine,
 };
@@ -63,6 +65,28 @@ impl Engine {
         }
         let own = copies.into_iter().filter_map(|copy| self.own(copy)).collect();
         self.fetching.orders.set_own(namespace, own);
+    }
+
+    /// Something else is known now of fetched logins.
+    pub(super) fn take_in_fetched(&mut self, keys: BTreeSet<Key>) {
+        let now = Instant::now();
+        for key in keys {
+            let state = self.status.fetched().state(&key.0, &key.1);
+            let fetch = state.map_or(Fetch::Unknown, |it| it.fetch());
+            let namespace = Arc::clone(&key.0);
+            if !self.state.set_fetched(key, fetch) {
+                continue;
+            }
+            if namespace == self.own_namespace {
+                self.want_reports(now);
+                let namespaces: Vec<_> = self.state.opted_in().cloned().collect();
+                for name in namespaces {
+                    self.want_report(&name, now);
+                }
+            } else {
+                self.want_report(&namespace, now);
+            }
+        }
     }
 
     fn own(&mut self, OwnCopy { secret, recipe, seen }: OwnCopy) -> Option<Own> {

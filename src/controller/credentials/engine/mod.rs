@@ -159,6 +159,7 @@ impl Engine {
 
     /// Goes on for as long as the process lives.
     pub(super) async fn run(mut self, mut events: Receiver<Event>) {
+        let fetching = Arc::clone(self.status.fetched());
         loop {
             let now = Instant::now();
             let held = self.state.is_collection_held();
@@ -195,6 +196,7 @@ impl Engine {
                         self.want_report(&name, Instant::now());
                     }
                 }
+                keys = fetching.changed() => self.take_in_fetched(keys),
                 () = self.sources.ended() => return,
                 () = sleep => self.time_passed(),
             }

@@ -10,13 +10,14 @@ use tokio::time::Instant;
 use super::{
     super::{
         discovery::Discovery,
+        mint::report::{Fetched, State as FetchedLogin},
         reports::{
-            Key, Reports, Wish,
+            Key, LoginStatuses, Reports, Wish,
             objects::{SeenReport, Status},
             statuses::{CopyFacts, LoginFacts, NamespaceFacts, login_status, namespace_status},
         },
         sources::Resource,
-        state::{Overview, Progress, State},
+        state::{Fetch, Overview, Progress, State},
     },
     Engine,
 };
@@ -93,7 +94,8 @@ impl Engine {
         if let Some(overview) = overview {
             let tries = |name: &_| retries.get(name).map_or(0, |(_, backoff)| backoff.attempts());
             let unread = |name: &_| tries(name) >= UNREAD_SHOWN;
-            reports.set_logins(logins(&self.state, mapping, &overview, unread), now);
+            let known = (&self.state, &**self.status.fetched(), &*self.own_namespace);
+            reports.set_logins(logins(known, mapping, &overview, unread), now);
         }
         let beside_copies = self.schedule.has_ready();
         let known = (&self.state, self.discovery.as_ref(), self.discovers.as_deref());
@@ -160,14 +162,27 @@ pub(super) fn kind_of(resource: &Resource) -> Option<usize> {
 
 /// What the reports of all logins are to say.
 fn logins(
-    state: &State,
+    (state, fetched, own_namespace): (&State, &Fetched, &str),
     mapping: &str,
     overview: &Overview,
     unread: impl Fn(&LoginName) -> bool,
-) -> BTreeMap<Arc<str>, Status> {
+) -> LoginStatuses {
     let held = if state.is_collection_held() { state.unwanted() } else { 0 };
-    let problems = state.logins().problems();
-    let reports = problems.filter_map(|(name, problem)| {
+    let problems: BTreeMap<_, _> = state.logins().problems().collect();
+    let reports = state.kinds().filter_map(|(name, kind)| {
+        let key = Arc::from(name.as_str());
+        let fetched = if state.logins().is_fetched(name) {
+            let secret = state.logins().secret(name)?;
+            // Before the first attempt has ended, more is known of it by the report that is there.
+            let Some(it) =
+                fetched.state(own_namespace, secret.as_str()).filter(FetchedLogin::is_tried)
+            else {
+                return Some((key, None));
+            };
+            Some(it)
+        } else {
+            None
+        };
         let mut registries: Vec<String> = Vec::new();
         for pattern in state.copies().registries(name) {
             if !registries.iter().any(|it| it == pattern.as_str()) {
@@ -175,15 +190,16 @@ fn logins(
             }
         }
         let facts = LoginFacts {
-            kind: state.logins().kind(name)?,
+            kind,
             mapping,
-            problem: problem.as_ref(),
+            problem: problems.get(name).and_then(Option::as_ref),
             unread: unread(name),
             held,
+            fetched,
             registries,
             overview: overview.logins.get(name)?,
         };
-        Some((Arc::from(name.as_str()), Status::Login(login_status(facts))))
+        Some((key, Some(Status::Login(login_status(facts)))))
     });
     reports.collect()
 }
@@ -214,6 +230,8 @@ fn namespace(
     }
     let mut is_read = true;
     for state in copies {
+        // Before the first attempt to fetch has ended, more is known by the report that is there.
+        is_read &= state.fetch != Fetch::Unknown;
         let contents = if is_foreign(state.progress) {
             let contents = reports.contents(name, state.secret.as_str()).cloned();
             is_read &= contents.is_some();

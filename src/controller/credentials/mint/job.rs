@@ -54,14 +54,30 @@ pub(super) struct Renewed {
 // === impl Context ===
 
 impl Context {
-    /// Renews a login in its Secret, unless another process has: then that is taken over.
+    /// Renews a login in its Secret, unless another process has: then that is taken over. Answers the life of what was
+    /// stored before, too.
     pub(super) async fn renew(
         &self,
         spec: &Spec,
         at: Place<'_>,
         known: Known,
+    ) -> (Option<Life>, Result<Renewed, Failure>) {
+        match self.look(at).await {
+            Ok(seen) => {
+                let stored = seen.as_ref().filter(|it| it.is_of(spec)).and_then(|it| it.life);
+                (stored, self.renew_seen(spec, at, known, seen).await)
+            }
+            Err(failure) => (None, Err(failure)),
+        }
+    }
+
+    async fn renew_seen(
+        &self,
+        spec: &Spec,
+        at: Place<'_>,
+        known: Known,
+        seen: Option<Stored>,
     ) -> Result<Renewed, Failure> {
-        let seen = self.look(at).await?;
         if let Some(life) = seen.as_ref().and_then(|it| it.newer(spec, known.life)) {
             return Ok(Renewed { life: Some(life), fetched: false, skew: None, file: None });
         }

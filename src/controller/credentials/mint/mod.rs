@@ -4,6 +4,7 @@
 //! | module | what it does |
 //! |---|---|
 //! | [`fetch`](crate::fetch) | what is fetched, by whose word, and how long it lives |
+//! | `known` | what is known of each, for reports |
 //! | `job` | one renewal, step by step |
 //! | `renewals` | the loop: which renewal is due |
 //! | [`report`] | what the outside sees: metrics, readiness, Events |
@@ -12,6 +13,7 @@
 //! is taken over; and a write names the version that was read, so that of two only one succeeds.
 
 mod job;
+mod known;
 mod orders;
 mod renewals;
 pub mod report;

@@ -22,7 +22,7 @@ use super::{
 use crate::{
     cluster::Cluster,
     fetch::{
-        Failure, Spec, World,
+        Failure, Life, Spec, World,
         life::{RENEWAL_MIN, pause},
     },
 };
@@ -65,6 +65,8 @@ struct Entry {
 struct Ended {
     key: Key,
     spec: Arc<Spec>,
+    /// The life of what was stored before.
+    stored: Option<Life>,
     result: Result<Renewed, Failure>,
     took: Duration,
 }
@@ -143,14 +145,14 @@ impl Renewals {
             self.work.push(Box::pin(async move {
                 let started = Instant::now();
                 let at = Place { namespace: &key.0, secret: &key.1 };
-                let result = context.renew(&spec, at, known).await;
-                Ended { key, spec, result, took: started.elapsed() }
+                let (stored, result) = context.renew(&spec, at, known).await;
+                Ended { key, spec, stored, result, took: started.elapsed() }
             }));
         }
     }
 
     fn finish(&mut self, ended: Ended) {
-        let Ended { key, spec, result, took } = ended;
+        let Ended { key, spec, stored, result, took } = ended;
         let (now, draw) = (self.context.world.now(), self.context.world.draw());
         let Some(entry) = self.entries.get_mut(&key) else { return };
         entry.running = false;
@@ -184,7 +186,11 @@ impl Renewals {
                 entry.failures = entry.failures.saturating_add(1);
                 let pause = pause(entry.failures, failure.outcome(), failure.retry_after(), draw);
                 entry.due = now + pause;
-                self.report.refreshed(&key, &spec, &Refreshed::Failed(failure), took);
+                // What an earlier process has stored lives, or has expired.
+                let stored = stored.filter(|_| entry.known.life.is_none());
+                entry.known.life = entry.known.life.or(stored);
+                let failed = Refreshed::Failed(failure, stored, now);
+                self.report.refreshed(&key, &spec, &failed, took);
             }
         }
         if entry.again {

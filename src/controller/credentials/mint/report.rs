@@ -1,7 +1,7 @@
 //! What the outside sees of fetched logins: metrics, readiness, log lines and Events. Nothing of a token is in any of them.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -20,10 +20,11 @@ use prometheus_client::{
 use tokio::sync::mpsc;
 use tracing::{info, warn};
 
-use super::{super::events::Notice, job::Renewed, renewals::Key};
+pub use super::known::State;
+use super::{super::events::Notice, job::Renewed, known::Changes, renewals::Key};
 use crate::{
     errors::with_causes,
-    fetch::{Failure, Phase, Spec},
+    fetch::{Failure, Life, Phase, Spec},
     http::admin::Check,
 };
 
@@ -38,32 +39,14 @@ pub struct Fetched {
     metrics: FetchMetrics,
     notices: mpsc::Sender<Notice>,
     logins: Mutex<BTreeMap<Key, State>>,
-}
-
-/// What is known of a fetched login.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "each is about something else")]
-pub struct State {
-    /// The name of the login.
-    pub login: String,
-    /// Whether it is one of a namespace's own identity.
-    pub own: bool,
-    /// When it ends; `None` where none was fetched, or where it is a file's.
-    pub expires: Option<i64>,
-    /// Whether a login is there, that has not ended.
-    pub usable: bool,
-    /// Why the last attempt failed.
-    pub problem: Option<String>,
-    phase: Option<Phase>,
-    /// Whether people have heard that it fails.
-    said: bool,
-    skewed: bool,
+    changes: Changes,
 }
 
 /// How an attempt ended.
 pub(super) enum Refreshed<'r> {
     Done(&'r Renewed),
-    Failed(&'r Failure),
+    /// With the life of what is stored, where that was not known, and the moment.
+    Failed(&'r Failure, Option<Life>, i64),
 }
 
 /// The metrics of fetched logins.
@@ -96,7 +79,7 @@ impl Fetched {
     /// Of a process that fetches nothing yet. Notices become Events.
     #[must_use]
     pub fn new(metrics: FetchMetrics, notices: mpsc::Sender<Notice>) -> Self {
-        Self { metrics, notices, logins: Mutex::default() }
+        Self { metrics, notices, logins: Mutex::default(), changes: Changes::default() }
     }
 
     /// What is known of the login in a Secret of pullcred's namespace, or of a namespace's own.
@@ -111,15 +94,22 @@ impl Fetched {
         self.logins().iter().any(|((_, name), state)| !state.own && **name == *secret)
     }
 
+    /// Waits until something else is known of logins; answers of which.
+    pub(in super::super) async fn changed(&self) -> BTreeSet<Key> {
+        self.changes.take().await
+    }
+
     pub(super) fn wanted(&self, key: &Key, spec: &Spec) {
         let (login, own) = (spec.login.name.to_string(), spec.identity.is_some());
         self.metrics.start(&login);
         self.logins().insert(key.clone(), State { login, own, ..State::default() });
+        self.changes.add(key);
     }
 
     pub(super) fn forget(&self, key: &Key) {
         let mut logins = self.logins();
         let Some(state) = logins.remove(key) else { return };
+        self.changes.add(key);
         if !logins.values().any(|it| it.login == state.login) {
             self.metrics.end(&state.login);
         }
@@ -135,6 +125,7 @@ impl Fetched {
         let login = spec.login.name.to_string();
         let mut logins = self.logins();
         let state = logins.entry(key.clone()).or_default();
+        self.changes.add(key);
         match refreshed {
             Refreshed::Done(renewed) => {
                 state.expires = renewed.life.map(|life| life.ends);
@@ -167,7 +158,7 @@ impl Fetched {
                     self.metrics.ends(&login, expires);
                 }
             }
-            Refreshed::Failed(failure) => {
+            Refreshed::Failed(failure, stored, now) => {
                 self.metrics.count(&login, failure.label());
                 let why = with_causes(*failure);
                 if state.problem.as_ref() != Some(&why) {
@@ -183,6 +174,10 @@ impl Fetched {
                     self.notify(Notice::refresh_failed(key, spec, &why));
                 }
                 state.problem = Some(why);
+                if let Some(life) = stored {
+                    state.expires = Some(life.ends);
+                    state.usable = life.phase(*now) != Phase::Ended;
+                }
             }
         }
     }
@@ -199,6 +194,7 @@ impl Fetched {
         match phase {
             Some(Phase::Ended) => {
                 state.usable = false;
+                self.changes.add(key);
                 state.said = true;
                 warn!(
                     login,

@@ -90,6 +90,8 @@ struct KindState {
 
 /// A namespace and a Secret in it.
 type Place = (Arc<str>, Arc<str>);
+/// What the reports of logins are to say, by their names; `None` where a report stays as it is.
+pub(super) type LoginStatuses = BTreeMap<Arc<str>, Option<ReportStatus>>;
 type Doing = Pin<Box<dyn Future<Output = Work> + Send>>;
 
 /// The reports, and the work on them.
@@ -111,7 +113,7 @@ pub(super) struct Reports {
     /// Copies that were made since the last report of their namespace.
     copied: BTreeMap<Arc<str>, Vec<Arc<str>>>,
     /// What the reports of logins are to say; `None` until that is known.
-    logins: Option<BTreeMap<Arc<str>, ReportStatus>>,
+    logins: Option<LoginStatuses>,
     renewal: Renewal,
 }
 
@@ -203,7 +205,7 @@ impl Reports {
     }
 
     /// From now on, these are the reports of logins.
-    pub(super) fn set_logins(&mut self, logins: BTreeMap<Arc<str>, ReportStatus>, now: Instant) {
+    pub(super) fn set_logins(&mut self, logins: LoginStatuses, now: Instant) {
         let Some(before) = &self.logins else {
             self.logins = Some(logins);
             return self.want_all(now);
@@ -221,7 +223,11 @@ impl Reports {
     pub(super) fn login(&self, name: &str) -> Wish {
         match &self.logins {
             None => Wish::Stays,
-            Some(logins) => logins.get(name).map_or(Wish::Nothing, |it| Wish::Says(it.clone())),
+            Some(logins) => match logins.get(name) {
+                None => Wish::Nothing,
+                Some(None) => Wish::Stays,
+                Some(Some(says)) => Wish::Says(says.clone()),
+            },
         }
     }
 

@@ -3,6 +3,8 @@
 //!
 //! Conditions have no time here: the writer knows since when each has been as it is.
 
+mod fetched;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -12,7 +14,10 @@ use super::super::state::{
     CopyState, Failing, Fault, LoginOverview, LoginProblem, Progress, Refusal,
 };
 use super::{
-    super::discovery::{Discovered, Found, FoundSecret},
+    super::{
+        discovery::{Discovered, Found, FoundSecret},
+        mint::report::State as FetchedLogin,
+    },
     keys::Contents,
 };
 use crate::core::reports::{
@@ -44,6 +49,8 @@ pub(in super::super) struct LoginFacts<'f> {
     pub(in super::super) unread: bool,
     /// How many copies wait for a person to delete them.
     pub(in super::super) held: usize,
+    /// What is known of it where pullcred fetches it for all namespaces.
+    pub(in super::super) fetched: Option<FetchedLogin>,
     /// The registries of its rules.
     pub(in super::super) registries: Vec<String>,
     /// How far its copies are.
@@ -95,16 +102,20 @@ pub(in super::super) fn login_status(facts: LoginFacts<'_>) -> LoginStatus {
         },
         failing: failing.collect(),
         registries: registries.collect(),
-        expires_at: None,
+        expires_at: facts.fetched.and_then(|it| fetched::moment(it.expires?)),
     }
 }
 
 fn login_ready(facts: &LoginFacts<'_>) -> Condition {
     let LoginOverview { wanted, conflict, refused, pending, failing, .. } = facts.overview;
+    let LoginOverview { unfetched, expired, .. } = facts.overview;
     if facts.unread {
         let message =
             "pullcred may not read the login, or the API server does not answer".to_owned();
         return condition("Ready", "False", Fault::Unreadable.as_str(), &message);
+    }
+    if let Some(why) = facts.fetched.as_ref().and_then(fetched::fault) {
+        return why;
     }
     if let Some(problem) = facts.problem {
         let message = format!("{problem}; copies that are there stay as they are");
@@ -116,6 +127,9 @@ fn login_ready(facts: &LoginFacts<'_>) -> Condition {
             namespaces(*conflict)
         );
         return condition("Ready", "False", Failing::NameConflict.as_str(), &message);
+    }
+    if let Some(why) = fetched::own_fault(*unfetched, *expired) {
+        return why;
     }
     if *refused > 0 {
         let first = failing.iter().find_map(|(_, it)| match it {
@@ -212,6 +226,8 @@ pub(in super::super) fn namespace_status(facts: &NamespaceFacts<'_>) -> PullSecr
 fn of_copy(copy: &CopyFacts<'_>) -> ReportedSecret {
     let reason = copy.state.failing().map(|it| it.as_str().to_owned());
     let (state, keys) = match (copy.state.progress, &copy.foreign) {
+        _ if copy.state.failing() == Some(Failing::Expired) => (ReportedState::Expired, None),
+        _ if copy.state.failing() == Some(Failing::Unfetched) => (ReportedState::Missing, None),
         (Progress::Ready | Progress::Outdated | Progress::Kept, _) => (ReportedState::Ready, None),
         (Progress::Pending, _) => (ReportedState::Pending, None),
         (Progress::Missing(_), _) => (ReportedState::Missing, None),
@@ -222,7 +238,8 @@ fn of_copy(copy: &CopyFacts<'_>) -> ReportedSecret {
         (Progress::Conflict, Some(Contents::Unreadable)) => (ReportedState::Unreadable, None),
         (Progress::Conflict, Some(Contents::WrongType)) => (ReportedState::WrongType, None),
     };
-    let reason = reason.filter(|_| state != ReportedState::Ready);
+    let says_it = matches!(state, ReportedState::Ready | ReportedState::Expired);
+    let reason = reason.filter(|_| !says_it);
     ReportedSecret { name: copy.state.secret.to_string(), state, reason, keys }
 }
 
@@ -340,6 +357,9 @@ fn fault(secret: &ReportedSecret) -> &'static str {
         }
         (ReportedState::Missing, Some("NoLoginForRegistry")) => {
             "cannot be made: its login has nothing for the registry, ask those who run pullcred"
+        }
+        (ReportedState::Missing, Some("LoginRefreshFailed")) => {
+            "cannot be made: its login cannot be fetched"
         }
         (ReportedState::Missing, _) => "does not exist, and no login fills it: make it",
         (ReportedState::Pending, Some("QuotaExceeded")) => {

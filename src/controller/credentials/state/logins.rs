@@ -25,8 +25,8 @@ pub struct Logins(BTreeMap<LoginName, Login>);
 #[derive(Debug)]
 struct Login {
     secret: SecretName,
-    /// The key of the mapping by which it is written.
-    kind: &'static str,
+    /// Whether pullcred fetches it, and keeps it in the Secret.
+    fetched: bool,
     content: LoginContent,
     /// Whether its Secret has not changed since it was read.
     fresh: bool,
@@ -121,10 +121,10 @@ impl Logins {
     pub(super) fn set_mapping(&mut self, mapping: &Mapping, copies: &Copies) {
         let mut before = std::mem::take(&mut self.0);
         for login in mapping.logins().iter().filter(|it| copies.is_copied(&it.name)) {
-            let (secret, kind) = (login.secret(), login.source.kind());
+            let (secret, fetched) = (login.secret(), login.is_fetched());
             let known = before.remove(&login.name).filter(|it| it.secret == secret);
-            let mut known = known.unwrap_or_else(|| Login::unread(secret.clone(), kind));
-            known.kind = kind;
+            let mut known = known.unwrap_or_else(|| Login::unread(secret.clone(), fetched));
+            known.fetched = fetched;
             if let LoginContent::Known { credentials, unserved, made, .. } = &mut known.content {
                 // Recipes are numbered by the mapping.
                 made.clear();
@@ -133,7 +133,7 @@ impl Logins {
                         let slice = it.slice(&copies.registries(&login.name));
                         *unserved = slice.unserved().first().cloned();
                     }
-                    None => known = Login::unread(secret, kind),
+                    None => known = Login::unread(secret, fetched),
                 }
             }
             self.0.insert(login.name.clone(), known);
@@ -151,10 +151,10 @@ impl Logins {
         self.0.get(name).map(|login| &login.secret)
     }
 
-    /// What a login is, by the key of the mapping by which it is written.
+    /// Whether pullcred fetches a login.
     #[must_use]
-    pub fn kind(&self, name: &LoginName) -> Option<&'static str> {
-        self.0.get(name).map(|login| login.kind)
+    pub fn is_fetched(&self, name: &LoginName) -> bool {
+        self.0.get(name).is_some_and(|login| login.fetched)
     }
 
     /// The logins that are in this Secret.
@@ -306,8 +306,8 @@ impl Logins {
 }
 
 impl Login {
-    fn unread(secret: SecretName, kind: &'static str) -> Self {
-        Self { secret, kind, content: LoginContent::Unknown, fresh: false }
+    fn unread(secret: SecretName, fetched: bool) -> Self {
+        Self { secret, fetched, content: LoginContent::Unknown, fresh: false }
     }
 }
 

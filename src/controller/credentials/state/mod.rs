@@ -1,5 +1,6 @@
 //! What is known of the cluster, and what it calls for in a namespace. Pure: watches put it in, and the moment is given.
 
+mod fetched;
 mod few;
 mod logins;
 mod overview;
@@ -13,6 +14,7 @@ use std::{
 
 use tokio::time::Instant;
 
+pub use self::fetched::Fetch;
 pub use self::logins::{Config, Content, LoginProblem, LoginRead, Logins};
 pub use self::overview::{
     CopyState, Counts, Failing, Fault, LoginOverview, Overview, Progress, Refusal,
@@ -51,6 +53,12 @@ pub struct State {
     disturbed: HashMap<(Arc<str>, Arc<str>), (u32, Instant)>,
     /// Why the last write of a copy was refused.
     refused: BTreeMap<(Arc<str>, Arc<str>), Refusal>,
+    /// What came of fetching logins, by the namespace and the Secret of each.
+    fetched: BTreeMap<(Arc<str>, Arc<str>), Fetch>,
+    /// The logins that rules name, and what each is, by the mapping's key.
+    kinds: BTreeMap<LoginName, &'static str>,
+    /// pullcred's namespace.
+    own_namespace: Arc<str>,
     /// The names under which all Secrets have been listed. What is not known of another may be there.
     listed: BTreeSet<Arc<str>>,
     /// How many Secrets are copies of ours.
@@ -102,6 +110,8 @@ impl State {
     pub fn set_mapping(&mut self, mapping: &Mapping, own_namespace: &str) {
         self.copies = Arc::new(Copies::of(mapping, own_namespace));
         self.logins.set_mapping(mapping, &self.copies);
+        self.own_namespace = own_namespace.into();
+        self.set_kinds(mapping);
         let copies = &self.copies;
         self.listed.retain(|name| copies.secrets().any(|it| it.as_str() == &**name));
         self.unwanted.clear();

@@ -7,7 +7,7 @@ use super::{
         plan::{Step, Wanted, plan},
         seen::Seen,
     },
-    Conflict, LoginProblem, Place, State,
+    Conflict, Fetch, LoginProblem, Place, State,
 };
 use crate::core::{
     copies::Recipe,
@@ -28,6 +28,8 @@ pub struct CopyState<'s> {
     pub progress: Progress,
     /// Why the last write of it was refused.
     pub refusal: Option<Refusal>,
+    /// What came of fetching its login.
+    pub fetch: Fetch,
 }
 
 /// What there is of a copy.
@@ -106,6 +108,10 @@ pub struct LoginOverview {
     pub conflict: u32,
     /// In how many the last write of it was refused: these are among `outdated` and `pending`.
     pub refused: u32,
+    /// In how many its login cannot be fetched, and there is none from before.
+    pub unfetched: u32,
+    /// In how many its login has expired.
+    pub expired: u32,
     /// The first namespaces by name in which the copy cannot be written, and why.
     pub failing: Vec<(Arc<str>, Failing)>,
 }
@@ -119,6 +125,10 @@ pub enum Failing {
     Refused(Refusal),
     /// The login cannot be had.
     Login(Fault),
+    /// The login cannot be fetched.
+    Unfetched,
+    /// The login has expired.
+    Expired,
 }
 
 // === impl State ===
@@ -169,7 +179,7 @@ impl State {
     #[must_use]
     pub fn overview(&self) -> Overview {
         let mut overview = Overview::default();
-        for (name, _) in self.logins.secrets() {
+        for (name, _) in self.kinds() {
             overview.logins.insert(name.clone(), LoginOverview::default());
         }
         for (name, place) in &self.namespaces {
@@ -210,7 +220,8 @@ impl State {
             let login = self.copies.login(recipe)?;
             let progress = self.progress(recipe, login, place.seen.get(secret.as_str()));
             let refusal = self.refused_write(name, secret);
-            Some(CopyState { secret, login, progress, refusal })
+            let fetch = self.fetch(name, secret.as_str(), recipe, login);
+            Some(CopyState { secret, login, progress, refusal, fetch })
         };
         recipes.iter().filter_map(state).collect()
     }
@@ -273,6 +284,8 @@ impl LoginOverview {
         }
         let failing = copy.failing();
         self.refused += u32::from(matches!(failing, Some(Failing::Refused(_))));
+        self.unfetched += u32::from(failing == Some(Failing::Unfetched));
+        self.expired += u32::from(failing == Some(Failing::Expired));
         // Namespaces come by name.
         if let Some(failing) = failing
             && self.failing.len() < NAMED
@@ -290,8 +303,16 @@ impl CopyState<'_> {
     #[must_use]
     pub fn failing(&self) -> Option<Failing> {
         match self.progress {
-            Progress::Ready | Progress::Kept => None,
             Progress::Conflict => Some(Failing::NameConflict),
+            Progress::Pending | Progress::Missing(_) if self.fetch == Fetch::Failed => {
+                Some(Failing::Unfetched)
+            }
+            Progress::Ready | Progress::Kept | Progress::Outdated
+                if self.fetch == Fetch::Expired =>
+            {
+                Some(Failing::Expired)
+            }
+            Progress::Ready | Progress::Kept => None,
             Progress::Missing(fault) => Some(Failing::Login(fault)),
             Progress::Outdated | Progress::Pending => self.refusal.map(Failing::Refused),
         }
@@ -310,6 +331,8 @@ impl Failing {
             Self::Refused(Refusal::Denied) => "Denied",
             Self::Refused(Refusal::WriteFailed) => "WriteFailed",
             Self::Login(fault) => fault.as_str(),
+            Self::Unfetched => "LoginRefreshFailed",
+            Self::Expired => "LoginExpired",
         }
     }
 }

@@ -230,3 +230,39 @@ fn a_namespace_that_is_being_deleted_gets_nothing_and_keeps_what_it_has() {
     setup.see("shop", content, true);
     assert_eq!(setup.steps("shop"), [""; 0]);
 }
+
+#[test]
+fn what_came_of_fetching_shows_where_the_login_is_and_of_its_own_only_there() {
+    let mapping = "logins: [{name: acme, aws: {role: 'arn:aws:iam::123456789012:role/pull'}}]\n\
+        rules:\n\
+        - {registries: [123456789012.dkr.ecr.eu-west-1.amazonaws.com/a], secret: robot, login: acme, namespaces: ['*']}\n\
+        - {registries: [123456789012.dkr.ecr.eu-west-1.amazonaws.com/b], secret: own, login: acme, namespaces: ['*'], \
+         as: {serviceAccount: pullcred-pull}}\n";
+    let mut setup = Setup::new();
+    setup.state.set_mapping(&mapping::parse(mapping).unwrap(), "pullcred");
+    setup.opt_in("a");
+    setup.opt_in("b");
+    let shown = |setup: &Setup| {
+        let copies = ["a", "b"].map(|it| setup.state.copies_in(it).unwrap());
+        copies.concat().iter().map(|it| it.fetch).collect::<Vec<_>>()
+    };
+    let key = |namespace: &str, secret: &str| (Arc::from(namespace), Arc::from(secret));
+    assert_eq!(shown(&setup), [Fetch::Unknown; 4]);
+    assert!(setup.state.set_fetched(key("pullcred", "pullcred-login-acme"), Fetch::Failed));
+    assert!(setup.state.set_fetched(key("b", "own"), Fetch::Expired));
+    assert!(!setup.state.set_fetched(key("b", "own"), Fetch::Expired));
+    let expected = [Fetch::Failed, Fetch::Unknown, Fetch::Failed, Fetch::Expired];
+    assert_eq!(shown(&setup), expected);
+    setup.see("a", "", true);
+    setup.see("b", "", true);
+    let seen = setup.secret.clone();
+    setup.secret = Arc::from("own");
+    setup.see("b", "", true);
+    setup.secret = seen;
+    let overview = setup.state.overview();
+    let login = &overview.logins[&"acme".parse().unwrap()];
+    assert_eq!((login.wanted, login.unfetched, login.expired), (4, 0, 1));
+    assert_eq!(login.failing, [(Arc::from("b"), Failing::Expired)]);
+    assert!(setup.state.set_fetched(key("b", "own"), Fetch::Unknown));
+    assert_eq!(setup.state.kinds().map(|(_, kind)| kind).collect::<Vec<_>>(), ["aws"]);
+}

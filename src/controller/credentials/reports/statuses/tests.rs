@@ -1,4 +1,5 @@
 use super::*;
+use crate::controller::credentials::state::Fetch;
 use crate::core::{
     knowledge::ReportedSecrets,
     rules::{LoginName, SecretName},
@@ -16,7 +17,16 @@ fn login_facts<'f>(
     held: usize,
 ) -> LoginFacts<'f> {
     let registries = vec!["ghcr.io/acme".to_owned()];
-    LoginFacts { kind: "secret", mapping: "3f9c", problem, unread, held, registries, overview }
+    LoginFacts {
+        kind: "secret",
+        mapping: "3f9c",
+        problem,
+        unread,
+        held,
+        fetched: None,
+        registries,
+        overview,
+    }
 }
 
 fn overview(wanted: u32, ready: u32) -> LoginOverview {
@@ -121,7 +131,13 @@ fn copies(
     let names: Vec<SecretName> =
         (0..of.len()).map(|it| format!("robot-{it}").parse().unwrap()).collect();
     let facts = names.iter().zip(of).map(|(secret, (progress, refusal, foreign))| CopyFacts {
-        state: CopyState { secret, login: &login, progress: *progress, refusal: *refusal },
+        state: CopyState {
+            secret,
+            login: &login,
+            progress: *progress,
+            refusal: *refusal,
+            fetch: Fetch::Usable,
+        },
         foreign: foreign.clone(),
     });
     then(NamespaceFacts { copies: facts.collect(), ..NamespaceFacts::default() });
@@ -201,6 +217,93 @@ fn the_state_of_a_copy_follows_from_what_is_there() {
             assert_eq!(shown(&status.conditions[0]), format!("Ready {ready}"), "{progress:?}");
             assert_eq!(status.conditions.len(), 1);
         });
+    }
+}
+
+#[test]
+fn a_copy_of_a_fetched_login_says_what_came_of_that() {
+    let none = Progress::Missing(Fault::Missing);
+    let cases = [
+        (Progress::Ready, Fetch::Usable, "Ready", "True AllReady"),
+        (Progress::Ready, Fetch::Failed, "Ready", "True AllReady"),
+        (Progress::Ready, Fetch::Expired, "Expired", "False Expired"),
+        (Progress::Kept, Fetch::Expired, "Expired", "False Expired"),
+        (Progress::Outdated, Fetch::Expired, "Expired", "False Expired"),
+        (Progress::Pending, Fetch::Usable, "Pending", "False Copying"),
+        (
+            Progress::Pending,
+            Fetch::Failed,
+            "Missing LoginRefreshFailed",
+            "False LoginRefreshFailed",
+        ),
+        (none, Fetch::Failed, "Missing LoginRefreshFailed", "False LoginRefreshFailed"),
+        // A foreign Secret stays one whatever its login would be.
+        (Progress::Conflict, Fetch::Expired, "Conflict NameConflict", "False NameConflict"),
+        (Progress::Conflict, Fetch::Failed, "Conflict NameConflict", "False NameConflict"),
+    ];
+    for (progress, fetch, state, ready) in cases {
+        copies(&[(progress, None, None)], |mut facts| {
+            facts.copies[0].state.fetch = fetch;
+            let status = namespace_status(&facts);
+            let secret = &status.secrets[0];
+            let words = [Some(format!("{:?}", secret.state)), secret.reason.clone()];
+            let words: Vec<_> = words.into_iter().flatten().collect();
+            assert_eq!(words.join(" "), state, "{progress:?} {fetch:?}");
+            assert_eq!(shown(&status.conditions[0]), format!("Ready {ready}"), "{progress:?}");
+        });
+    }
+}
+
+#[test]
+fn the_report_of_a_fetched_login_has_its_end_and_why_it_is_not_renewed() {
+    let missing = LoginProblem::Missing("pullcred-login-ecr".parse().unwrap());
+    let fetched = |usable, expires, problem: Option<&str>| FetchedLogin {
+        usable,
+        expires,
+        problem: problem.map(ToOwned::to_owned),
+        ..FetchedLogin::default()
+    };
+    let end = Some(1_700_000_000);
+    let cases = [
+        (fetched(true, end, None), None, "True Copied", Some("2023-11-14T22:13:20Z")),
+        (fetched(true, None, None), None, "True Copied", None),
+        (
+            fetched(true, end, Some("step token")),
+            None,
+            "False LoginRefreshFailed",
+            Some("2023-11-14T22:13:20Z"),
+        ),
+        (
+            fetched(false, end, Some("step token")),
+            None,
+            "False LoginExpired",
+            Some("2023-11-14T22:13:20Z"),
+        ),
+        (fetched(false, end, None), None, "False LoginExpired", Some("2023-11-14T22:13:20Z")),
+        (
+            fetched(false, None, Some("step token")),
+            Some(&missing),
+            "False LoginRefreshFailed",
+            None,
+        ),
+    ];
+    let all = overview(2, 2);
+    for (fetched, problem, ready, end) in cases {
+        let why = fetched.problem.clone().unwrap_or_default();
+        let mut facts = login_facts(&all, problem, false, 0);
+        facts.fetched = Some(fetched);
+        let status = login_status(facts);
+        assert_eq!(shown(&status.conditions[0]), format!("Ready {ready}"));
+        assert!(status.conditions[0].message.contains(&why));
+        assert_eq!(status.expires_at.as_deref(), end);
+    }
+    let own = [
+        (LoginOverview { unfetched: 1, pending: 1, ..overview(2, 1) }, "False LoginRefreshFailed"),
+        (LoginOverview { unfetched: 1, expired: 1, ..overview(2, 1) }, "False LoginExpired"),
+    ];
+    for (overview, ready) in own {
+        let status = login_status(login_facts(&overview, None, false, 0));
+        assert_eq!(shown(&status.conditions[0]), format!("Ready {ready}"));
     }
 }
 
