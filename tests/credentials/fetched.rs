@@ -239,6 +239,33 @@ async fn two_processes_share_one_login() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn of_two_processes_that_fetch_at_once_the_slower_takes_what_the_faster_has_stored() {
+    for own in [false, true] {
+        let (path, rule) = if own { (copy_of("shop-0"), OWN) } else { (MINTED.to_owned(), "") };
+        let server = server(1, &mapping(ROLE, rule));
+        let mut processes = Vec::new();
+        for (name, takes) in [("fast-", 2), ("slow-", 4)] {
+            let world = Fake::new(Cloud::Gives(HOUR));
+            *world.passwords.lock().unwrap() = name.to_owned();
+            *world.takes.lock().unwrap() = Duration::from_secs(takes);
+            processes.push((Running::start_in(server.clone(), world.clone()), world));
+        }
+        sleep(Duration::from_secs(20)).await;
+        assert_eq!(processes.iter().map(|(_, world)| world.count()).sum::<usize>(), 2, "both ask");
+        assert_eq!(password(&server.object(&path).unwrap()), "fast-1");
+        let calls = server.take_calls();
+        assert_eq!(writes(&calls).iter().filter(|it| it.path == path).count(), 1);
+        assert!(processes.iter().all(|(running, _)| running.failures().is_empty()));
+
+        // And where it is made again.
+        sleep(Duration::from_secs(120)).await;
+        server.put(&path, None);
+        sleep(Duration::from_secs(20)).await;
+        assert_eq!(password(&server.object(&path).unwrap()), "fast-2");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_login_that_somebody_deletes_or_edits_is_fetched_again() {
     let world = Fake::new(Cloud::Gives(12 * HOUR));
     let running = running(3, &world).await;

@@ -7,7 +7,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicI64, Ordering},
     },
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use pullcred::{
@@ -18,7 +18,7 @@ use pullcred::{
         tokens::{HostLogin, MintError, Minted, Problem, Proof, Renewal, SecretText, Step},
     },
 };
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 use zeroize::Zeroizing;
 
 /// How a cloud answers.
@@ -53,6 +53,8 @@ pub(crate) struct Fake {
     pub(crate) fetches: Mutex<Vec<(i64, String, String)>>,
     /// What passwords begin with.
     pub(crate) passwords: Mutex<String>,
+    /// How long a fetch takes.
+    pub(crate) takes: Mutex<Duration>,
     draws: AtomicI64,
 }
 
@@ -71,6 +73,7 @@ impl Fake {
             files: Mutex::new(None),
             fetches: Mutex::default(),
             passwords: Mutex::new("minted-".to_owned()),
+            takes: Mutex::default(),
             draws: AtomicI64::new(1),
         })
     }
@@ -135,6 +138,8 @@ impl World for Fake {
                 fetches.push((self.now(), spec.login.name.to_string(), by.clone()));
                 fetches.len()
             };
+            let takes = *self.takes.lock().unwrap();
+            sleep(takes).await;
             self.minted(spec, &by, number).map_err(|problem| MintError {
                 login: spec.login.name.clone(),
                 step: Step::Token,

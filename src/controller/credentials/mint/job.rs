@@ -167,6 +167,14 @@ impl Context {
             config: Config(config),
             marks,
         };
+        let seen = match seen {
+            // A creation names no version, and fetching takes its time: another process may have been faster.
+            None => self.look(at).await?,
+            seen => seen,
+        };
+        if let Some(life) = seen.as_ref().and_then(|it| it.newer(spec, known)) {
+            return Ok(Some(life));
+        }
         let done = match seen.map(|it| it.seen) {
             None => create(&self.objects, at, &content).await,
             Some(Seen::Ours(ours)) => update(&self.objects, at, &ours, &content).await,

@@ -10,7 +10,8 @@
 //! | [`report`] | what the outside sees: metrics, readiness, Events |
 //!
 //! Several processes may run. Before each renewal the Secret's annotations are read, so that what another process has renewed
-//! is taken over; and a write names the version that was read, so that of two only one succeeds.
+//! is taken over; and a write names the version that was read, so that of two only one succeeds. A creation
+//! can name none: the Secret is read once more just before it. Of two within that moment the later one stays, which is as good.
 
 mod job;
 mod known;
