@@ -239,6 +239,13 @@ fn applied_it_takes_the_place_of_the_one_before_and_of_no_other() {
     );
     assert!(is_taken(&world, &body) && body["metadata"].get("uid").is_none(), "{body}");
 
+    // The fields that the controller applies, and takes a Secret over by.
+    let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    assert_eq!(keys(&body), ["apiVersion", "data", "kind", "metadata", "type"]);
+    assert_eq!(keys(&body["metadata"]), ["annotations", "labels", "name", "namespace"]);
+    assert_eq!(keys(&body["data"]), [".dockerconfigjson"]);
+    assert_eq!(body["metadata"]["labels"], json!({"app.kubernetes.io/managed-by": "pullcred"}));
+
     // As the API server keeps it.
     let mut kept = body;
     kept["metadata"]["uid"] = json!("u-1");

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::{logins, paste};
-use crate::core::rules::{Fill, Login, Mapping, NamespaceLabel, NamespacePattern, Rule};
+use crate::core::rules::{
+    Fill, Login, Mapping, NamespaceLabel, NamespacePattern, Rule, ServiceAccountName,
+};
 
 /// A namespace, as far as it is known, and the mapping.
 #[derive(Debug, Clone, Copy)]
@@ -74,8 +76,7 @@ impl<'a> Audience<'a> {
 impl Keeper<'_> {
     /// The Secret of the login.
     pub(super) fn source(&self) -> String {
-        let identity = self.rule.fill.as_ref().and_then(|fill| fill.identity.as_ref());
-        if let Some(account) = identity {
+        if let Some(account) = self.identity() {
             // It goes from the provider into the namespace.
             return format!("fetched by ServiceAccount {account} of the namespace");
         }
@@ -123,7 +124,7 @@ impl Keeper<'_> {
         let namespace = paste::name(namespace).unwrap_or("NAMESPACE");
         match reach {
             Reach::Here => {
-                let look = match self.home {
+                let look = match self.home.filter(|_| self.identity().is_none()) {
                     Some(home) => format!(", and kubectl get secret {} -n {home}", login.secret()),
                     None => String::new(),
                 };
@@ -158,6 +159,11 @@ impl Keeper<'_> {
         format!("delete Secret {secret}, and pullcred makes it from login {login}{delete}")
     }
 
+    /// The ServiceAccount of the namespace that fetches the login.
+    fn identity(&self) -> Option<&ServiceAccountName> {
+        self.rule.fill.as_ref().and_then(|fill| fill.identity.as_ref())
+    }
+
     fn fill_labels(&self) -> &[NamespaceLabel] {
         self.rule.fill.as_ref().map_or(&[], |fill| &fill.labels)
     }
@@ -177,6 +183,32 @@ impl Keeper<'_> {
 mod tests {
     use super::*;
     use crate::mapping;
+
+    #[test]
+    fn a_login_that_is_fetched_is_told_with_who_asks() {
+        let role = "arn:aws:iam::123456789012:role/pull";
+        let host = "123456789012.dkr.ecr.eu-west-1.amazonaws.com";
+        let mapping = mapping::parse(&format!(
+            "logins: [{{name: ecr, aws: {{role: '{role}'}}}}]\n\
+             rules:\n\
+             - {{registries: [{host}/a], secret: shared, login: ecr, namespaces: [shop]}}\n\
+             - {{registries: [{host}/b], secret: own, login: ecr, namespaces: [shop], as: {{serviceAccount: puller}}}}\n"
+        ))
+        .unwrap()
+        .with_own_namespace(Some("home".into()));
+        let audience = Audience { mapping: &mapping, namespace: "shop", labels: None };
+        let keeper = |secret: &str| audience.keeper(secret).unwrap();
+        assert_eq!(
+            keeper("shared").source(),
+            format!("Secret home/pullcred-login-ecr, fetched as role {role}")
+        );
+        assert!(
+            keeper("shared").advice("shop", "").contains("get secret pullcred-login-ecr -n home")
+        );
+        assert_eq!(keeper("own").source(), "fetched by ServiceAccount puller of the namespace");
+        // Its Secret is in no other namespace.
+        assert!(!keeper("own").advice("shop", "").contains("get secret"));
+    }
 
     #[test]
     fn who_keeps_a_secret_depends_on_the_namespace_and_its_labels() {

@@ -206,6 +206,10 @@ fn filled<'a>(secret: &str, audience: Audience<'a>, at_hand: &AtHand) -> Option<
 /// Where a login goes that is to be in a Secret: pullcred would take it out of a copy.
 fn into(secret: &str, audience: Audience<'_>, at_hand: &AtHand) -> String {
     match filled(secret, audience, at_hand) {
+        Some(keeper) if keeper.login.is_fetched() => format!(
+            "login {} (line {}), which pullcred fetches for Secret {secret}",
+            keeper.login.name, keeper.login.line
+        ),
         Some(keeper) => {
             format!(
                 "{} (login {}), which fills Secret {secret}",

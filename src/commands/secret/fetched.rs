@@ -28,7 +28,7 @@ use crate::{
     },
     errors::with_causes,
     fetch::{self, Asker, Fresh, IDENTITY, Marks, Outside, Spec, World},
-    registry::tokens::{Proof, jwt},
+    registry::tokens::{Outcome, Proof, jwt},
 };
 
 /// Which login to fetch, and where it goes.
@@ -247,7 +247,11 @@ impl Fetch<'_> {
 
     /// That there is no login, with its name and the step.
     fn failure(&self, why: &fetch::Failure) -> Failure {
-        let text = with_causes(why);
+        let mut text = with_causes(why);
+        if why.outcome() == Outcome::Throttled {
+            // What the text says is so of the controller.
+            text.push_str("; this command does not: run it later");
+        }
         Failure::trouble(match why {
             fetch::Failure::Mint(_) => text,
             _ => format!("login {}: {text}", self.spec.login.name),
