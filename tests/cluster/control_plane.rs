@@ -11,7 +11,6 @@ use std::{
 
 use anyhow::{Context, Result};
 use kube::Client;
-use rcgen::KeyPair;
 use tokio::net::TcpStream;
 
 use crate::{
@@ -28,6 +27,10 @@ const START: Duration = Duration::from_secs(120);
 /// The addresses of Services, and the first of them, which is the API server's own.
 const SERVICES: &str = "10.0.0.0/24";
 const SERVICE: &str = "10.0.0.1";
+
+/// The key that signs tokens of `ServiceAccount`s. It is of RSA, as most clusters' is: clouds take no other from all of them.
+/// Its public half is read from the same text.
+const SERVICE_ACCOUNTS: &str = include_str!("../testdata/tokens/issuer.pem");
 
 /// For one command of kubectl.
 const KUBECTL: Duration = Duration::from_secs(60);
@@ -205,7 +208,6 @@ impl Start<'_> {
         let (kubelet_certificate, kubelet_key) =
             authority.client(User::ADMIN)?.write(self.folder, "kube-apiserver-kubelet-client")?;
         let authority = self.file("authority.crt", &authority.certificate())?;
-        let accounts = KeyPair::generate()?;
         let mut arguments = vec![
             flag("--etcd-servers", etcd_url),
             "--bind-address=0.0.0.0".into(),
@@ -216,11 +218,11 @@ impl Start<'_> {
             flag("--client-ca-file", authority),
             flag(
                 "--service-account-key-file",
-                self.file("service-accounts.pub", &accounts.public_key_pem())?,
+                self.file("service-accounts.pub", SERVICE_ACCOUNTS)?,
             ),
             flag(
                 "--service-account-signing-key-file",
-                self.file("service-accounts.key", &accounts.serialize_pem())?,
+                self.file("service-accounts.key", SERVICE_ACCOUNTS)?,
             ),
             "--service-account-issuer=https://kubernetes.default.svc".into(),
             flag("--service-cluster-ip-range", SERVICES),

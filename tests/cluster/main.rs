@@ -14,6 +14,7 @@
 //! | [`node`] | the control plane that scenarios share with a node, which runs containers |
 //! | [`setting`], [`stage`] | where they play, and what is torn down |
 //! | [`api`], [`namespace`], [`fixtures`], [`wait`], [`audit`] | the words that scenarios are written in |
+//! | [`clouds`] | clouds that give logins for tokens of the API server |
 //! | [`tls_server`], [`sidecar`], [`handshake`] | webhooks of somebody else; a caller of webhooks |
 //! | [`scenarios`], [`report`] | the tests, and the table of what they read back |
 //! | [`benchmark`] | what copies of logins cost; `cargo bench --test cluster` measures it |
@@ -27,6 +28,9 @@ mod account;
 mod api;
 mod audit;
 mod benchmark;
+#[cfg(test)]
+#[path = "../support/clouds/mod.rs"]
+mod clouds;
 mod cluster;
 mod control_plane;
 mod controller;

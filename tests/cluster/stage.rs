@@ -74,6 +74,11 @@ impl<S: Setting> Scenario<S> {
         Self { company: Company::Alone, limit: LIMIT_ALONE, ..self }
     }
 
+    /// The scenario, with a time of its own.
+    pub(crate) fn within(self, limit: Duration) -> Self {
+        Self { limit, ..self }
+    }
+
     /// The trial that plays on the stage that is set by then.
     pub(crate) fn into_trial(self, stage: &Arc<OnceLock<Stage>>) -> Trial {
         let stage = Arc::clone(stage);

@@ -15,11 +15,12 @@ use super::{
     containerd::{Containerd, PAUSE_IMAGE},
     events::{Events, until_phase},
     images, machine,
-    registry::{Account, FIRST, Registry, SECOND, THIRD, THIRD_ROTATED},
+    registry::{Account, FIRST, Registry, SECOND, SHARED, THIRD, THIRD_ROTATED},
     release::Tag,
 };
 use crate::{
     api::Api,
+    clouds,
     control_plane::{ControlPlane, Options},
     fixtures::pod,
     namespace::{Namespace, StoredPod},
@@ -42,6 +43,10 @@ pub(crate) struct NodeCluster {
     programs: NodePrograms,
     api: Api,
     control_plane: ControlPlane,
+    /// Signs the registries' certificates.
+    authority: Authority,
+    /// Signs the clouds' and their token servers'.
+    clouds: clouds::Authority,
 }
 
 /// pullcred in the cluster, and how it was there before.
@@ -73,12 +78,13 @@ impl Setting for NodeCluster {
     async fn start(sandbox: &Sandbox, folder: &Path) -> Result<Self> {
         let programs = sandbox.programs().node.clone();
         let programs = programs.context("the node's programs are not built")?;
-        let hosts = [FIRST, SECOND, THIRD].map(|account| account.hosts_entry()).concat();
+        let hosts = [FIRST, SECOND, THIRD, SHARED].map(|account| account.hosts_entry()).concat();
         machine::prepare(folder, &hosts)?;
 
         let authority = Authority::new("registries")?;
         let trusted = folder.join("registries.crt");
-        fs::write(&trusted, authority.certificate())?;
+        let clouds = clouds::Authority::new();
+        fs::write(&trusted, [authority.certificate(), clouds.pem.clone()].concat())?;
         let registry = |account| Registry::start(&programs.registry, account, &authority, folder);
         let (control_plane, containerd, first, second, third, idle) = tokio::try_join!(
             Options::default().start(sandbox, folder),
@@ -103,6 +109,8 @@ impl Setting for NodeCluster {
             programs,
             api,
             control_plane,
+            authority,
+            clouds,
         })
     }
 
@@ -137,6 +145,16 @@ impl NodeCluster {
 
     pub(crate) fn programs(&self) -> &NodePrograms {
         &self.programs
+    }
+
+    /// Signs the registries' certificates.
+    pub(super) fn authority(&self) -> &Authority {
+        &self.authority
+    }
+
+    /// Signs the certificates of clouds, which containerd trusts, too.
+    pub(crate) fn clouds(&self) -> &clouds::Authority {
+        &self.clouds
     }
 
     /// Holds all files of the cluster.

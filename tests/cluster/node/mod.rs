@@ -5,15 +5,18 @@
 //! | [`machine`], [`cgroups`] | the machine as the node takes it, and as it is left |
 //! | [`containerd`], [`kubelet`] | what runs containers |
 //! | [`images`], [`registry`] | what containers run, and where it is pulled from |
+//! | [`accounts`], [`halves`] | accounts of a cloud; a registry that two of them share |
 //! | [`cluster`] | all of it together, as the scenarios share it |
 //! | [`release`], [`creations`] | pullcred, installed by Helm; Pods created all the while |
 //! | [`secrets`], [`events`] | the words of the scenarios: what people do, and what the kubelet says |
 
+mod accounts;
 mod cgroups;
 mod cluster;
 mod containerd;
 mod creations;
 mod events;
+mod halves;
 mod images;
 mod kubelet;
 mod machine;
@@ -32,12 +35,14 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use self::containerd::Containerd;
 pub(crate) use self::{
+    accounts::AUDIENCE,
     cgroups::Groups,
     cluster::{Installed, NodeCluster},
     containerd::PAUSE_IMAGE as PRELOADED_IMAGE,
     creations::{Creations, UNSCHEDULED_IMAGE},
     events::{Events, until_phase},
-    registry::{Account, FIRST, SECOND, THIRD, THIRD_ROTATED},
+    halves::{HALVES, Halves},
+    registry::{Account, FIRST, SECOND, SHARED, THIRD, THIRD_ROTATED},
     release::{HOME, LOGIN, RELEASE, Tag, VALUES, lines_of},
 };
 use crate::{api::Api, control_plane::ControlPlane, process::Process};

@@ -17,6 +17,8 @@ mod guard;
 mod images;
 mod later;
 mod load;
+mod logins_rights;
+mod logins_story;
 mod neighbours;
 mod node_story;
 mod opt_in;
@@ -174,11 +176,15 @@ pub(crate) fn on_a_node(slot: &Slot) -> Vec<Trial> {
         reports::releases,
         chart_certificates::rotations,
         chart_certificates::controller_killed_in_a_rotation,
-        // The last: it takes the others' installation away.
-        documents::word_for_word,
+        logins_rights::as_installed,
     ];
+    let [story] = scenarios![logins_story::two_accounts];
+    // The last: it takes the others' installation away.
+    let [last] = scenarios![documents::word_for_word];
     let mut trials = trials(slot, together);
     trials.extend(alone.map(|scenario| scenario.alone().into_trial(slot)));
+    trials.push(story.alone().within(logins_story::limit()).into_trial(slot));
+    trials.push(last.alone().into_trial(slot));
     trials
 }
 

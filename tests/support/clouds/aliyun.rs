@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    net::{IpAddr, Ipv4Addr},
     sync::{Arc, Mutex},
 };
 
@@ -20,6 +21,9 @@ pub(crate) const PROVIDER: &str = "acs:ram::111:oidc-provider/c1";
 pub(crate) const INSTANCE: &str = "cri-0123456789abcdef";
 pub(crate) const NAMES: [&str; 2] = ["sts.cn-shanghai.aliyuncs.com", "cr.cn-shanghai.aliyuncs.com"];
 
+/// To whom logins to the Personal Edition are given.
+const PERSONAL: &str = "personal";
+
 /// By how many seconds a request's date may differ from Alibaba Cloud's clock.
 const WINDOW: i64 = 900;
 
@@ -33,6 +37,8 @@ pub(crate) struct Aliyun {
 struct State {
     ledger: Ledger,
     trust: Trust,
+    role: String,
+    provider: String,
     keys: Mutex<BTreeMap<String, Key>>,
     nonces: Mutex<BTreeSet<String>>,
 }
@@ -45,12 +51,33 @@ struct Key {
 
 impl Aliyun {
     pub(crate) fn start(authority: &Authority, trust: Trust) -> Self {
+        Self::start_at(Ipv4Addr::LOCALHOST.into(), authority, trust, (ROLE, PROVIDER))
+    }
+
+    /// The same at an address of this machine, with an account's role and OIDC provider.
+    pub(crate) fn start_at(
+        address: IpAddr,
+        authority: &Authority,
+        trust: Trust,
+        (role, provider): (&str, &str),
+    ) -> Self {
         let ledger = Ledger::default();
-        let (keys, nonces) = (Mutex::default(), Mutex::default());
-        let state = Arc::new(State { ledger: ledger.clone(), trust, keys, nonces });
+        let state = Arc::new(State {
+            ledger: ledger.clone(),
+            trust,
+            role: role.to_owned(),
+            provider: provider.to_owned(),
+            keys: Mutex::default(),
+            nonces: Mutex::default(),
+        });
         let answering = Arc::clone(&state);
-        let server = Server::start(authority, &NAMES, move |request| answering.answer(request));
+        let server = Server::start_at(address, authority, &NAMES, move |it| answering.answer(it));
         Self { server, ledger, state }
+    }
+
+    /// The logins to registries that it gave.
+    pub(crate) fn logins(&self) -> Vec<Issued> {
+        logins(&self.ledger)
     }
 
     /// Gives a user an access key.
@@ -97,7 +124,7 @@ impl State {
         let key = Key { secret: secret.clone(), session: Some(session.clone()), expires_at };
         self.keys.lock().unwrap().insert(id.clone(), key);
         for secret in [&secret, &session] {
-            let (user, to) = (id.clone(), ROLE.to_owned());
+            let (user, to) = (id.clone(), self.role.clone());
             self.ledger.issue(Issued { user, password: secret.clone(), to, expires_at });
         }
         (id, secret, session, expires_at)
@@ -127,7 +154,7 @@ impl State {
         if !self.is_new(of("SignatureNonce")) {
             return error(400, "SignatureNonceUsed");
         }
-        if of("RoleArn") != ROLE || of("OIDCProviderArn") != PROVIDER {
+        if of("RoleArn") != self.role || of("OIDCProviderArn") != self.provider {
             return error(404, "EntityNotExist.Role");
         }
         let name = of("RoleSessionName");
@@ -169,7 +196,7 @@ impl State {
         }
         let (user, password) = ("cr_temp_user".to_owned(), self.ledger.unique("p4ss"));
         let expires_at = self.ledger.now() + self.ledger.life(3600);
-        let to = if enterprise { INSTANCE } else { "personal" };
+        let to = if enterprise { INSTANCE } else { PERSONAL };
         self.ledger.issue(Issued {
             user: user.clone(),
             password: password.clone(),
@@ -228,6 +255,13 @@ impl State {
         let is_new = self.is_new(request.header("x-acs-signature-nonce"));
         if is_new { Ok(()) } else { Err((400, "SignatureNonceUsed")) }
     }
+}
+
+/// The logins to registries, and not the sessions, that an account gave.
+pub(crate) fn logins(ledger: &Ledger) -> Vec<Issued> {
+    let mut issued = ledger.issued();
+    issued.retain(|it| [INSTANCE, PERSONAL].contains(&&*it.to));
+    issued
 }
 
 fn error(status: u16, code: &str) -> Reply {

@@ -3,8 +3,11 @@
 use std::{
     collections::VecDeque,
     io,
-    net::SocketAddr,
-    sync::{Arc, Mutex},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     thread,
 };
 
@@ -64,6 +67,8 @@ struct State {
     /// Answers that come before those of the handler.
     queued: Mutex<VecDeque<Reply>>,
     requests: Mutex<Vec<Received>>,
+    /// Whether it takes no connection.
+    away: AtomicBool,
 }
 
 // === impl Authority ===
@@ -169,19 +174,31 @@ impl Server {
         names: &[&str],
         handler: impl Fn(&Received) -> Reply + Send + Sync + 'static,
     ) -> Self {
-        let names: Vec<_> = names.iter().copied().chain(["localhost", "127.0.0.1"]).collect();
+        Self::start_at(Ipv4Addr::LOCALHOST.into(), authority, names, handler)
+    }
+
+    /// The same at an address of this machine.
+    pub(crate) fn start_at(
+        address: IpAddr,
+        authority: &Authority,
+        names: &[&str],
+        handler: impl Fn(&Received) -> Reply + Send + Sync + 'static,
+    ) -> Self {
+        let own = address.to_string();
+        let names: Vec<_> = names.iter().copied().chain(["localhost", &own]).collect();
         let acceptor = TlsAcceptor::from(Arc::new(authority.config(&names)));
-        Self::serve(Some(acceptor), handler)
+        Self::serve(address, Some(acceptor), handler)
     }
 
     /// Serves without TLS, as metadata servers do.
     pub(crate) fn start_plain(
         handler: impl Fn(&Received) -> Reply + Send + Sync + 'static,
     ) -> Self {
-        Self::serve(None, handler)
+        Self::serve(Ipv4Addr::LOCALHOST.into(), None, handler)
     }
 
     fn serve(
+        address: IpAddr,
         tls: Option<TlsAcceptor>,
         handler: impl Fn(&Received) -> Reply + Send + Sync + 'static,
     ) -> Self {
@@ -189,8 +206,9 @@ impl Server {
             handler: Box::new(handler),
             queued: Mutex::default(),
             requests: Mutex::default(),
+            away: AtomicBool::new(false),
         });
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let listener = std::net::TcpListener::bind((address, 0)).unwrap();
         listener.set_nonblocking(true).unwrap();
         let address = listener.local_addr().unwrap();
         let (end, ended) = oneshot::channel::<()>();
@@ -200,11 +218,12 @@ impl Server {
                 tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async move {
                 let tcp = TcpListener::from_std(listener).unwrap();
+                let state = Arc::clone(&served);
                 let router =
                     Router::new().fallback(move |request| answer(Arc::clone(&served), request));
                 let serving = async move {
                     match tls {
-                        Some(tls) => axum::serve(TlsListener { tcp, tls }, router).await,
+                        Some(tls) => axum::serve(TlsListener { tcp, tls, state }, router).await,
                         None => axum::serve(tcp, router).await,
                     }
                 };
@@ -222,6 +241,11 @@ impl Server {
         format!("https://localhost:{}", self.address.port())
     }
 
+    /// Has it go away, for requests on connections that it has, too, or come back.
+    pub(crate) fn set_away(&self, away: bool) {
+        self.state.away.store(away, Ordering::Relaxed);
+    }
+
     /// Answers the next requests with these, without reading them.
     pub(crate) fn queue(&self, replies: impl IntoIterator<Item = Reply>) {
         self.state.queued.lock().unwrap().extend(replies);
@@ -234,6 +258,10 @@ impl Server {
 }
 
 async fn answer(state: Arc<State>, request: Request) -> Response<axum::body::Body> {
+    if state.away.load(Ordering::Relaxed) {
+        let gone = Response::builder().status(StatusCode::SERVICE_UNAVAILABLE);
+        return gone.header("connection", "close").body(axum::body::Body::empty()).unwrap();
+    }
     let (head, body) = request.into_parts();
     let body = to_bytes(body, 1 << 20).await.unwrap();
     let request = Received { method: head.method, uri: head.uri, headers: head.headers, body };
@@ -250,6 +278,7 @@ async fn answer(state: Arc<State>, request: Request) -> Response<axum::body::Bod
 struct TlsListener {
     tcp: TcpListener,
     tls: TlsAcceptor,
+    state: Arc<State>,
 }
 
 impl Listener for TlsListener {
@@ -259,6 +288,9 @@ impl Listener for TlsListener {
     async fn accept(&mut self) -> (Self::Io, Self::Addr) {
         loop {
             let Ok((stream, address)) = self.tcp.accept().await else { continue };
+            if self.state.away.load(Ordering::Relaxed) {
+                continue;
+            }
             if let Ok(stream) = self.tls.accept(stream).await {
                 return (stream, address);
             }
