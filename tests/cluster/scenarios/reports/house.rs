@@ -185,6 +185,21 @@ pub(super) async fn change_definition(api: &Api, change: impl Fn(&mut Value)) ->
     api.put(&path, &definition).await?.ok().map(drop)
 }
 
+/// The same, as a chart of before would have it: applied by Helm, so that Helm may change it back.
+pub(super) async fn apply_older_definition(api: &Api, change: impl Fn(&mut Value)) -> Result<()> {
+    let path = format!("{DEFINITIONS}/pullsecretreports.{GROUP}");
+    let mut definition = api.get(&path).await?.object()?;
+    change(&mut definition);
+    let metadata = &definition["metadata"];
+    let older = json!({
+        "apiVersion": definition["apiVersion"], "kind": definition["kind"], "spec": definition["spec"],
+        "metadata": {
+            "name": metadata["name"], "labels": metadata["labels"], "annotations": metadata["annotations"],
+        },
+    });
+    api.apply(&path, "fieldManager=helm&force=true", &older).await?.ok().map(drop)
+}
+
 /// The path of a namespace's report.
 pub(super) fn report_path(namespace: &str) -> String {
     format!(

@@ -62,9 +62,9 @@ pub(super) fn kubectl(cluster: &Cluster, arguments: &[&str]) -> Result<String> {
     Ok(errors + &String::from_utf8(output.stdout)?)
 }
 
-/// Ages, times, uids and versions as constants, and columns that keep their width.
+/// Ages, times, uids and versions as constants, columns that keep their width, and Events of one moment in one order.
 fn constant(printed: &str) -> String {
-    let mut text = String::new();
+    let mut lines: Vec<String> = Vec::new();
     for line in printed.lines() {
         let words: Vec<String> = line.split(' ').map(constant_word).collect();
         let mut line = words.join(" ").trim_end().to_owned();
@@ -79,10 +79,18 @@ fn constant(printed: &str) -> String {
                 line.replace_range(begin.., value);
             }
         }
-        text.push_str(&line);
-        text.push('\n');
+        lines.push(line);
     }
-    text
+    for events in lines.chunk_by_mut(|a, b| is_event(a) && is_event(b)) {
+        events.sort_unstable();
+    }
+    lines.into_iter().flat_map(|line| [line, "\n".to_owned()]).collect()
+}
+
+/// Whether a line is about an Event, in what `kubectl get events` or `kubectl describe` prints.
+fn is_event(line: &str) -> bool {
+    let mut words = line.split_whitespace();
+    words.any(|word| ["Normal", "Warning"].contains(&word)) && words.next().is_some()
 }
 
 /// An age, such as `3m20s`, as `5s`, and a time as the first of January.

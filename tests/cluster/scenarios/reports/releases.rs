@@ -17,7 +17,7 @@ const CHART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/charts/pullcred");
 pub(crate) async fn releases(cluster: Arc<NodeCluster>) -> Result<Report> {
     cluster.pullcred().await?;
     let api = cluster.api();
-    house::change_definition(api, |definition| {
+    house::apply_older_definition(api, |definition| {
         let version = &mut definition["spec"]["versions"][0];
         if let Some(columns) = version["additionalPrinterColumns"].as_array_mut() {
             columns.truncate(1);
