@@ -57,6 +57,7 @@ run() {
 run crates/core/fuzz image_reference
 run crates/core/fuzz pull_secret
 run crates/core/fuzz registry_key
+run crates/core/fuzz report fuzz/seeds/report
 run fuzz challenge
 run fuzz manifests tests/testdata/inject
 run fuzz mapping tests/testdata/mapping/broken tests/testdata/mapping/good examples

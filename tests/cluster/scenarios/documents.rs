@@ -218,6 +218,11 @@ async fn remove_what_others_installed(cluster: &NodeCluster) -> Result<()> {
     if releases.lines().any(|it| it == RELEASE) {
         cluster.helm_uninstall().await?;
         cluster.kubectl(&["delete", "namespace", HOME, "--wait=false"]).await?;
+        // Helm keeps them for the release that they are of.
+        let definitions = ["loginreports.pullcred.dev", "pullsecretreports.pullcred.dev"];
+        cluster
+            .kubectl(&[&["delete", "crd", "--ignore-not-found"][..], &definitions].concat())
+            .await?;
     }
     // Where other scenarios have a namespace of this name, it goes on as that of the documents.
     let existing = cluster

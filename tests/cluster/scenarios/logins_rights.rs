@@ -124,7 +124,6 @@ async fn tokens(cluster: &NodeCluster) -> Result<(usize, usize)> {
         (HOME, "default", usual.clone()),
         (HOME, "pullcred-credentials", usual.clone()),
         (HOME, "pullcred-controller", usual.clone()),
-        (HOME, OWN_IDENTITY, usual.clone()),
         (OWN[0], "default", usual.clone()),
         (elsewhere.name(), "pullcred-pull", usual.clone()),
         ("kube-system", "default", usual.clone()),
