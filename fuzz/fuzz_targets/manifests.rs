@@ -42,6 +42,7 @@ fn run(text: &str, output: Output) -> Result<String, Failure> {
         check: false,
         namespace: None,
         paths: Vec::new(),
+        reports: None,
         service_accounts: Vec::new(),
         cluster: ClusterOptions::default(),
     };
