@@ -3,11 +3,14 @@
 //! The parser that reads manifests follows YAML 1.2 and takes forms that others do not. kubectl's decoder and `PyYAML`
 //! descend from libyaml, of which `libyaml-safer` is a port line by line.
 
+use std::borrow::Cow;
+
 use libyaml_safer::{EventData, Parser};
 use serde::de::IgnoredAny;
 
 /// Whether libyaml reads the text to its end.
 pub(super) fn reads(text: &str) -> bool {
+    let text = with_space_after_tags(text);
     let mut bytes = text.as_bytes();
     let mut parser = Parser::new();
     parser.set_input_string(&mut bytes);
@@ -18,6 +21,34 @@ pub(super) fn reads(text: &str) -> bool {
             Err(_) => return false,
         }
     }
+}
+
+/// The text with a space between a tag and a comma. libyaml reads both alike, and its port panics where the space is missing.
+/// Elsewhere the space changes nothing but the content of a scalar.
+fn with_space_after_tags(text: &str) -> Cow<'_, str> {
+    if !text.contains('!') {
+        return Cow::Borrowed(text);
+    }
+    let mut spaced = String::with_capacity(text.len());
+    // A verbatim tag, `!<…>`, may have commas of its own.
+    let (mut in_tag, mut in_verbatim) = (false, false);
+    for character in text.chars() {
+        match character {
+            ',' if in_tag && !in_verbatim => spaced.push(' '),
+            '<' if in_tag => in_verbatim = true,
+            '>' => in_verbatim = false,
+            _ => {}
+        }
+        in_tag = match character {
+            '!' => true,
+            ',' => in_verbatim,
+            '[' | ']' | '{' | '}' => false,
+            _ => in_tag && !character.is_whitespace(),
+        };
+        in_verbatim &= in_tag;
+        spaced.push(character);
+    }
+    Cow::Owned(spaced)
 }
 
 /// Whether the text is JSON, which kubectl reads as such.
@@ -37,6 +68,12 @@ mod tests {
         for text in ["a: 'b", "a: b: c", "- a\nb", "{ ? a : b, c: d }}"] {
             assert!(!reads(text), "{text}");
         }
+        for text in
+            ["[!, a]", "{a: !t,b: c}", "[!<tag:a,b>, c]", "[!<tag:a,b> x, !!str,c]", "a: Hi!, you"]
+        {
+            assert!(reads(text), "{text}");
+        }
+        assert!(!reads("a: !t, b"), "no flow");
         assert!(is_json(" {\"a\": 1}\n") && !is_json("{a: 1}"));
     }
 }
