@@ -72,7 +72,7 @@ struct WriteLabels {
 }
 
 #[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct LoginLabel {
+pub(super) struct LoginLabel {
     login: String,
 }
 
@@ -100,6 +100,14 @@ const REPORTS: [&str; 2] = ["loginreports", "pullsecretreports"];
 const LOGIN_STATES: [&str; 4] = ["wanted", "ready", "conflict", "refused"];
 /// The kinds of reports, as their keys number them.
 const KINDS: [&str; 2] = [LOGIN_REPORT, PULL_SECRET_REPORT];
+
+// === impl LoginLabel ===
+
+impl LoginLabel {
+    pub(super) fn new(login: &str) -> Self {
+        Self { login: login.to_owned() }
+    }
+}
 
 // === impl Metrics ===
 
@@ -246,7 +254,7 @@ impl Metrics {
 
     /// Whether a login of the mapping can be used.
     pub fn login(&self, name: &str, usable: bool) {
-        self.usable.get_or_create(&LoginLabel { login: name.to_owned() }).set(i64::from(usable));
+        self.usable.get_or_create(&LoginLabel::new(name)).set(i64::from(usable));
         for state in LOGIN_STATES {
             drop(self.namespaces.get_or_create(&LoginStateLabels::new(name, state)));
         }

@@ -21,7 +21,12 @@ use tokio::sync::mpsc;
 use tracing::{info, warn};
 
 pub use super::known::State;
-use super::{super::events::Notice, job::Renewed, known::Changes, renewals::Key};
+use super::{
+    super::{events::Notice, metrics::LoginLabel},
+    job::Renewed,
+    known::Changes,
+    renewals::Key,
+};
 use crate::{
     errors::with_causes,
     fetch::{Failure, Life, Phase, Spec},
@@ -56,11 +61,6 @@ pub struct FetchMetrics {
     refreshes: Family<RefreshLabels, Counter>,
     seconds: Histogram,
     skew: Family<LoginLabel, Gauge>,
-}
-
-#[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct LoginLabel {
-    login: String,
 }
 
 #[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -305,7 +305,7 @@ impl FetchMetrics {
     }
 
     fn end(&self, login: &str) {
-        let label = LoginLabel { login: login.to_owned() };
+        let label = LoginLabel::new(login);
         self.expires.remove(&label);
         self.skew.remove(&label);
         for outcome in OUTCOMES {
@@ -315,12 +315,12 @@ impl FetchMetrics {
 
     /// When a login ends, in seconds since the Unix epoch.
     pub fn ends(&self, login: &str, at: i64) {
-        self.expires.get_or_create(&LoginLabel { login: login.to_owned() }).set(at);
+        self.expires.get_or_create(&LoginLabel::new(login)).set(at);
     }
 
     /// By how many seconds the clock of a login's service is ahead.
     pub fn skew(&self, login: &str, seconds: i64) {
-        self.skew.get_or_create(&LoginLabel { login: login.to_owned() }).set(seconds);
+        self.skew.get_or_create(&LoginLabel::new(login)).set(seconds);
     }
 
     fn count(&self, login: &str, outcome: &'static str) {
