@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use pullcred::core::reports::{
-    Condition, Discovery, FailingNamespace, GROUP, LEASE, LOGIN_REPORT, LoginStatus,
-    NamespaceSummary, PULL_SECRET_REPORT, PullSecretStatus, ReportedSecret, ReportedState,
-    SecretSummary, VERSION,
+    Condition, Discovery, FailingNamespace, GROUP, HealthVerdict, LEASE, LOGIN_REPORT, LoginHealth,
+    LoginStatus, NamespaceSummary, PULL_SECRET_REPORT, PodOwner, PodSummary, PullSecretStatus,
+    ReportedSecret, ReportedState, SecretSummary, VERSION,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
@@ -65,6 +65,13 @@ fn login() -> LoginStatus {
         }],
         registries: vec!["registry.example.com".to_owned()],
         expires_at: Some("2026-01-01T00:00:00Z".to_owned()),
+        health: Some(LoginHealth {
+            verdict: HealthVerdict::Refused,
+            checked_at: "2026-01-01T00:00:00Z".to_owned(),
+            image: Some("registry.example.com/app:1".to_owned()),
+            refusals: 2,
+            version: "uid/1".to_owned(),
+        }),
     }
 }
 
@@ -80,6 +87,19 @@ fn secrets() -> PullSecretStatus {
             keys: Some(vec!["quay.io".to_owned()]),
         }],
         discovery: Some(Discovery::Permitted),
+        pods: Some(PodSummary {
+            seen: 4,
+            without: 2,
+            failing: 1,
+            seen_at: "2026-01-01T00:00:00Z".to_owned(),
+            owners: vec![PodOwner {
+                kind: "Deployment".to_owned(),
+                name: "web".to_owned(),
+                without: 2,
+                failing: 1,
+                remedy: "New ones: kubectl -n shop rollout restart deployment/web".to_owned(),
+            }],
+        }),
     }
 }
 
@@ -267,7 +287,7 @@ fn columns_show_fields_that_are_there() {
         columns.iter().map(|(name, _)| name.clone()).collect()
     };
     assert_eq!(names(&logins), ["Kind", "Ready", "Namespaces", "Health", "Expires", "Age"]);
-    assert_eq!(names(&secrets_), ["Ready", "Secrets", "Missing", "Unhealthy", "Age"]);
+    assert_eq!(names(&secrets_), ["Ready", "Secrets", "Missing", "Unhealthy", "Pods", "Age"]);
     let login = json!({"status": login(), "metadata": {"creationTimestamp": "t"}});
     let secrets = json!({"status": secrets(), "metadata": {"creationTimestamp": "t"}});
     for (object, columns) in [(login, logins), (secrets, secrets_)] {

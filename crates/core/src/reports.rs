@@ -35,6 +35,42 @@ pub struct PullSecretStatus {
     /// Whether the namespace lets pullcred look for its pull Secrets; absent where the mapping does not ask for that.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub discovery: Option<Discovery>,
+    /// The Pods that an audit found; absent where Pods are not audited, or have not been yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pods: Option<PodSummary>,
+}
+
+/// What an audit found of the running and waiting Pods of a namespace.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct PodSummary {
+    /// How many were looked at: those that have not ended.
+    pub seen: u32,
+    /// How many lack a Secret that they would get if they were created now.
+    pub without: u32,
+    /// How many wait for an image that a registry does not give them.
+    pub failing: u32,
+    /// When the audit ended, as RFC 3339.
+    pub seen_at: String,
+    /// What made the Pods that lack a Secret or wait for an image: the first 10, by kind and name.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub owners: Vec<PodOwner>,
+}
+
+/// What made Pods that lack a Secret or wait for an image.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct PodOwner {
+    /// The kind, such as `Deployment`; `Pod` for one that nothing made.
+    pub kind: String,
+    /// The name, as the Pods write it.
+    pub name: String,
+    /// How many of its Pods lack a Secret.
+    pub without: u32,
+    /// How many of its Pods wait for an image.
+    pub failing: u32,
+    /// How its Pods are created again. What is in it as a command is safe to paste.
+    pub remedy: String,
 }
 
 /// How many Secrets a report has, and how many of them are not as they should be.
@@ -111,7 +147,7 @@ pub struct LoginStatus {
     pub observed_mapping: String,
     /// What the login is, by the mapping's key: `secret`, `aws`, `file`, …
     pub kind: String,
-    /// The conditions `Ready`, `Progressing` and `Healthy`.
+    /// The conditions `Ready`, `Progressing`, `Healthy` and, where the end is known, `Expiring`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
     /// The namespaces that its rules hold in.
@@ -125,6 +161,49 @@ pub struct LoginStatus {
     /// When it ends, as RFC 3339; absent where that is not known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<String>,
+    /// What the registries say of it; absent where pullcred has not asked them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub health: Option<LoginHealth>,
+}
+
+/// What the registries say of a login.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LoginHealth {
+    /// The worst of what they say.
+    pub verdict: HealthVerdict,
+    /// When they were asked last, as RFC 3339.
+    pub checked_at: String,
+    /// The image that was asked for; absent where the login alone was tried.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+    /// How many times in a row the login was refused.
+    #[serde(default)]
+    pub refusals: u32,
+    /// The uid and the `resourceVersion` of the Secret that the login was read from: what is known of one content says
+    /// nothing of another, and a process that starts goes on from here.
+    #[serde(default)]
+    pub version: String,
+}
+
+/// What a registry says of a login.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum HealthVerdict {
+    /// It takes the login, and opens the image, where one was asked for.
+    Accepted,
+    /// It takes the login; the image does not exist, or is hidden from it.
+    NotVisible,
+    /// It has had enough requests for now.
+    RateLimited,
+    /// It does not answer, or is in trouble itself.
+    Unreachable,
+    /// It takes the login, which may not pull the image.
+    Forbidden,
+    /// It does not take the login, also at a second try.
+    Refused,
+    /// A verdict that this version does not know.
+    #[serde(other)]
+    Unknown,
 }
 
 /// How far the copies of a login are.
@@ -156,7 +235,7 @@ pub struct FailingNamespace {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Condition {
-    /// `Ready`, `Progressing` or `Healthy`.
+    /// `Ready`, `Progressing`, `Healthy` or `Expiring`.
     #[serde(rename = "type")]
     pub type_: String,
     /// `True`, `False` or `Unknown`.

@@ -103,6 +103,7 @@ pub(in super::super) fn login_status(facts: LoginFacts<'_>) -> LoginStatus {
         failing: failing.collect(),
         registries: registries.collect(),
         expires_at: facts.fetched.and_then(|it| fetched::moment(it.expires?)),
+        health: None,
     }
 }
 
