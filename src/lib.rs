@@ -18,6 +18,7 @@
 //! | [`fetch`] | short-lived logins: what to fetch, who asks, how long it lives |
 //! | `fingerprint` | a short digest that shows whether two files are the same |
 //! | [`cli`] | the command line, as types |
+//! | `paste`, `pods` | commands that are safe to paste; what made a Pod, what replaces it, and what it waits for |
 //! | [`errors`] | errors as text |
 //! | [`supervise`], [`privacy`] | background tasks that must not end; no core dumps |
 //! | [`allocator`], [`telemetry`], [`shutdown`] | the process: its memory, its log, its signals |
@@ -51,7 +52,9 @@ mod fingerprint;
 pub mod http;
 pub use pullcred_core as core;
 pub mod mapping;
+mod paste;
 pub mod pki;
+mod pods;
 pub mod privacy;
 pub mod registry;
 pub mod shutdown;

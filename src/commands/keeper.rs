@@ -2,9 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::{logins, paste};
-use crate::core::rules::{
-    Fill, Login, Mapping, NamespaceLabel, NamespacePattern, Rule, ServiceAccountName,
+use super::logins;
+use crate::{
+    core::rules::{
+        Fill, Login, Mapping, NamespaceLabel, NamespacePattern, Rule, ServiceAccountName,
+    },
+    paste,
 };
 
 /// A namespace, as far as it is known, and the mapping.

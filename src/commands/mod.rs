@@ -18,8 +18,6 @@ pub mod inject;
 mod keeper;
 mod logins;
 pub mod manifests;
-mod owner;
-mod paste;
 pub mod policy;
 mod printable;
 mod reports;

@@ -11,7 +11,6 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 use kube::core::PartialObjectMeta;
-use serde::Serialize;
 use serde_json::Value;
 
 use super::manifests::SecretManifest;
@@ -23,26 +22,6 @@ pub(super) const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-config
 const AT_ONCE: usize = 8;
 /// How long nothing is said of the progress.
 const SILENCE: Duration = Duration::from_secs(2);
-
-/// The kubelet's reasons for a container that waits for its image (kubernetes: pkg/kubelet/images/types.go).
-const PULL_REASONS: [&str; 6] = [
-    "ErrImageNeverPull",
-    "ErrImagePull",
-    "ImageInspectError",
-    "ImagePullBackOff",
-    "InvalidImageName",
-    "RegistryUnavailable",
-];
-
-/// A container that waits for its image.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(super) struct Waiting {
-    pub(super) container: String,
-    /// Such as `ErrImagePull`.
-    pub(super) reason: String,
-    /// What the container runtime says.
-    pub(super) message: String,
-}
 
 /// A Secret that was asked for.
 pub(super) struct Asked {
@@ -66,26 +45,6 @@ pub(super) struct Progress {
     what: &'static str,
     count: usize,
     reported_at: Instant,
-}
-
-/// The containers of a Pod that wait for their images.
-pub(super) fn waiting(pod: &Value) -> Vec<Waiting> {
-    let statuses = ["initContainerStatuses", "containerStatuses", "ephemeralContainerStatuses"];
-    let statuses =
-        statuses.into_iter().filter_map(|field| pod.get("status")?.get(field)?.as_array());
-    let text = |value: Option<&Value>| value.and_then(Value::as_str).unwrap_or_default().to_owned();
-    statuses
-        .flatten()
-        .filter_map(|status| {
-            let waiting = status.get("state")?.get("waiting")?;
-            Some(Waiting {
-                container: text(status.get("name")),
-                reason: text(waiting.get("reason")),
-                message: text(waiting.get("message")),
-            })
-        })
-        .filter(|waiting| PULL_REASONS.contains(&waiting.reason.as_str()))
-        .collect()
 }
 
 /// The Pods of a namespace, or of all, page by page.

@@ -10,11 +10,11 @@ use super::{
 use crate::{
     commands::{
         keeper::{Audience, Keeper, Reach},
-        owner::Replaced,
-        paste,
         secret::how_to_make,
     },
     core::{decide::Reason, image::ImageRef, pod::INJECT_LABEL},
+    paste,
+    pods::Replaced,
 };
 
 /// What to do about a Pod and its images, in the order in which to do it; nothing where all is well.
@@ -50,8 +50,8 @@ pub(super) fn advice(
         if opted_out && missing.is_empty() {
             advice.push(format!("opt the namespace in: {}", paste::opt_in(namespace)));
         }
-        let pod = Replaced { name: &subject.name, waits: !subject.waiting.is_empty() };
-        let remedy = subject.owner.as_ref().map(|owner| owner.remedy(&[pod]));
+        let pod = Replaced::default().with(&subject.name, !subject.waiting.is_empty());
+        let remedy = subject.owner.as_ref().map(|owner| owner.remedy(&pod));
         advice.push(format!(
             "replace the Pod, since only a new one gets {}. {}",
             added.join(", "),

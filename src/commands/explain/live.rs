@@ -10,18 +10,18 @@ use super::{
     Explainer, Options, PodContext,
     in_force::InForce,
     paint::Paint,
-    pods::{SecretsAtHand, Subject},
+    pods::{SecretsAtHand, Subject, Waiting},
 };
 use crate::{
     cluster::{CallError, Cluster, ClusterOptions, Collection, client::block_on},
     commands::{
         Failure, FileOrLive, Streams,
         check::WEBHOOK,
-        owner::Owner,
         reports::{self, Reports},
-        scan::{Asked, Progress, pods, secrets, waiting},
+        scan::{Asked, Progress, pods, secrets},
     },
     core::{knowledge::Knowledge, pod::Pod, rules::Mapping},
+    pods::{Owner, StoredPod},
 };
 
 /// Which Pods of which cluster.
@@ -122,8 +122,10 @@ fn subject(value: &Value, explainer: &Explainer<'_>, knowledge: &Knowledge) -> O
     let pod = Pod::deserialize(value).ok()?;
     let known = knowledge.namespace(namespace);
     let subject = Subject::new("Pod", namespace, name, pod, explainer.mapping, known);
-    let owner = Some(Owner::of(namespace, name, value));
-    Some(Subject { waiting: waiting(value), owner, runs: true, ..subject })
+    let stored = StoredPod::deserialize(value).unwrap_or_default();
+    let owner = Some(Owner::of(namespace, &stored));
+    let waiting = stored.waiting().map(Waiting::from).collect();
+    Some(Subject { waiting, owner, runs: true, ..subject })
 }
 
 fn namespace_of(object: &Value) -> Option<&str> {

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::{facts::names, kubelet::PullSecrets};
 use crate::{
-    commands::{manifests::SecretManifest, owner::Owner, scan::Waiting},
+    commands::manifests::SecretManifest,
     core::{
         decide::{Reason, decide},
         knowledge::NamespaceKnowledge,
@@ -17,6 +17,7 @@ use crate::{
         review::Request,
         rules::Mapping,
     },
+    pods::{self, Owner},
 };
 
 /// A Pod, or the template of Pods.
@@ -55,6 +56,16 @@ pub(super) struct NamedImage {
     pub(super) owners: Vec<String>,
     /// The names alone.
     pub(super) names: Vec<String>,
+}
+
+/// A container that waits for its image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(super) struct Waiting {
+    pub(super) container: String,
+    /// Such as `ErrImagePull`.
+    pub(super) reason: String,
+    /// What the container runtime says.
+    pub(super) message: String,
 }
 
 /// The Pod, within a line of JSON.
@@ -173,6 +184,16 @@ impl Subject {
             missing: at_hand.map(|at_hand| at_hand.missing.clone()),
             waiting: waiting.cloned().collect(),
         }
+    }
+}
+
+// === impl Waiting ===
+
+impl From<pods::Waiting<'_>> for Waiting {
+    fn from(waiting: pods::Waiting<'_>) -> Self {
+        let pods::Waiting { container, reason, message } = waiting;
+        let (container, reason) = (container.to_owned(), reason.to_owned());
+        Self { container, reason, message: message.to_owned() }
     }
 }
 

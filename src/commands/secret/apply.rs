@@ -8,8 +8,9 @@ use kube::api::{Patch, PatchParams};
 use super::pull_secret::{PullSecret, TYPE};
 use crate::{
     cluster::{CallError, ClusterOptions, Collection, Outcome, client::block_on},
-    commands::{Failure, paste},
+    commands::Failure,
     core::rules::SecretName,
+    paste,
 };
 
 /// Who owns the fields.

@@ -20,10 +20,11 @@ use self::{
     pull_secret::{PullSecret, prove},
     verify::verify,
 };
-use super::{Exit, Failure, Streams, paste};
+use super::{Exit, Failure, Streams};
 use crate::{
     cluster::{ClusterOptions, client::block_on},
     core::{docker_hub, image::ImageRef},
+    paste,
     registry::{Http, Login, is_loopback},
 };
 

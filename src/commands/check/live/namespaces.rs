@@ -15,11 +15,11 @@ use super::{
 };
 use crate::{
     cluster::{CallError, Cluster, Collection},
-    commands::paste::opt_in,
     core::{
         pod::{INJECT_LABEL, OPTED_IN},
         rules::{EXCLUDED_NAMESPACES, Mapping},
     },
+    paste::opt_in,
 };
 
 /// Whether a namespace has opted in, and whether the API server calls the webhook for it.

@@ -7,12 +7,7 @@ use serde_json::Value;
 
 use super::super::{Check, finding::Report};
 use crate::{
-    commands::{
-        explain::near_rules,
-        owner::{Owner, Replaced},
-        paste,
-        scan::waiting,
-    },
+    commands::explain::near_rules,
     core::{
         decide::{Reason, decide},
         image::ImageRef,
@@ -20,6 +15,8 @@ use crate::{
         review::Request,
         rules::Mapping,
     },
+    paste,
+    pods::{Owner, Replaced, StoredPod},
 };
 
 /// What is known of the Pods of a cluster so far.
@@ -37,8 +34,7 @@ pub(super) struct Usage {
 
 #[derive(Debug, Default)]
 struct Lacking {
-    /// The name of each, and whether it waits for an image.
-    pods: Vec<(String, bool)>,
+    pods: Replaced,
     secrets: BTreeSet<String>,
 }
 
@@ -61,23 +57,19 @@ struct Missed {
 impl Usage {
     /// Takes a Pod in. Its namespace is `covered` where the API server asks about its new Pods.
     pub(super) fn add(&mut self, object: &Value, covered: bool, mapping: &Mapping) {
-        let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str);
-        let (Some(namespace), Some(name)) = (text("/metadata/namespace"), text("/metadata/name"))
+        let (Ok(stored), Ok(pod)) = (StoredPod::deserialize(object), Pod::deserialize(object))
         else {
             return;
         };
-        // What has ended or is about to needs nothing any more.
-        if matches!(text("/status/phase"), Some("Succeeded" | "Failed"))
-            || text("/metadata/deletionTimestamp").is_some()
-        {
+        if stored.has_ended() {
             return;
         }
-        let Ok(pod) = Pod::deserialize(object) else { return };
+        let namespace = stored.namespace();
         if !covered {
-            self.hang(namespace, object, &pod, mapping);
+            self.hang(&stored, &pod, mapping);
             return;
         }
-        self.miss(namespace, object, &pod, mapping);
+        self.miss(&stored, &pod, mapping);
         let request = Request::create(namespace, pod.clone());
         let decision = decide(&request, mapping, None);
         if !matches!(decision.reason(), None | Some(Reason::AlreadyPresent)) {
@@ -85,8 +77,8 @@ impl Usage {
         }
         self.need(namespace, &pod, mapping);
         if !decision.injected().is_empty() {
-            let lacking = self.lacking.entry(Owner::of(namespace, name, object)).or_default();
-            lacking.pods.push((name.to_owned(), !waiting(object).is_empty()));
+            let lacking = self.lacking.entry(Owner::of(namespace, &stored)).or_default();
+            lacking.pods.add(stored.name(), stored.waiting().next().is_some());
             lacking.secrets.extend(decision.injected().iter().map(ToString::to_string));
         }
     }
@@ -106,11 +98,11 @@ impl Usage {
     }
 
     /// Finds images that the Pod waits for and that a rule nearly covers.
-    fn miss(&mut self, namespace: &str, object: &Value, pod: &Pod<'_>, mapping: &Mapping) {
-        let waiting = waiting(object);
+    fn miss(&mut self, stored: &StoredPod<'_>, pod: &Pod<'_>, mapping: &Mapping) {
+        let namespace = stored.namespace();
         let mut found = Vec::new();
         for image in pod.images() {
-            let waits = waiting.iter().any(|it| it.container == image.owner);
+            let waits = stored.waiting().any(|it| it.container == image.owner);
             let Some(reference) = ImageRef::parse(image.reference).ok().filter(|_| waits) else {
                 continue;
             };
@@ -127,11 +119,11 @@ impl Usage {
         }
     }
 
-    fn hang(&mut self, namespace: &str, object: &Value, pod: &Pod<'_>, mapping: &Mapping) {
-        let waiting = waiting(object);
+    fn hang(&mut self, stored: &StoredPod<'_>, pod: &Pod<'_>, mapping: &Mapping) {
+        let namespace = stored.namespace();
         let mut found = Vec::new();
         let covered = pod.images().find_map(|image| {
-            waiting.iter().find(|it| it.container == image.owner)?;
+            stored.waiting().find(|it| it.container == image.owner)?;
             let reference = ImageRef::parse(image.reference).ok()?;
             mapping.matches(&reference, namespace, &mut found);
             Some((image.reference.to_owned(), found.first()?.rule.line))
@@ -176,14 +168,13 @@ impl Lacking {
     fn report(&self, owner: &Owner, report: &mut Report) {
         let Self { pods, secrets } = self;
         let secrets = secrets.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
-        let one = pods.len() == 1;
-        let hangs = pods.iter().any(|(_, waits)| *waits);
-        let which = match (owner.kind.as_str(), pods.as_slice()) {
+        let (count, waiting) = pods.counts();
+        let (one, hangs) = (count == 1, waiting > 0);
+        let which = match (owner.kind.as_str(), pods.first()) {
             ("Pod", _) => "it".to_owned(),
-            (_, [(pod, _)]) => format!("Pod {pod}"),
-            (_, pods) => format!("{} Pods", pods.len()),
+            (_, Some(pod)) if one => format!("Pod {pod}"),
+            _ => format!("{count} Pods"),
         };
-        let replaced = pods.iter().map(|(name, waits)| Replaced { name, waits: *waits });
         let message = format!(
             "{which} {} Secret {secrets}, which a new Pod gets{}. {}",
             if one { "lacks" } else { "lack" },
@@ -192,7 +183,7 @@ impl Lacking {
                 (true, false) => ", and not all of them have their images",
                 (false, _) => "",
             },
-            owner.remedy(&replaced.collect::<Vec<_>>()),
+            owner.remedy(pods),
         );
         let place = format!("{} {}/{}", owner.kind.to_lowercase(), owner.namespace, owner.name);
         if hangs {

@@ -13,7 +13,6 @@ use crate::{
     commands::{
         keeper::{Audience, Reach},
         manifests::SecretManifest,
-        paste,
         scan::{Asked, LAST_APPLIED},
         secret::how_to_make,
     },
@@ -25,6 +24,7 @@ use crate::{
         },
         rules::{Mapping, RegistryPattern, Rule},
     },
+    paste,
 };
 
 /// How many Secrets of a namespace are looked at beyond those that its Pods need.

