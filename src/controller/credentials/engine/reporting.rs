@@ -199,7 +199,7 @@ fn logins(
             registries,
             overview: overview.logins.get(name)?,
         };
-        Some((key, Some(Status::Login(login_status(facts)))))
+        Some((key, Some(Status::Login(Box::new(login_status(facts))))))
     });
     reports.collect()
 }
@@ -241,5 +241,8 @@ fn namespace(
         };
         facts.copies.push(CopyFacts { state, foreign: contents });
     }
-    if is_read { Wish::Says(Status::Namespace(namespace_status(&facts))) } else { Wish::Stays }
+    if !is_read {
+        return Wish::Stays;
+    }
+    Wish::Says(Status::Namespace(Box::new(namespace_status(&facts))))
 }

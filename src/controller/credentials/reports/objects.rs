@@ -87,9 +87,9 @@ struct Since {
 #[serde(untagged)]
 pub(in super::super) enum Status {
     /// Of a login.
-    Login(LoginStatus),
+    Login(Box<LoginStatus>),
     /// Of a namespace.
-    Namespace(PullSecretStatus),
+    Namespace(Box<PullSecretStatus>),
 }
 
 /// The API server, for reports.
