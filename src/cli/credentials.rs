@@ -35,6 +35,13 @@ pub struct CredentialsArgs {
     /// Report what is known of logins and of Secrets in namespaces, as objects that people can list and the webhook reads
     #[arg(long, env = "PULLCRED_REPORTS")]
     reports: bool,
+    /// Ask the registries from time to time whether they take the logins, and copy a login that has changed only after that; needs
+    /// --reports
+    #[arg(long, env = "PULLCRED_HEALTH")]
+    health: bool,
+    /// Look for Pods that lack a Secret which they would get now, or wait for an image, and report how many; needs --reports
+    #[arg(long, env = "PULLCRED_AUDIT")]
+    audit: bool,
     /// The socket at which pullcred plugins runs the plugins of the mapping's logins
     #[arg(long, env = "PULLCRED_PLUGINS", value_name = "PATH")]
     plugins: Option<PathBuf>,
@@ -44,8 +51,17 @@ impl CredentialsArgs {
     /// The options that these flags stand for.
     #[must_use]
     pub fn into_options(self) -> Options {
-        let Self { namespace, mapping_config_map, admin, grace, reports, plugins } = self;
-        let admin_listen = admin.admin_listen;
-        Options { admin_listen, grace, mapping: mapping_config_map, namespace, reports, plugins }
+        let Self { namespace, mapping_config_map, admin, grace, reports, health, audit, plugins } =
+            self;
+        Options {
+            admin_listen: admin.admin_listen,
+            grace,
+            mapping: mapping_config_map,
+            namespace,
+            reports,
+            health,
+            audit,
+            plugins,
+        }
     }
 }

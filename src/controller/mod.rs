@@ -71,6 +71,9 @@ pub enum StartError {
     /// A duration leaves no time for a rotation, or is longer than any certificate can be valid.
     #[error(transparent)]
     Duration(#[from] DurationError),
+    /// What a flag turns on is written into reports, and none are written.
+    #[error("{0} writes what it finds into reports: add --reports, or leave {0} out")]
+    NeedsReports(&'static str),
     /// The operating system gives no random bytes.
     #[error("the operating system gives no random bytes")]
     NoRandomness,

@@ -207,20 +207,10 @@ impl Reader<'_> {
             self.refuse(at, message);
         }
         if let Some(at) = at.verify
-            && login.is_fetched()
             && !fill.verify.as_deref().is_some_and(|image| covers(rule, image))
         {
             let message = "the image is in none of the rule's registries: write one that is, so that the login is tried \
                            where it is used";
-            self.refuse(at, message);
-        } else if let Some(at) = at.verify
-            && !login.is_fetched()
-        {
-            // A login that people keep is tried by `pullcred secret --verify` when they make it.
-            let message = format!(
-                "login {name} is a Secret that people keep, and only logins that pullcred fetches are tried before they are used: \
-                 remove `verify`"
-            );
             self.refuse(at, message);
         }
         if matches!(source, LoginSource::Github(_)) && fill.verify.is_none() {

@@ -65,13 +65,16 @@ fn login() -> LoginStatus {
         }],
         registries: vec!["registry.example.com".to_owned()],
         expires_at: Some("2026-01-01T00:00:00Z".to_owned()),
-        health: Some(LoginHealth {
-            verdict: HealthVerdict::Refused,
+        health: Some(Box::new(LoginHealth {
+            verdict: Some(HealthVerdict::Refused),
             checked_at: "2026-01-01T00:00:00Z".to_owned(),
+            next_check_at: Some("2026-01-01T00:05:00Z".to_owned()),
             image: Some("registry.example.com/app:1".to_owned()),
             refusals: 2,
-            version: "uid/1".to_owned(),
-        }),
+            content: "0123456789ab".to_owned(),
+            held: true,
+            trying: true,
+        })),
     }
 }
 
@@ -117,6 +120,7 @@ fn differences(schema: &Value, value: &Value, path: &str, found: &mut Vec<String
     let is = match value {
         Value::String(_) => "string",
         Value::Number(_) => "integer",
+        Value::Bool(_) => "boolean",
         Value::Array(_) => "array",
         Value::Object(_) => "object",
         _ => "none of these",

@@ -73,6 +73,8 @@ impl Running {
             mapping: "mapping".to_owned(),
             namespace: "pullcred".to_owned(),
             reports: reports.then(|| "holder".to_owned()),
+            health: false,
+            audit: false,
         };
         let status =
             credentials::start(cluster, settings, world, log.error_counter(), &mut supervisor);

@@ -163,27 +163,36 @@ pub struct LoginStatus {
     pub expires_at: Option<String>,
     /// What the registries say of it; absent where pullcred has not asked them.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub health: Option<LoginHealth>,
+    pub health: Option<Box<LoginHealth>>,
 }
 
-/// What the registries say of a login.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+/// What the registries say of a login, and how the checks go on: a process that starts, or a second one, reads it here.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
 pub struct LoginHealth {
-    /// The worst of what they say.
-    pub verdict: HealthVerdict,
+    /// The worst of what they say; absent before the first check of a login has ended, and after one refusal of a login that
+    /// was not tried before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<HealthVerdict>,
     /// When they were asked last, as RFC 3339.
     pub checked_at: String,
+    /// When they are asked next, as RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_check_at: Option<String>,
     /// The image that was asked for; absent where the login alone was tried.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,
-    /// How many times in a row the login was refused.
-    #[serde(default)]
+    /// How many times in a row the login was refused. A try whose end was not recorded counts as one.
     pub refusals: u32,
-    /// The uid and the `resourceVersion` of the Secret that the login was read from: what is known of one content says
-    /// nothing of another, and a process that starts goes on from here.
-    #[serde(default)]
-    pub version: String,
+    /// The first 12 hexadecimal digits of the fingerprint of the login's content: what is known of one content says nothing of
+    /// another. The annotation `pullcred.dev/accept` has it as its value.
+    pub content: String,
+    /// Whether no copy is written from this content, since a registry refuses it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub held: bool,
+    /// Whether a try has begun at `checked_at` whose end is not recorded.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub trying: bool,
 }
 
 /// What a registry says of a login.

@@ -81,6 +81,10 @@ pub struct Options {
     pub namespace: String,
     /// Whether to write reports.
     pub reports: bool,
+    /// Whether to ask registries if they take the logins. Needs `reports`.
+    pub health: bool,
+    /// Whether to look for Pods that lack a Secret. Needs `reports`.
+    pub audit: bool,
     /// The socket of the container that runs plugins.
     pub plugins: Option<PathBuf>,
 }
@@ -96,6 +100,10 @@ pub struct Settings {
     pub namespace: String,
     /// The name of this process in the Lease of the reports; `None` where none are written.
     pub reports: Option<String>,
+    /// Whether to ask registries if they take the logins. Needs `reports`.
+    pub health: bool,
+    /// Whether to look for Pods that lack a Secret. Needs `reports`.
+    pub audit: bool,
 }
 
 /// A credentials controller whose port is open, but which has read nothing yet.
@@ -119,13 +127,20 @@ impl Controller {
         options: Options,
         dropped_log_lines: ErrorCounter,
     ) -> Result<Self, StartError> {
-        let Options { admin_listen, grace, mapping, namespace, reports, plugins } = options;
+        let Options { admin_listen, grace, mapping, namespace, reports, health, audit, plugins } =
+            options;
+        if let Some(flag) = [(health, "--health"), (audit, "--audit")]
+            .into_iter()
+            .find_map(|(on, flag)| (on && !reports).then_some(flag))
+        {
+            return Err(StartError::NeedsReports(flag));
+        }
         let reports = if reports { Some(random_name()?) } else { None };
         let reports = reports.map(|name| format!("pullcred-credentials-{name}"));
         let cluster = api_server().await?;
         let listener = listen(admin_listen)
             .map_err(|source| StartError::Bind { address: admin_listen, source })?;
-        let settings = Settings { grace, mapping, namespace, reports };
+        let settings = Settings { grace, mapping, namespace, reports, health, audit };
         Ok(Self { listener, cluster, settings, plugins, dropped_log_lines })
     }
 
@@ -146,6 +161,8 @@ impl Controller {
             namespace = settings.namespace,
             mapping = settings.mapping,
             reports = settings.reports.is_some(),
+            health = settings.health,
+            audit = settings.audit,
             version = env!("CARGO_PKG_VERSION"),
             "keeping copies of logins",
         );
@@ -165,7 +182,7 @@ pub fn start(
     dropped_log_lines: ErrorCounter,
     supervisor: &mut Supervisor,
 ) -> Arc<Status> {
-    let Settings { grace, mapping, namespace, reports: holder } = settings;
+    let Settings { grace, mapping, namespace, reports: holder, .. } = settings;
     let (notices, notices_received) = mpsc::channel(NOTICES);
     let status = Status::new(Metrics::new(dropped_log_lines), notices);
     let status = Arc::new(if holder.is_some() { status.with_reports() } else { status });

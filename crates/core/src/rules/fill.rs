@@ -18,7 +18,7 @@ pub struct Fill {
     pub labels: Vec<NamespaceLabel>,
     /// The `ServiceAccount` of the namespace itself by whose token the login is fetched there; without it, pullcred's own.
     pub identity: Option<ServiceAccountName>,
-    /// An image that the registry must open before the login is given out.
+    /// An image by which the login is tried: the registry must open it before a fetched login is given out.
     pub verify: Option<Box<str>>,
 }
 
