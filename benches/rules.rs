@@ -1,11 +1,14 @@
-//! The cost of a Pod with three images, with 10 rules and with 10,000.
+//! The cost of a Pod with three images, by the number of rules and by the number of namespaces with a report.
 //!
-//! `cargo bench --bench rules` measures the lookup alone (`matches` and `secrets`) for five shapes of a
-//! mapping, and then a whole request, from the bytes of a review to the bytes of the answer. The last row is what is known of
-//! a Secret, with the reports of 10 namespaces and of 10,000.
+//! `cargo bench --bench rules` measures the lookup alone (`matches` and `secrets`) for five shapes of a mapping, and a whole
+//! request, from the bytes of a review to the bytes of the answer. The last two rows are what is known of a Secret, and a request in a
+//! namespace with a report.
 //!
-//! The two sizes alternate every millisecond, and the ratio is the median over the turns. So other load on the
-//! machine affects both sizes equally, unlike in harnesses that measure one after the other.
+//! The sizes alternate every millisecond, and the ratio is the median over the turns. So other load on the
+//! machine affects all sizes equally, unlike in harnesses that measure one after the other.
+
+#[path = "figures.rs"]
+mod figures;
 
 use std::fmt::Display;
 use std::hint::black_box;
@@ -20,8 +23,10 @@ use pullcred::core::review;
 use pullcred::core::rules::{Mapping, Rule, WhenMissing};
 use serde_json::{Value, json};
 
-const FEW: usize = 10;
-const MANY: usize = 10_000;
+use figures::{Figure, append};
+
+/// Rules of a mapping, or namespaces with a report.
+const SIZES: [usize; 4] = [10, 100, 1_000, 10_000];
 const NAMESPACE: &str = "team-7";
 
 /// How long one size is measured before it is the other's turn.
@@ -98,27 +103,45 @@ const MIX: Shape = Shape {
 };
 
 #[expect(clippy::print_stdout, reason = "the result of the benchmark")]
-fn main() {
+fn main() -> std::io::Result<()> {
     // `cargo test` runs a benchmark without this argument: one turn checks that it works.
     let measure = std::env::args().any(|argument| argument == "--bench");
     let turns = if measure { TURNS } else { 1 };
-    println!("{:22} {:>12} {:>12} {:>6}", "ns per Pod", "10 rules", "10,000", "ratio");
+    println!("{:30} {} {:>6}", "ns per Pod", SIZES.map(|it| format!("{it:>9}")).join(" "), "ratio");
     for shape in &SHAPES {
-        let mappings = [FEW, MANY].map(|rules| shape.mapping(rules));
-        let pods = [FEW, MANY].map(|rules| (shape.pods)(rules));
-        let [few, many] = [0, 1].map(|size| looking_up(&mappings[size], &pods[size]));
-        println!("{:22} {}", shape.name, Comparison::of(turns, few, many));
+        let mappings = SIZES.map(|rules| shape.mapping(rules));
+        let pods = SIZES.map(|rules| (shape.pods)(rules));
+        let row = Row::of(turns, places().map(|size| looking_up(&mappings[size], &pods[size])));
+        row.print_and_append(["rules", shape.name, "look-up"])?;
     }
     for shape in [&SHAPES[1], &MIX] {
-        let known = [FEW, MANY].map(|rules| shape.mapping(rules));
-        let bodies = [FEW, MANY].map(|rules| admission_reviews(&(shape.pods)(rules)));
-        let [few, many] = [0, 1].map(|size| answering(&known[size], &bodies[size]));
-        let name = format!("{}, request", shape.name);
-        println!("{name:22} {}", Comparison::of(turns, few, many));
+        let mappings = SIZES.map(|rules| shape.mapping(rules));
+        let bodies = SIZES.map(|rules| admission_reviews(&(shape.pods)(rules), NAMESPACE));
+        let nothing = Knowledge::default();
+        let row = Row::of(
+            turns,
+            places().map(|size| answering(&mappings[size], &bodies[size], &nothing)),
+        );
+        row.print_and_append(["rules", shape.name, "request"])?;
     }
-    let known = [FEW, MANY].map(reports);
-    let [few, many] = [0, 1].map(|size| knowing(&known[size].0, &known[size].1));
-    println!("{:22} {}", "what is known", Comparison::of(turns, few, many));
+    let known = SIZES.map(reports);
+    let row = Row::of(turns, places().map(|size| knowing(&known[size].0, &known[size].1)));
+    row.print_and_append(["namespaces", "what is known", "look-up"])?;
+    let mapping = MIX.mapping(SIZES[0]);
+    let bodies = known.each_ref().map(|(_, names)| {
+        let pods = (MIX.pods)(SIZES[0]);
+        // Other ones in each turn, in as many bodies for each size.
+        let name = |n: usize| &names[n * 7919 % names.len()];
+        (0..1_000).flat_map(|n| admission_reviews(&pods, name(n))).collect::<Vec<_>>()
+    });
+    let row =
+        Row::of(turns, places().map(|size| answering(&mapping, &bodies[size], &known[size].0)));
+    row.print_and_append(["namespaces", "with a report", "request"])
+}
+
+/// The places in [`SIZES`].
+fn places() -> [usize; SIZES.len()] {
+    std::array::from_fn(|place| place)
 }
 
 /// The reports of so many namespaces, and their names.
@@ -165,38 +188,44 @@ fn looking_up<'a>(mapping: &'a Mapping, pods: &'a [[String; 3]]) -> impl FnMut()
 }
 
 /// Each call answers the review of the next Pod.
-fn answering<'a>(mapping: &'a Mapping, bodies: &'a [Vec<u8>]) -> impl FnMut() + 'a {
+fn answering<'a>(
+    mapping: &'a Mapping,
+    bodies: &'a [Vec<u8>],
+    known: &'a Knowledge,
+) -> impl FnMut() + 'a {
     let mut next = 0;
     move || {
         let request = expected(review::parse(black_box(&bodies[next])));
-        black_box(expected(answer::respond(&request.uid, &decide(&request, mapping, None))));
+        let known = known.namespace(&request.namespace);
+        black_box(expected(answer::respond(&request.uid, &decide(&request, mapping, known))));
         next = (next + 1) % bodies.len();
     }
 }
 
-/// Nanoseconds for few and for many rules, and the ratio of the two: medians over all turns.
-struct Comparison {
-    few: f64,
-    many: f64,
-    ratio: f64,
-}
+/// Nanoseconds for each of the [`SIZES`], turn after turn.
+struct Row(Vec<[f64; SIZES.len()]>);
 
-impl Comparison {
-    fn of(turns: usize, mut few: impl FnMut(), mut many: impl FnMut()) -> Self {
-        let pairs: Vec<(f64, f64)> =
-            (0..turns).map(|_| (turn(&mut few), turn(&mut many))).collect();
-        Self {
-            few: median(pairs.iter().map(|(few, _)| *few)),
-            many: median(pairs.iter().map(|(_, many)| *many)),
-            ratio: median(pairs.iter().map(|(few, many)| many / few)),
-        }
+impl Row {
+    fn of(turns: usize, mut subjects: [impl FnMut(); SIZES.len()]) -> Self {
+        Self((0..turns).map(|_| subjects.each_mut().map(turn)).collect())
     }
-}
 
-impl Display for Comparison {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { few, many, ratio } = self;
-        write!(f, "{few:12.0} {many:12.0} {ratio:6.3}")
+    /// Prints the medians over all turns, and the one of the ratios of most to fewest. The figures have ten values, each the median of a
+    /// tenth of the turns.
+    #[expect(clippy::print_stdout, reason = "the result of the benchmark")]
+    fn print_and_append(&self, [case, series, metric]: [&str; 3]) -> std::io::Result<()> {
+        let Self(turns) = self;
+        let nanos = places().map(|size| median(turns.iter().map(|turn| turn[size])));
+        let ratio = median(turns.iter().map(|turn| turn[SIZES.len() - 1] / turn[0]));
+        let name = format!("{series}, {metric}");
+        println!("{name:30} {} {ratio:6.3}", nanos.map(|it| format!("{it:9.0}")).join(" "));
+        let figures = places().map(|size| {
+            let parts = turns.chunks(turns.len().div_ceil(10));
+            Figure::new(case, series, [metric, "ns"])
+                .at(case, SIZES[size])
+                .values(parts.map(|part| median(part.iter().map(|turn| turn[size]))))
+        });
+        append(&figures)
     }
 }
 
@@ -260,11 +289,11 @@ fn expected<T, E: Display>(result: Result<T, E>) -> T {
 }
 
 /// Small reviews. In real, larger ones the rules are an even smaller part of the cost.
-fn admission_reviews(pods: &[[String; 3]]) -> Vec<Vec<u8>> {
-    pods.iter().map(|images| admission_review(images).to_string().into_bytes()).collect()
+fn admission_reviews(pods: &[[String; 3]], namespace: &str) -> Vec<Vec<u8>> {
+    pods.iter().map(|images| admission_review(images, namespace).to_string().into_bytes()).collect()
 }
 
-fn admission_review(images: &[String; 3]) -> Value {
+fn admission_review(images: &[String; 3], namespace: &str) -> Value {
     let containers: Vec<_> = images
         .iter()
         .enumerate()
@@ -277,12 +306,12 @@ fn admission_review(images: &[String; 3]) -> Value {
             "uid": "705ab4f5-6393-11e8-b7cc-42010a800002",
             "kind": {"group": "", "version": "v1", "kind": "Pod"},
             "resource": {"group": "", "version": "v1", "resource": "pods"},
-            "namespace": NAMESPACE,
+            "namespace": namespace,
             "operation": "CREATE",
             "object": {
                 "apiVersion": "v1",
                 "kind": "Pod",
-                "metadata": {"generateName": "app-", "namespace": NAMESPACE, "labels": {"app": "app"}},
+                "metadata": {"generateName": "app-", "namespace": namespace, "labels": {"app": "app"}},
                 "spec": {"containers": containers},
             },
         },

@@ -54,6 +54,7 @@ pub struct Metrics {
     pub connections: Gauge,
     /// The limit on open connections to the HTTPS port.
     pub connections_max: Gauge,
+    connections_opened: Counter,
     connections_evicted: Counter,
     /// Connections that could not be accepted, for example because no file descriptor was free.
     pub accept_failures: Counter,
@@ -123,6 +124,7 @@ impl Metrics {
             panics: Counter::default(),
             connections: Gauge::default(),
             connections_max: Gauge::default(),
+            connections_opened: Counter::default(),
             connections_evicted: Counter::default(),
             accept_failures: Counter::default(),
             handshake_failures: Family::default(),
@@ -181,6 +183,7 @@ impl Metrics {
             panics,
             connections,
             connections_max,
+            connections_opened,
             connections_evicted,
             accept_failures,
             handshake_failures,
@@ -216,6 +219,7 @@ impl Metrics {
             "The limit on open connections",
             connections_max.clone(),
         );
+        registry.register("connections_opened", "Accepted connections", connections_opened.clone());
         registry.register(
             "connections_evicted",
             "Idle connections closed because the number of connections was near the limit",
@@ -280,6 +284,7 @@ impl Metrics {
 impl Observer for Metrics {
     fn opened(&self) {
         self.connections.inc();
+        self.connections_opened.inc();
     }
 
     fn closed(&self) {

@@ -54,19 +54,14 @@ impl Setting for Cluster {
         let policy = folder.join("audit-policy.yaml");
         fs::write(&policy, audit::POLICY)?;
         let admission = static_policies(folder)?;
-        let control_plane = Options::default()
+        let options = Options::default()
             .api_server("--admission-control-config-file", admission)
             // Without kube-proxy a Service has no address that answers; with this the API server
             // resolves a webhook's Service to its EndpointSlices itself.
             .api_server("--enable-aggregator-routing", "true")
             .api_server("--audit-policy-file", policy)
-            .api_server("--audit-log-path", folder.join(AUDIT_LOG))
-            .start(sandbox, folder)
-            .await?;
-        let api = Api::new(control_plane.client(User::ADMIN).await?);
-        let webhooks = Authority::new("webhooks")?;
-        let monitoring = sandbox.programs().monitoring.clone();
-        Ok(Self { webhook: OnceCell::new(), webhooks, api, control_plane, monitoring })
+            .api_server("--audit-log-path", folder.join(AUDIT_LOG));
+        Self::start_with(options, sandbox, folder).await
     }
 
     async fn end(self) -> Result<()> {
@@ -120,6 +115,19 @@ impl ReportsCluster {
 }
 
 impl Cluster {
+    /// Starts one with other options of the API server.
+    pub(crate) async fn start_with(
+        options: Options,
+        sandbox: &Sandbox,
+        folder: &Path,
+    ) -> Result<Self> {
+        let control_plane = options.start(sandbox, folder).await?;
+        let api = Api::new(control_plane.client(User::ADMIN).await?);
+        let webhooks = Authority::new("webhooks")?;
+        let monitoring = sandbox.programs().monitoring.clone();
+        Ok(Self { webhook: OnceCell::new(), webhooks, api, control_plane, monitoring })
+    }
+
     /// The API as its administrator.
     pub(crate) fn api(&self) -> &Api {
         &self.api

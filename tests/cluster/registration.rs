@@ -105,6 +105,12 @@ impl Registration {
         self
     }
 
+    /// Sends mirror Pods, too.
+    pub(crate) fn without_match_conditions(mut self) -> Self {
+        self.webhook["matchConditions"] = json!([]);
+        self
+    }
+
     /// Refuses Pods while the webhook does not answer.
     pub(crate) fn fail_closed(mut self) -> Self {
         self.webhook["failurePolicy"] = "Fail".into();

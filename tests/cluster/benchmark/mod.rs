@@ -1,4 +1,4 @@
-//! What copies of logins and reports cost, and how long they take, on a real API server.
+//! What admission, copies of logins and reports cost, and how long they take, on a real API server.
 //!
 //! `cargo bench --test cluster` measures and prints the tables with the method; a test run does the same with small numbers and
 //! prints nothing, so that what it checks of the work is checked: no copy with another content, no write too many. Numbers
@@ -6,15 +6,20 @@
 //!
 //! | module | what it is |
 //! |---|---|
-//! | [`home`] | the cluster that is measured |
+//! | [`admission`] | the measurement of Pods' creation, through the API server |
+//! | [`home`] | the cluster that is measured with copies and reports |
 //! | [`copies`], [`many`] | the measurements: with a thousand namespaces, and with ten thousand |
 //! | [`reports`] | the measurement of reports, with ten thousand |
 //! | [`observer`], [`audit`], [`cost`], [`proxy`] | what is measured with: a watch, the audit log, `/proc`, bytes |
 //! | [`table`] | the numbers beside their goals |
+//! | [`figures`] | the numbers for the documents |
 
+mod admission;
 mod audit;
 mod copies;
 mod cost;
+#[path = "../../../benches/figures.rs"]
+mod figures;
 mod home;
 mod many;
 mod observer;
@@ -47,6 +52,11 @@ struct Outcome {
 /// The benchmarks. Where they measure, those with ten thousand namespaces take many minutes and run only with
 /// `--ignored`.
 pub(crate) fn trials(stage: &Arc<OnceLock<Stage>>, measures: bool) -> Vec<Trial> {
+    let admission =
+        trial(stage, "admission::through_the_api_server", async |sandbox, folder, test| {
+            admission::run(sandbox, folder, if test { &admission::SMALL } else { &admission::FULL })
+                .await
+        });
     let copies = trial(stage, "copies::thousand", async |sandbox, folder, test| {
         copies::run(sandbox, folder, if test { &copies::SMALL } else { &copies::FULL }).await
     });
@@ -56,7 +66,7 @@ pub(crate) fn trials(stage: &Arc<OnceLock<Stage>>, measures: bool) -> Vec<Trial>
     let reports = trial(stage, "reports::ten_thousand", async |sandbox, folder, test| {
         reports::run(sandbox, folder, if test { &reports::SMALL } else { &reports::FULL }).await
     });
-    vec![copies, many.with_ignored_flag(measures), reports.with_ignored_flag(measures)]
+    vec![admission, copies, many.with_ignored_flag(measures), reports.with_ignored_flag(measures)]
 }
 
 fn trial(

@@ -7,7 +7,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use anyhow::{Context, Result, ensure};
@@ -26,6 +26,8 @@ use crate::{
 
 /// How long an endpoint is still in use after its process was told to leave.
 const ENDPOINT_LAG: Duration = Duration::from_secs(1);
+/// An API server keeps so many idle connections to one address (`MaxIdleConnsPerHost` of its transport).
+const KEPT_CONNECTIONS: u64 = 25;
 /// A replica leaves some seconds after its last connection, and in any case after 95.
 const LEAVE: Duration = Duration::from_secs(110);
 
@@ -106,27 +108,36 @@ pub(crate) async fn rolling_restarts(cluster: Arc<Cluster>) -> Result<Report> {
     ))
 }
 
-/// A thousand Pods in a burst all get their Secret; and what a Pod's creation takes with the webhook, and without.
+/// A thousand Pods in a burst all get their Secret.
 pub(crate) async fn burst_of_a_thousand(cluster: Arc<Cluster>) -> Result<Report> {
-    let with = cluster.opted_in("burst").await?;
-    let without = cluster.unlabelled("burst-without").await?;
-    let injected = burst(&with, 1000, 20).await?;
-    let (mut slow, mut quick) = (Vec::new(), Vec::new());
-    for n in 0..200 {
-        for (namespace, times) in [(&with, &mut slow), (&without, &mut quick)] {
-            let started = Instant::now();
-            namespace.answer_to(pod(&format!("timed-{n}")).image(PRIVATE_IMAGE.0)).await?.ok()?;
-            times.push(started.elapsed());
-        }
-    }
-    let quantiles = |times: &mut Vec<Duration>| {
-        let (half, most) = (quantile(times, 50).as_micros(), quantile(times, 99).as_micros());
-        format!("p50 {half} µs, p99 {most} µs")
-    };
-    Ok(Report::new()
-        .seen("a burst of 1000 Pods", format!("{injected} with their Secret"))
-        .seen("creation of a Pod that the webhook patches", quantiles(&mut slow))
-        .seen("creation of the same Pod in a namespace without it, in turn", quantiles(&mut quick)))
+    let namespace = cluster.opted_in("burst").await?;
+    let injected = burst(&namespace, 1000, 20).await?;
+    Ok(Report::new().seen("a burst of 1000 Pods", format!("{injected} with their Secret")))
+}
+
+/// The API server uses its connections again: hundreds of calls, 16 of them at a time, take no more than the connections
+/// that it keeps.
+pub(crate) async fn reused_connections(cluster: Arc<Cluster>) -> Result<Report> {
+    const PODS: usize = 400;
+    let namespace = cluster.apart("reused-connections").await?;
+    let listen = loopback();
+    let webhook = start(&cluster, "reused", listen, "127.0.0.1", &[]).await?;
+    Registration::url("pullcred-reused", listen, cluster.webhooks())
+        .webhook_name("reused.pullcred.dev")
+        .only_in(&[namespace.name()])
+        .create(cluster.api())
+        .await?;
+    namespace.until_injected().await?;
+    burst(&namespace, PODS, 16).await?;
+    let opened = webhook.metric("pullcred_connections_opened_total").await?;
+    ensure!(
+        opened <= KEPT_CONNECTIONS,
+        "the API server opened {opened} connections for {PODS} calls, and keeps {KEPT_CONNECTIONS}"
+    );
+    Ok(Report::new().seen(
+        format!("connections to the webhook for {PODS} Pods, 16 at a time"),
+        format!("at most {KEPT_CONNECTIONS}"),
+    ))
 }
 
 /// Creates so many Pods, so many at a time, and counts those that are stored with their Secret, which must be all.
@@ -197,9 +208,4 @@ async fn start(
     let webhook =
         Webhook { name, mapping: MAPPING, listen, identity: &identity, flags, environment: &[] };
     webhook.start(cluster.control_plane().folder()).await.context(name.to_owned())
-}
-
-fn quantile(times: &mut [Duration], percent: usize) -> Duration {
-    times.sort_unstable();
-    times[(times.len() - 1) * percent / 100]
 }

@@ -22,7 +22,7 @@ mod logins_story;
 mod neighbours;
 mod node_story;
 mod opt_in;
-mod policy;
+pub(crate) mod policy;
 pub(crate) mod reports;
 mod secret;
 mod workloads;
@@ -68,6 +68,7 @@ pub(crate) fn on_a_control_plane(slot: &Slot) -> Vec<Trial> {
         load::rolling_restarts,
         load::room_for_one_request,
         load::burst_of_a_thousand,
+        load::reused_connections,
         availability::ending_on_sigterm,
         workloads::deployment,
         workloads::stateful_set,
@@ -131,7 +132,6 @@ pub(crate) fn on_a_control_plane(slot: &Slot) -> Vec<Trial> {
         policy::golden_cases,
         policy::image_vectors,
         policy::largest_mapping,
-        policy::latency,
     ];
     trials(slot, all)
 }

@@ -1,11 +1,6 @@
 //! The mapping as a MutatingAdmissionPolicy: the API server itself gives the same list as the webhook.
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, fs, sync::Arc, time::Instant};
 
 use anyhow::{Context, Result, ensure};
 use pullcred::{
@@ -23,7 +18,6 @@ use serde_json::{Value, json};
 
 use crate::{
     cluster::{Cluster, loopback},
-    fixtures::pod,
     namespace::Namespace,
     pullcred::Pullcred,
     registration::Registration,
@@ -36,11 +30,8 @@ const VECTORS: &str = include_str!("../../../crates/core/tests/vectors/images.js
 const CASES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/testdata/admission");
 const CASES_MAPPING: &str = include_str!("../../testdata/mapping.yaml");
 
-/// So many Pods of each kind are created to see how long that takes.
-const TIMED: usize = 200;
-
 /// A policy that covers one namespace.
-struct Policy {
+pub(crate) struct Policy {
     name: String,
 }
 
@@ -48,7 +39,7 @@ struct Policy {
 
 impl Policy {
     /// What `pullcred policy` makes of a mapping, narrowed to one namespace and in effect.
-    async fn create(
+    pub(crate) async fn create(
         cluster: &Cluster,
         namespace: &Namespace,
         mapping: &str,
@@ -280,36 +271,4 @@ pub(crate) async fn largest_mapping(cluster: Arc<Cluster>) -> Result<Report> {
         "1,201 rules as a policy, a Pod with 40 images",
         format!("{} Secrets, {} ms", list.len(), took.as_millis()),
     ))
-}
-
-/// How long the creation of a Pod takes, with neither, with the policy and with the webhook, in turns.
-pub(crate) async fn latency(cluster: Arc<Cluster>) -> Result<Report> {
-    let image = "registry.cn-shanghai.aliyuncs.com/huangyisan/nginx:1";
-    let with_webhook = cluster.opted_in("latency-webhook").await?;
-    let with_neither = cluster.unlabelled("latency-neither").await?;
-    let with_policy = cluster.apart("latency-policy").await?;
-    let _policy = Policy::create(&cluster, &with_policy, crate::cluster::MAPPING, image).await?;
-    with_webhook.until_injected().await?;
-
-    let settings =
-        [("neither", &with_neither, 0), ("policy", &with_policy, 1), ("webhook", &with_webhook, 1)];
-    let mut times: [Vec<Duration>; 3] = Default::default();
-    for n in 0..TIMED {
-        for ((_, namespace, secrets), times) in settings.iter().zip(&mut times) {
-            let pod = pod(&format!("timed-{n}")).image(image);
-            let begin = Instant::now();
-            let created = namespace.answer_to(pod).await?.object()?;
-            times.push(begin.elapsed());
-            let list = created["spec"]["imagePullSecrets"].as_array().map_or(0, Vec::len);
-            assert_eq!(list, *secrets);
-        }
-    }
-    let mut report = Report::new();
-    for ((what, ..), times) in settings.iter().zip(&mut times) {
-        times.sort_unstable();
-        let at = |hundredth: usize| times[(times.len() - 1) * hundredth / 100].as_secs_f64() * 1e3;
-        let seen = format!("p50 {:.2} ms, p99 {:.2} ms", at(50), at(99));
-        report = report.seen(format!("{TIMED} Pods created with {what}, in turns"), seen);
-    }
-    Ok(report)
 }
