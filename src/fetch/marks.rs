@@ -1,5 +1,5 @@
 //! What the annotations of a Secret say of the life of its login. Moments are written by the clock of the service that gave
-//! the login, and read by the clock of the API server, so that a process with a wrong clock misleads nobody.
+//! the login, and read by the clock of the API server, so that a process with a wrong clock does no harm.
 
 use std::collections::BTreeMap;
 

@@ -109,7 +109,7 @@ pub enum ReportedState {
     Ready,
     /// pullcred is about to write it.
     Pending,
-    /// It does not exist, and its login cannot be had, or nobody has made it.
+    /// It does not exist: its login cannot be had, or people have not made it.
     Missing,
     /// A kubelet passes over its type.
     WrongType,
@@ -131,7 +131,7 @@ pub enum ReportedState {
 pub enum Discovery {
     /// It does.
     Permitted,
-    /// Nobody has bound the role to pullcred there.
+    /// No RoleBinding there gives pullcred the role.
     NotPermitted,
     /// A state that this version does not know.
     #[serde(other)]

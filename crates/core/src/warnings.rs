@@ -24,7 +24,7 @@ pub(super) enum Fault {
     Expired,
     /// pullcred fills it, but cannot get its login.
     LoginMissing,
-    /// Nobody has made it.
+    /// People have not made it.
     Missing,
     /// A quota of the namespace leaves no room for it.
     NoRoom,

@@ -19,7 +19,7 @@ use crate::core::rules::{Mapping, WhenMissing};
 
 /// What a policy does not do, and the webhook does.
 const LOST: &str = "\
-note: with a policy nobody is warned of images that cannot be read, there are no metrics and no audit annotations,
+note: a policy does not warn of images that cannot be read, has no metrics and no audit annotations,
 and a mapping that changes takes effect only when the new policy is applied";
 
 /// What to make, and of what.

@@ -130,7 +130,7 @@ impl Fetch<'_> {
             registries.join(", ")
         )?;
         let (send, mut heard) = unbounded_channel();
-        // Nobody listens any more where an error has ended it.
+        // The receiver has gone where an error has ended the command.
         let world = Outside::from_env(plugins).heard_by(move |progress| drop(send.send(progress)));
         let (credentials, marks) = if let LoginSource::File(path) = &login.source {
             (self.of_file(&world, path)?, None)

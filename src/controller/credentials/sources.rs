@@ -206,7 +206,7 @@ impl Sources {
         self.watches.iter().all(|(resource, watch)| watch.listed || resource.is_reports())
     }
 
-    /// Whether every watch stands, but for that of the reports of logins, which nobody reads but people.
+    /// Whether every watch stands, but for that of the reports of logins, which only people read.
     pub(super) fn are_live(&self) -> bool {
         self.watches.iter().all(|(it, watch)| watch.live || *it == Resource::LoginReports)
     }

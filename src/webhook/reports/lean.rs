@@ -44,7 +44,7 @@ struct Metadata {
 // === impl LeanReport ===
 
 impl LeanReport {
-    /// The namespace and what is said of its Secrets; `None` for an object of another name, which is nobody's report.
+    /// The namespace and what is said of its Secrets; `None` for an object of another name, which is no report of pullcred's.
     pub(super) fn into_secrets(self) -> Option<(Box<str>, Result<ReportedSecrets, Unusable>)> {
         let Self { metadata: ObjectMeta { name, namespace, .. }, secrets } = self;
         let is_report = name.as_deref() == Some(PULL_SECRET_REPORT_NAME);

@@ -143,7 +143,7 @@ fn from_before(
     }
     let first = first_of(&names, NAMED);
     let message = format!(
-        "labelled before the policy was there, which asked nobody whether they may: {first}. See whether each is to stay"
+        "labelled before the policy was there, so it checked none of them: {first}. See whether each is to stay"
     );
     report.note(Check::LabelledBefore, format!("policy {policy}"), message);
 }

@@ -95,7 +95,7 @@ pub fn read(
         .map_err(|_| PluginProblem::Login("it is too long, or has characters that no login has"))?;
 
     let refresh = refresh.map(i64::from);
-    // A cache of no seconds says that nobody knows.
+    // A cache of no seconds says that the duration is not known.
     let cached = cached.filter(|seconds| *seconds > 0);
     let half = ends.map(|ends| ends.saturating_sub(now) / 2);
     if half.is_some_and(|half| half <= 0) {
