@@ -271,12 +271,73 @@ fn the_errors_of_logins_are_those_of_the_code() {
 
 #[test]
 fn the_readme_says_the_same_in_both_languages() {
-    let (english, chinese) = (read("README.md"), read("README.zh-CN.md"));
+    say_the_same("README.md", "README.zh-CN.md");
+}
+
+#[test]
+fn the_quick_start_says_the_same_in_both_languages() {
+    say_the_same("docs/quickstart.md", "docs/quickstart.zh-CN.md");
+}
+
+/// A version is supported if the tests run it, or hold the chart's objects against its schemas.
+#[test]
+fn the_supported_versions_are_those_of_the_tests() {
+    let minor = |file: &str, module: &str| {
+        let text = read(file);
+        let (_, version) = text
+            .split_once(&format!("{module} v"))
+            .unwrap_or_else(|| panic!("{file}: no {module}"));
+        version.split('.').take(2).collect::<Vec<_>>().join(".")
+    };
+    let schemas = read("tests/chart/manifests/validate.sh");
+    let schemas: Vec<&str> =
+        schemas.lines().filter_map(|line| line.strip_prefix("v0.")?.split('.').next()).collect();
+    let (first, last) = (schemas.first().unwrap(), schemas.last().unwrap());
+    let tested = [
+        format!("1.{first} to 1.{last}"),
+        minor("tests/cluster/kubernetes/go.mod", "k8s.io/kubernetes"),
+        minor("tests/cluster/helm/go.mod", "helm.sh/helm/v4"),
+        minor("tests/cluster/containerd/go.mod", "github.com/containerd/containerd/v2"),
+    ];
+    let text = read("docs/versions.md");
+    let documented: Vec<_> =
+        table(&text, "Supported versions").iter().map(|row| row[1].to_owned()).collect();
+    assert_eq!(documented[..tested.len()], tested);
+    let minimum = format!("kubeVersion: \">=1.{first}.0-0\"");
+    assert!(read("charts/pullcred/Chart.yaml").contains(&minimum), "{minimum}");
+}
+
+/// The commands of SECURITY.md are those that `make release DRY_RUN=1` runs.
+#[test]
+fn the_commands_that_verify_a_release_are_those_of_its_script() {
+    let (document, script) = (read("SECURITY.md"), read("release/verify.sh"));
+    for part in [
+        "sha256sum --check --strict --ignore-missing",
+        "cosign verify-blob",
+        "--bundle SHA256SUMS.sigstore.json SHA256SUMS",
+        "cosign verify ",
+        "cosign verify-attestation",
+        "--type cyclonedx",
+        "--certificate-oidc-issuer https://token.actions.githubusercontent.com",
+        "/.github/workflows/release.yml@refs/tags/v",
+        "charts/pullcred",
+    ] {
+        assert!(document.contains(part), "SECURITY.md: no {part}");
+        assert!(script.contains(part), "release/verify.sh: no {part}");
+    }
+}
+
+/// The same headings, commands, links and lists. Anchors are in the language of their headings.
+fn say_the_same(english: &str, chinese: &str) {
+    let (english, chinese) = (read(english), read(chinese));
     let levels = |text| headings(text).map(|(level, _)| level).collect::<Vec<_>>();
     assert_eq!(levels(&english), levels(&chinese));
     assert_eq!(blocks(&english), blocks(&chinese));
     // Each points to the other; all else is the same.
-    let targets = |text| links(text).into_iter().skip(1).map(str::to_owned).collect::<Vec<_>>();
+    let foreign = |link: &&str| !(link.starts_with('#') || link.is_empty());
+    let targets = |text| {
+        links(text).into_iter().skip(1).filter(foreign).map(str::to_owned).collect::<Vec<_>>()
+    };
     assert_eq!(targets(&english), targets(&chinese));
     let shape = |text| {
         let marks = ["| ", "- "];

@@ -1,5 +1,5 @@
-//! What the documents say to type, typed: every command of a `console` block in the README, install.md, logins.md and
-//! operations.md is run on the node, or listed here with the reason why not.
+//! What the documents say to type, typed: every command of a `console` block in the README, install.md, logins.md,
+//! operations.md and quickstart.md is run on the node, or listed here with the reason why not.
 
 mod steps;
 
@@ -28,14 +28,17 @@ use crate::{
 };
 
 /// The documents whose commands are typed.
-const DOCUMENTS: [&str; 4] =
-    ["README.md", "docs/install.md", "docs/logins.md", "docs/operations.md"];
+const DOCUMENTS: [&str; 5] =
+    ["README.md", "docs/install.md", "docs/logins.md", "docs/operations.md", QUICKSTART];
+
+/// Typed last, in a cluster without pullcred, and read by those who have none.
+const QUICKSTART: &str = "docs/quickstart.md";
 
 /// The longest that one command takes: Helm waits for Pods, and a namespace for its Pods to leave.
 const LIMIT: Duration = Duration::from_secs(240);
 
 /// The sections that are typed, in this order: each leaves the cluster as the next one finds it.
-const TYPED: [(&str, &str); 18] = [
+const TYPED: [(&str, &str); 23] = [
     ("docs/install.md", "With Helm"),
     ("docs/install.md", "Opt a namespace in"),
     ("docs/install.md", "A Secret of your own"),
@@ -52,12 +55,17 @@ const TYPED: [(&str, &str); 18] = [
     ("docs/install.md", "What Helm installed"),
     ("docs/install.md", "Without a webhook"),
     ("docs/install.md", "Without Helm"),
+    ("docs/install.md", "With Kustomize"),
     ("docs/install.md", "Plain manifests"),
     ("docs/install.md", "On your own machine"),
+    (QUICKSTART, "The Pod that hangs"),
+    (QUICKSTART, "Install pullcred"),
+    (QUICKSTART, "One label"),
+    (QUICKSTART, "Remove it"),
 ];
 
 /// The sections that are not, and why.
-const NOT_TYPED: [(&str, &str, &str); 5] = [
+const NOT_TYPED: [(&str, &str, &str); 6] = [
     (
         "README.md",
         "The problem",
@@ -75,10 +83,15 @@ const NOT_TYPED: [(&str, &str, &str); 5] = [
         "The image",
         "the sandbox has neither compilers' caches nor skopeo: the image is packed by the same script, and pushed",
     ),
+    (
+        QUICKSTART,
+        "A cluster with pullcred's image",
+        "the sandbox has no kind: the node is there, and the image is in the registry",
+    ),
 ];
 
 /// What is typed otherwise than it stands, and why.
-const OTHERWISE: [(&str, &str, &str, &str); 6] = [
+const OTHERWISE: [(&str, &str, &str, &str); 7] = [
     // A placeholder.
     (
         "docs/operations.md",
@@ -108,6 +121,13 @@ const OTHERWISE: [(&str, &str, &str, &str); 6] = [
     // Namespaces of other scenarios are in this cluster, with what is wrong there on purpose.
     ("docs/install.md", "With Helm", "check --live", "check --live --namespace shop"),
     ("docs/operations.md", "Is all well", "check --live", "check --live --namespace shop"),
+    // pullcred's image is not on the node, but in the private registry.
+    (
+        QUICKSTART,
+        "Install pullcred",
+        "--values values.yaml",
+        "--values values.yaml --set 'imagePullSecrets[0].name=example-robot'",
+    ),
 ];
 
 /// Somebody at a shell, with the repository, a Docker config after `docker login`, and the programs that the documents use.
@@ -168,6 +188,13 @@ pub(crate) async fn word_for_word(cluster: Arc<NodeCluster>) -> Result<Report> {
     let desk = Desk::new(Arc::clone(&cluster))?;
     let mut report = Report::new();
     for (document, section) in TYPED {
+        if (document, section) == (QUICKSTART, "The Pod that hangs") {
+            // Its containers do not end by themselves.
+            cluster
+                .kubectl(&["delete", "pods", "--all", "--namespace=shop", "--grace-period=1"])
+                .await?;
+            cluster.kubectl(&["delete", "namespace", "shop", "--timeout=50s"]).await?;
+        }
         for step in all.iter().filter(|step| step.document == document && step.section == section) {
             let command = step.typed();
             let attempt = || format!("{document}, {section}: {command}");
@@ -184,7 +211,27 @@ pub(crate) async fn word_for_word(cluster: Arc<NodeCluster>) -> Result<Report> {
             until_pods_have_left(&cluster).await?;
         }
     }
-    Ok(report)
+    let left = what_is_left(&cluster).await?;
+    ensure!(left.is_empty(), "pullcred is removed, and these are left: {left:?}");
+    Ok(report.seen("objects of pullcred that are left at the end", left.len()))
+}
+
+/// Every object of the chart has its name as a label, and every copy who keeps it.
+async fn what_is_left(cluster: &NodeCluster) -> Result<Vec<String>> {
+    let cluster = cluster.control_plane();
+    let kinds = ["api-resources", "--verbs=list", "--output=name"];
+    // Events tell of the past, and have no labels.
+    let kinds = cluster.kubectl(&kinds).await?;
+    let kinds: Vec<_> = kinds.lines().filter(|kind| !kind.starts_with("events")).collect();
+    ensure!(kinds.len() > 20, "only {kinds:?} can be listed");
+    let kinds = kinds.join(",");
+    let mut left = Vec::new();
+    for label in ["app.kubernetes.io/name=pullcred", "app.kubernetes.io/managed-by=pullcred"] {
+        let selector = format!("--selector={label}");
+        let list = ["get", &kinds, "--all-namespaces", &selector, "--output=name"];
+        left.extend(cluster.kubectl(&list).await?.lines().map(str::to_owned));
+    }
+    Ok(left)
 }
 
 fn all_steps() -> Result<Vec<Step>> {
