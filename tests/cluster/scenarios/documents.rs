@@ -91,7 +91,7 @@ const NOT_TYPED: [(&str, &str, &str); 6] = [
 ];
 
 /// What is typed otherwise than it stands, and why.
-const OTHERWISE: [(&str, &str, &str, &str); 7] = [
+const OTHERWISE: [(&str, &str, &str, &str); 8] = [
     // A placeholder.
     (
         "docs/operations.md",
@@ -121,6 +121,7 @@ const OTHERWISE: [(&str, &str, &str, &str); 7] = [
     // Namespaces of other scenarios are in this cluster, with what is wrong there on purpose.
     ("docs/install.md", "With Helm", "check --live", "check --live --namespace shop"),
     ("docs/operations.md", "Is all well", "check --live", "check --live --namespace shop"),
+    (QUICKSTART, "Install pullcred", "check --live", "check --live --namespace shop"),
     // pullcred's image is not on the node, but in the private registry.
     (
         QUICKSTART,
