@@ -23,6 +23,12 @@ for architecture; do
     (cd "$work/$place" && env -u CARGO_TARGET_DIR CARGO_HOME="$work/cargo-of-${place%/*}" image/binary.sh "$architecture" >"$work/path-${place%/*}")
   done
   first=$(<"$work/path-one") second=$(<"$work/path-another")
-  cmp "$first" "$second" || { echo "$0: two builds for $architecture differ" >&2; exit 1; }
+  cmp "$first" "$second" || {
+    mkdir -p target/reproducible
+    cp "$first" "target/reproducible/one-$architecture"
+    cp "$second" "target/reproducible/another-$architecture"
+    echo "$0: two builds for $architecture differ: compare the files of target/reproducible" >&2
+    exit 1
+  }
   echo "two builds for $architecture have the same $(stat --format=%s "$first") bytes: sha256:$(sha256sum "$first" | cut -d' ' -f1)"
 done
