@@ -230,7 +230,9 @@ async fn what_is_left(cluster: &NodeCluster) -> Result<Vec<String>> {
     for label in ["app.kubernetes.io/name=pullcred", "app.kubernetes.io/managed-by=pullcred"] {
         let selector = format!("--selector={label}");
         let list = ["get", &kinds, "--all-namespaces", &selector, "--output=name"];
-        left.extend(cluster.kubectl(&list).await?.lines().map(str::to_owned));
+        let printed = cluster.kubectl(&list).await?;
+        let names = printed.lines().filter(|line| !line.starts_with("Warning: "));
+        left.extend(names.map(str::to_owned));
     }
     Ok(left)
 }
