@@ -44,10 +44,19 @@ pub(crate) struct Tally {
 impl Creations {
     /// Begins, in a namespace that pullcred covers.
     pub(crate) fn start(namespace: &Namespace) -> Self {
+        Self::start_with(namespace, UNSCHEDULED_IMAGE, "first")
+    }
+
+    /// The same with another image, which gets another Secret.
+    pub(crate) fn start_with(
+        namespace: &Namespace,
+        image: &'static str,
+        secret: &'static str,
+    ) -> Self {
         let stop = CancellationToken::new();
         let mut creators = JoinSet::new();
         for creator in 0..CREATORS {
-            creators.spawn(create(namespace.clone(), creator, stop.clone()));
+            creators.spawn(create(namespace.clone(), image, secret, creator, stop.clone()));
         }
         Self { creators, stop }
     }
@@ -71,19 +80,24 @@ impl Creations {
     }
 }
 
-async fn create(namespace: Namespace, creator: usize, stop: CancellationToken) -> Result<Tally> {
+async fn create(
+    namespace: Namespace,
+    image: &str,
+    secret: &str,
+    creator: usize,
+    stop: CancellationToken,
+) -> Result<Tally> {
     let mut tally = Tally::default();
     while !stop.is_cancelled() {
         let name = format!("pod-{creator}-{}", tally.stored + tally.failures.len());
         // A Pod that no scheduler feels responsible for is stored, and costs the node nothing.
-        let unscheduled =
-            pod(&name).image(UNSCHEDULED_IMAGE).spec("schedulerName", json!("nobody"));
+        let unscheduled = pod(&name).image(image).spec("schedulerName", json!("nobody"));
         let begin = Instant::now();
         let answer = namespace.create_pod(unscheduled).await;
         tally.longest = tally.longest.max(begin.elapsed());
         match answer {
             Ok(stored) => {
-                if stored.pull_secrets() == ["first"] {
+                if stored.pull_secrets() == [secret] {
                     tally.stored += 1;
                 } else {
                     tally.failures.push(format!("{name}: stored with {}", stored.pull_secrets()));

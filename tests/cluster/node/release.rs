@@ -1,7 +1,7 @@
 //! pullcred as people install it: the chart, by Helm, with its image in the private registry.
 
 use std::{
-    fs, mem,
+    env, fs, mem,
     path::{Path, PathBuf},
     process::Command,
     time::Duration,
@@ -23,6 +23,11 @@ const CHART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/charts/pullcred");
 /// The values that the tests install it with.
 pub(crate) const VALUES: &str =
     concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cluster/node/values.yaml");
+
+/// The chart of an older revision, and the values of then: see `pack.sh` beside them.
+const OLDER_CHART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cluster/upgrade/chart.tgz");
+const OLDER_VALUES: &str =
+    concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cluster/upgrade/values.yaml");
 
 /// The name of the release, and so the prefix of everything in it.
 pub(crate) const RELEASE: &str = "pullcred";
@@ -53,6 +58,9 @@ impl Tag {
     /// Another one.
     pub(crate) const NEXT: Self = Self("0.1.1");
 
+    /// The one of an older revision.
+    pub(crate) const OLDER: Self = Self("0.0.9");
+
     /// The full name of pullcred's image with this tag.
     pub(crate) fn image(self) -> String {
         FIRST.image(&format!("pullcred/pullcred:{}", self.0))
@@ -73,6 +81,19 @@ impl NodeCluster {
     /// Pushes pullcred's own image as another version.
     pub(crate) async fn push_pullcred(&self, tag: Tag) -> Result<()> {
         self.push_program(&self.programs().pullcred, &tag.image(), FIRST).await
+    }
+
+    /// Makes the release what it was at an older revision, by the chart and the values of then. Its image has today's program, as a
+    /// checkout may have no history to build another one from; `PULLCRED_OLDER` names one of then, from `image/binary.sh`.
+    /// Answers whether it did.
+    pub(crate) async fn helm_upgrade_to_older(&self) -> Result<bool> {
+        let of_then = env::var_os("PULLCRED_OLDER").map(PathBuf::from);
+        let program = of_then.as_deref().unwrap_or(&self.programs().pullcred);
+        self.push_program(program, &Tag::OLDER.image(), FIRST).await?;
+        let tag = format!("image.tag={}", Tag::OLDER.0);
+        let upgrade = ["upgrade", RELEASE, OLDER_CHART, "--reset-values", "--values", OLDER_VALUES];
+        self.helm(&[&upgrade[..], &["--set", &tag, "--wait", TIMEOUT]].concat()).await?;
+        Ok(of_then.is_some())
     }
 
     /// Installs the chart with the tests' values, and waits until its Pods are ready.

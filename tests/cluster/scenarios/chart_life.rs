@@ -32,30 +32,79 @@ const DEFINITIONS: [&str; 2] = [
 /// A webhook leaves when the API server has no connection to it, after 95 s at the latest.
 const LEAVE: Duration = Duration::from_secs(110);
 
-/// Another version of the image, and back, while Pods are created: each gets its Secret, also from those
-/// that leave.
+/// An image that gets the copy of a login, and is never pulled.
+const COPIED_IMAGE: &str = "registry.example.net/nobody/runs:1";
+
+/// The name of copies, as the tests' values have it.
+const COPY: &str = "third";
+
+/// From the chart, the mapping and the image of an older revision to those of now, and back, while Pods are created: each gets its
+/// Secret, also from webhooks that leave, and the copy of a login stays.
 pub(crate) async fn upgrade_and_rollback(cluster: Arc<NodeCluster>) -> Result<Report> {
     let namespace = cluster.covered("upgrade", UNSCHEDULED_IMAGE).await?;
+    let copied = cluster.covered("copied-upgrade", COPIED_IMAGE).await?;
     cluster.push_pullcred(Tag::NEXT).await?;
-    let mut old = cluster.pods_of("webhook").await?;
+    let played = match cluster.helm_upgrade_to_older().await {
+        Ok(of_then) => play_upgrade(&cluster, &[namespace, copied], of_then).await,
+        Err(error) => Err(error),
+    };
+    // Others want to play with it.
+    cluster.helm_upgrade_with(&["--values", VALUES]).await?;
+    played
+}
 
-    let creations = Creations::start(&namespace);
-    let upgrade = cluster.helm_upgrade(&[&format!("image.tag={}", Tag::NEXT.0)]).await?;
-    let new = running(&cluster, Tag::NEXT).await?;
-    let upgraded = creations.end().await?;
+async fn play_upgrade(
+    cluster: &NodeCluster,
+    [namespace, copied]: &[Namespace; 2],
+    of_then: bool,
+) -> Result<Report> {
+    // Their definitions are newer than the older chart, and Helm keeps them.
+    cluster.kubectl(&[&["delete", "--ignore-not-found"][..], &DEFINITIONS].concat()).await?;
+    let mut leaving = running(cluster, Tag::OLDER).await?;
+    namespace.until_injected_for(UNSCHEDULED_IMAGE).await?;
+    copied.until_injected_for(COPIED_IMAGE).await?;
+    let copy = uid_of_copy(copied).await?;
+    let failed = failed_open(cluster).await?;
+    let load = || (Creations::start(namespace), Creations::start_with(copied, COPIED_IMAGE, COPY));
+    let ended = async |(first, second): (Creations, Creations)| {
+        anyhow::Ok(format!(
+            "{}; with the copy of a login: {}",
+            first.end().await?,
+            second.end().await?
+        ))
+    };
 
-    old.extend(new);
-    let creations = Creations::start(&namespace);
+    let creations = load();
+    let tag = format!("image.tag={}", Tag::NEXT.0);
+    let upgrade = cluster.helm_upgrade_with(&["--values", VALUES, "--set", &tag]).await?;
+    leaving.extend(running(cluster, Tag::NEXT).await?);
+    let upgraded = ended(creations).await?;
+    ensure!(uid_of_copy(copied).await? == copy, "the upgrade made the copy again");
+
+    let creations = load();
     let rollback = cluster.helm_rollback().await?;
-    running(&cluster, Tag::USUAL).await?;
-    until_gone(&cluster.existing(HOME), &old).await?;
-    let rolled_back = creations.end().await?;
+    running(cluster, Tag::OLDER).await?;
+    until_gone(&cluster.existing(HOME), &leaving).await?;
+    let rolled_back = ended(creations).await?;
+    ensure!(uid_of_copy(copied).await? == copy, "the rollback made the copy again");
+    let since = failed_open(cluster).await? - failed;
+    ensure!(since == 0, "{since} Pods were admitted without an answer");
 
+    let program = if of_then { "the program of then" } else { "today's program" };
     Ok(Report::new()
-        .seen("`helm upgrade` to another image", lines_of(&upgrade, &["STATUS:", "DESCRIPTION:"]))
+        .seen(
+            format!("`helm upgrade` from an older chart with {program} to this one"),
+            lines_of(&upgrade, &["STATUS:", "DESCRIPTION:"]),
+        )
         .seen("meanwhile", upgraded)
         .seen("`helm rollback`", rollback.trim())
-        .seen("meanwhile, and until all Pods of before had left", rolled_back))
+        .seen("meanwhile, and until all Pods of before had left", rolled_back)
+        .seen("copy of the login in the end", "the same object as at first")
+        .seen(format!("`{FAIL_OPEN}` of the API server meanwhile"), since))
+}
+
+async fn uid_of_copy(namespace: &Namespace) -> Result<Value> {
+    Ok(namespace.object("/api/v1", &format!("secrets/{COPY}")).await?["metadata"]["uid"].take())
 }
 
 /// A mapping that the webhook would refuse is refused before anything of the release is touched, in the words of its
