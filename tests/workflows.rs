@@ -162,3 +162,33 @@ fn a_release_uses_no_cache() {
         assert!(!cached, "{name}");
     }
 }
+
+/// Each proof that docs/versions.md names for a version runs for each change: a lane of the matrix, or a test, and all tests are
+/// in one lane.
+#[test]
+fn what_shows_a_supported_version_runs_for_each_change() {
+    let lanes = jobs()["ci/lane"]["strategy"]["matrix"]["lane"].as_array().unwrap().clone();
+    let makefile = fs::read_to_string(root().join("Makefile")).unwrap();
+    let (_, test) = makefile.split_once("\ntest: ## ").unwrap();
+    let (test, _) = test.split_once("\n\n").unwrap();
+    assert!(test.contains("test --locked --workspace --all-targets"), "make test: {test}");
+
+    let versions = fs::read_to_string(root().join("docs/versions.md")).unwrap();
+    let (_, table) = versions.split_once("## Supported versions").unwrap();
+    let rows = table.lines().filter(|line| line.starts_with("| ")).skip(1);
+    let mut checked = 0;
+    for row in rows {
+        for proof in row.rsplit('|').nth(1).unwrap().split('`').skip(1).step_by(2) {
+            if let Some(lane) = proof.strip_prefix("make ") {
+                assert!(lanes.contains(&Value::from(lane)), "no lane runs {proof}: {row}");
+            } else if let Some(name) = proof.strip_prefix("tests/") {
+                assert!(lanes.contains(&Value::from("test")), "no lane runs {proof}: {row}");
+                assert!(root().join(proof).join("main.rs").is_file(), "no test {name}: {row}");
+            } else {
+                continue;
+            }
+            checked += 1;
+        }
+    }
+    assert!(checked > 4, "only {checked} proofs");
+}

@@ -131,7 +131,7 @@ pub enum ReportedState {
 pub enum Discovery {
     /// It does.
     Permitted,
-    /// No RoleBinding there gives pullcred the role.
+    /// No `RoleBinding` there gives pullcred the role.
     NotPermitted,
     /// A state that this version does not know.
     #[serde(other)]
