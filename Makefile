@@ -67,9 +67,10 @@ bench: ## Measure, side by side on this machine
 	benches/run.sh
 
 .PHONY: pictures
-pictures: ## Draw the pictures of the documents, with Graphviz, and record the try-out
+pictures: ## Draw the pictures of the documents, with Graphviz and Chromium, and record the try-out
 	docs/pictures/draw.sh
 	docs/pictures/terminal.sh
+	docs/pictures/status.sh
 
 .PHONY: certs
 certs: ## Make a CA and a certificate for development, in certs/

@@ -4,6 +4,7 @@ use std::{
     env,
     io::{self, BufWriter, Write},
     process::ExitCode,
+    time::SystemTime,
 };
 
 use anstream::{AutoStream, ColorChoice};
@@ -12,7 +13,7 @@ use clap::CommandFactory;
 use pullcred::{
     allocator,
     cli::{Cli, Command, ControllerArgs, CredentialsArgs, PluginsArgs, ProbeArgs, WebhookArgs},
-    commands::{self, Exit, Failure, PrintableLines, Streams},
+    commands::{self, Exit, Failure, PrintableLines, Streams, status::Around},
     controller::{self, Controller},
     errors::with_causes,
     fetch, privacy,
@@ -59,6 +60,11 @@ fn main() -> ExitCode {
         Command::Plugins(args) => plugins(&args, supervisor).map(|()| Exit::Fine),
         Command::Policy(args) => run(|it| commands::policy::run(&args.into_options(), it)),
         Command::Secret(args) => run(|it| commands::secret::run(&args.into_options()?, it)),
+        Command::Status(args) => run(|it| {
+            let program = Cli::program(env::args_os().next().as_deref());
+            let around = Around { now: SystemTime::now(), width: columns(), program };
+            commands::status::run(&args.into_options(), around, it)
+        }),
         Command::Webhook(args) => webhook(args, &telemetry, supervisor).map(|()| Exit::Fine),
     };
     let logged = match &result {
@@ -99,6 +105,16 @@ fn run(command: impl FnOnce(&mut Streams<'_>) -> Result<Exit, Failure>) -> anyho
     let exit = command(&mut streams)?;
     stdout.flush().map_err(Failure::from)?;
     Ok(exit)
+}
+
+/// How many columns a line of standard output has: those of `COLUMNS`, else of the terminal, else 80.
+fn columns() -> usize {
+    let set = env::var("COLUMNS").ok().and_then(|it| it.parse().ok()).filter(|it| *it > 0);
+    let terminal = || {
+        let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
+        Some(usize::from(size.ws_col)).filter(|it| *it > 0)
+    };
+    set.or_else(terminal).unwrap_or(80)
 }
 
 /// Keeps what a role holds to what it has in use.

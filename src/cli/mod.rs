@@ -11,9 +11,14 @@ mod plugins;
 mod policy;
 mod secret;
 mod shell;
+mod status;
 mod webhook;
 
-use std::{ffi::OsString, net::SocketAddr, path::Path};
+use std::{
+    ffi::{OsStr, OsString},
+    net::SocketAddr,
+    path::Path,
+};
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
@@ -27,6 +32,7 @@ pub use self::{
     policy::PolicyArgs,
     secret::{CopiesArgs, MakeSecretArgs, SecretAction, SecretArgs, ShowSecretArgs},
     shell::{CompletionsArgs, ManArgs},
+    status::StatusArgs,
     webhook::{TlsArgs, WebhookArgs},
 };
 use crate::{commands::NamespacePattern, telemetry::LogFormat};
@@ -52,6 +58,8 @@ pub struct Cli {
 
 /// The file name by which kubectl finds a plugin called `pullcred`. A link of this name to the binary is enough.
 const PLUGIN: &str = "kubectl-pullcred";
+/// How a person then calls it.
+const AS_PLUGIN: &str = "kubectl pullcred";
 
 /// The roles of the one binary.
 #[derive(Debug, Subcommand)]
@@ -76,6 +84,8 @@ pub enum Command {
     Policy(PolicyArgs),
     /// Make a pull Secret with the logins of some registries and no others
     Secret(SecretArgs),
+    /// Show logins, their copies and what needs attention, from reports
+    Status(StatusArgs),
     /// Serve admission over HTTPS
     Webhook(WebhookArgs),
 }
@@ -122,10 +132,17 @@ impl Cli {
     pub fn read(args: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
         let args: Vec<OsString> = args.into_iter().collect();
         let mut command = Self::command();
-        if args.first().is_some_and(|it| Path::new(it).file_stem() == Some(PLUGIN.as_ref())) {
-            command = command.bin_name("kubectl pullcred");
+        if Self::program(args.first().map(OsString::as_os_str)) == AS_PLUGIN {
+            command = command.bin_name(AS_PLUGIN);
         }
         Self::from_arg_matches(&command.try_get_matches_from(args)?)
+    }
+
+    /// How a person calls the program that was started by this name.
+    #[must_use]
+    pub fn program(name: Option<&OsStr>) -> &'static str {
+        let is_plugin = name.is_some_and(|it| Path::new(it).file_stem() == Some(PLUGIN.as_ref()));
+        if is_plugin { AS_PLUGIN } else { "pullcred" }
     }
 }
 

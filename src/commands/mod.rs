@@ -18,12 +18,14 @@ pub mod inject;
 mod keeper;
 mod logins;
 pub mod manifests;
+mod paint;
 pub mod policy;
 mod printable;
 mod reports;
 mod scan;
 pub mod secret;
 pub mod shell;
+pub mod status;
 
 pub use config::{ConfigError, load_mapping};
 pub use file_or_live::FileOrLive;

@@ -22,7 +22,8 @@ use crate::{
     core::{
         knowledge::{Knowledge, ReportedSecrets, Unusable},
         reports::{
-            GROUP, LEASE, PULL_SECRET_REPORT, PULL_SECRET_REPORT_NAME, PullSecretStatus, VERSION,
+            GROUP, LEASE, LOGIN_REPORT, PULL_SECRET_REPORT, PULL_SECRET_REPORT_NAME,
+            PullSecretStatus, VERSION,
         },
     },
 };
@@ -162,6 +163,12 @@ impl Age {
 pub(super) fn collection(namespace: Option<&str>) -> Collection {
     let kind = GroupVersionKind::gvk(GROUP, VERSION, PULL_SECRET_REPORT);
     Collection::of_resource(&ApiResource::from_gvk(&kind), namespace)
+}
+
+/// The reports of all logins.
+pub(super) fn of_logins() -> Collection {
+    let kind = GroupVersionKind::gvk(GROUP, VERSION, LOGIN_REPORT);
+    Collection::of_resource(&ApiResource::from_gvk(&kind), None)
 }
 
 /// How old the reports of a cluster are, by the Lease in pullcred's namespace `home`.

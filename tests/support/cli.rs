@@ -28,7 +28,9 @@ impl Run {
 pub(crate) fn command(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pullcred"));
     command.args(args).current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/testdata"));
-    for name in ["PULLCRED_CONFIG", "PULLCRED_LOG", "KUBECONFIG", "NO_COLOR", "CLICOLOR_FORCE"] {
+    for name in
+        ["COLUMNS", "PULLCRED_CONFIG", "PULLCRED_LOG", "KUBECONFIG", "NO_COLOR", "CLICOLOR_FORCE"]
+    {
         command.env_remove(name);
     }
     command

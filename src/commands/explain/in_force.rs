@@ -8,7 +8,7 @@ use k8s_openapi::api::{
 };
 
 use crate::{
-    cluster::{Cluster, Collection},
+    cluster::{CallError, Cluster, Collection},
     commands::check::{GivenText, NotGiven, WEBHOOK, selected},
     core::rules::{Mapping, Rule},
     mapping,
@@ -38,18 +38,16 @@ pub(super) struct Given {
 impl InForce {
     /// Reads the webhook configuration, its Service, that Service's Pods, and the ConfigMap that they have mounted.
     pub(in crate::commands) async fn read(cluster: &Cluster) -> Self {
-        let all = Collection::of::<MutatingWebhookConfiguration>(None);
-        let found: Vec<MutatingWebhookConfiguration> = match cluster.list(all, None).all().await {
-            Ok(found) => found,
+        let webhook = match webhook(cluster).await {
+            Ok(Some(webhook)) => webhook,
+            Ok(None) => {
+                let given =
+                    Err(format!("no MutatingWebhookConfiguration has the webhook {WEBHOOK}"));
+                return Self { webhook: Some(false), namespace: None, given };
+            }
             Err(error) => {
                 return Self { webhook: None, namespace: None, given: Err(error.reason()) };
             }
-        };
-        let webhooks: Vec<MutatingWebhook> =
-            found.into_iter().flat_map(|it| it.webhooks.unwrap_or_default()).collect();
-        let Some(webhook) = webhooks.into_iter().find(|it| it.name == WEBHOOK) else {
-            let given = Err(format!("no MutatingWebhookConfiguration has the webhook {WEBHOOK}"));
-            return Self { webhook: Some(false), namespace: None, given };
         };
         let Some(service) = webhook.client_config.service else {
             let given = Err("the webhook is not behind a Service of this cluster".to_owned());
@@ -58,6 +56,20 @@ impl InForce {
         let given = Given::behind(cluster, &service).await;
         Self { webhook: Some(true), namespace: Some(service.namespace), given }
     }
+}
+
+/// The namespace of the webhook's Service, where pullcred is; `None` where there is no such webhook.
+pub(in crate::commands) async fn home(cluster: &Cluster) -> Result<Option<String>, CallError> {
+    let service = webhook(cluster).await?.and_then(|it| it.client_config.service);
+    Ok(service.map(|it| it.namespace))
+}
+
+/// Our webhook, as the API server has it.
+async fn webhook(cluster: &Cluster) -> Result<Option<MutatingWebhook>, CallError> {
+    let all = Collection::of::<MutatingWebhookConfiguration>(None);
+    let found: Vec<MutatingWebhookConfiguration> = cluster.list(all, None).all().await?;
+    let mut webhooks = found.into_iter().flat_map(|it| it.webhooks.unwrap_or_default());
+    Ok(webhooks.find(|it| it.name == WEBHOOK))
 }
 
 impl Given {

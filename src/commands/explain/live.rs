@@ -9,7 +9,6 @@ use serde_json::Value;
 use super::{
     Explainer, Options, PodContext,
     in_force::InForce,
-    paint::Paint,
     pods::{SecretsAtHand, Subject, Waiting},
 };
 use crate::{
@@ -17,6 +16,7 @@ use crate::{
     commands::{
         Failure, FileOrLive, Streams,
         check::WEBHOOK,
+        paint::Paint,
         reports::{self, Reports},
         scan::{Asked, Progress, pods, secrets},
     },

@@ -9,7 +9,6 @@ mod in_force;
 mod kubelet;
 mod live;
 mod near_rules;
-mod paint;
 mod pods;
 mod text_report;
 
@@ -25,7 +24,6 @@ use self::{
     advice::advice,
     facts::ImageFacts,
     kubelet::PullSecrets,
-    paint::Paint,
     pods::{AtHand, SecretsAtHand, Subject},
     text_report::TextReport,
 };
@@ -38,6 +36,7 @@ use super::{
         Admitted, Document, Input, ManifestError, Places, PodTemplate, Problem, SecretManifest,
         Source, TemplatePath, objects, pod_templates,
     },
+    paint::Paint,
     printable::Printable,
     reports::Reports,
 };
@@ -51,7 +50,7 @@ use crate::{
     },
 };
 
-pub(super) use self::in_force::InForce;
+pub(super) use self::in_force::{InForce, home};
 pub use self::live::Live;
 pub(super) use self::near_rules::{near_rules, rules_elsewhere};
 

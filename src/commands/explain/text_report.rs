@@ -6,11 +6,13 @@ use super::{
     facts::ImageFacts,
     kubelet::PullSecrets,
     near_rules::near_rules,
-    paint::{Paint, Role},
     pods::{AtHand, Subject},
 };
 use crate::{
-    commands::keeper::{Audience, Reach},
+    commands::{
+        keeper::{Audience, Reach},
+        paint::{Paint, Role},
+    },
     core::{
         decide::Reason,
         image::ImageRef,

@@ -138,7 +138,13 @@ pub(crate) fn on_a_control_plane(slot: &Slot) -> Vec<Trial> {
 
 /// Those of reports, which have a control plane of their own, and play there one after the other.
 pub(crate) fn on_a_control_plane_for_reports(slot: &Slot) -> Vec<Trial> {
-    let alone = scenarios![reports::story, reports::rows, reports::unknown, reports::rights];
+    let alone = scenarios![
+        reports::story,
+        reports::rows,
+        reports::unknown,
+        reports::rights,
+        reports::status,
+    ];
     alone.into_iter().map(|scenario| scenario.alone().into_trial(slot)).collect()
 }
 

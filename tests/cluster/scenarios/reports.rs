@@ -7,10 +7,11 @@ mod kubectl;
 mod releases;
 mod rights;
 mod rows;
+mod status;
 mod story;
 mod unknown;
 
 pub(crate) use self::{
-    discovery::discovery, releases::releases, rights::rights, rows::rows, story::story,
-    unknown::unknown,
+    discovery::discovery, releases::releases, rights::rights, rows::rows, status::status,
+    story::story, unknown::unknown,
 };

@@ -4,7 +4,7 @@ use std::fmt::{self, Display};
 
 use anstyle::{AnsiColor, Style};
 
-use crate::commands::printable::Printable;
+use super::printable::Printable;
 
 /// What a text is to the reader.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
