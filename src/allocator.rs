@@ -12,15 +12,22 @@ const VARIABLE: &str = "GLIBC_TUNABLES";
 /// Blocks from 128 KiB on are mapped and unmapped one by one. That is what glibc begins with; set, it stays so.
 const SETTING: &str = "glibc.malloc.mmap_threshold=131072";
 
-/// Has the allocator give back what is freed. It can be told only by the environment that a program starts with, so where
-/// that does not have the setting yet, this replaces the process by itself, under the same process ID. An environment that
-/// sets the allocator in its own way is left alone.
+/// The roles whose memory has a documented bound.
+const BOUNDED: [&str; 2] = ["credentials", "webhook"];
+
+/// Has the allocator give back what is freed, in a process that runs one of the roles with a bound. It can be told only by
+/// the environment that a program starts with, so where that does not have the setting yet, this replaces the process by
+/// itself, under the same process ID. An environment that sets the allocator in its own way is left alone.
+///
+/// To be called before anything else: what the process has done by then, it does twice. So the role is not parsed; another
+/// command with such a word among its arguments is started again without need and without harm.
 ///
 /// # Errors
 ///
 /// Where the program cannot be started again. It then goes on as it is.
 pub fn give_back_what_is_freed() -> io::Result<()> {
-    if env::var_os(VARIABLE).is_some() {
+    let bounded = env::args_os().skip(1).any(|argument| BOUNDED.iter().any(|it| argument == *it));
+    if !bounded || env::var_os(VARIABLE).is_some() {
         return Ok(());
     }
     let mut arguments = env::args_os();

@@ -28,6 +28,8 @@ const FAILURE: u8 = 1;
 const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
+    // First of all, since it starts the program again.
+    let allocator = allocator::give_back_what_is_freed();
     let Cli { log, command } = match Cli::read(env::args_os()) {
         Ok(cli) => cli,
         Err(error) => error.exit(),
@@ -38,6 +40,9 @@ fn main() -> ExitCode {
         Ok(telemetry) => telemetry,
         Err(error) => return fail(USAGE, &error.into()),
     };
+    if let Err(error) = allocator {
+        warn!(%error, "cannot configure the allocator: memory use may exceed the documented bound");
+    }
     if let Err(error) = privacy::keep_memory_private() {
         warn!(%error, "core dumps may contain memory of this process");
     }
@@ -117,15 +122,7 @@ fn columns() -> usize {
     set.or_else(terminal).unwrap_or(80)
 }
 
-/// Keeps what a role holds to what it has in use.
-fn configure_allocator() {
-    if let Err(error) = allocator::give_back_what_is_freed() {
-        warn!(%error, "cannot configure the allocator: memory use may exceed the documented bound");
-    }
-}
-
 fn webhook(args: WebhookArgs, telemetry: &Telemetry, supervisor: Supervisor) -> anyhow::Result<()> {
-    configure_allocator();
     let (options, workers) = args.into_options();
     if options.reports {
         install_crypto_provider()?;
@@ -147,7 +144,6 @@ fn credentials(
     telemetry: &Telemetry,
     supervisor: Supervisor,
 ) -> anyhow::Result<()> {
-    configure_allocator();
     let options = args.into_options();
     controller_runtime()?.block_on(async {
         let signals = Signals::catch().context("cannot catch signals")?;

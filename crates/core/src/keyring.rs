@@ -22,11 +22,13 @@ mod go_url;
 mod key;
 mod location;
 mod near_miss;
+mod registries;
 pub mod secret;
 
 pub use cloud::are_siblings;
 pub use key::RegistryKey;
 pub use near_miss::{NearMiss, near_miss};
+pub(crate) use registries::Registries;
 
 use location::{Location, index_key};
 

@@ -2,7 +2,6 @@
 
 mod packed;
 
-use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
 pub use self::packed::{Keys, KnownSecret, Obstacle, ReportedSecrets, Unusable};
@@ -21,13 +20,12 @@ const BYTES_MAX: usize = 16 << 20;
 #[derive(Debug, Clone)]
 pub struct Knowledge {
     parts: Box<[Part]>,
-    hasher: RandomState,
     namespaces: usize,
     bytes: usize,
     fresh: bool,
 }
 
-/// The namespaces of a part, by hash.
+/// The namespaces of a part, by hash and then by name: see [`hash`].
 type Part = Arc<Vec<(u64, ReportedSecrets)>>;
 
 /// What is known of the Secrets in one namespace. A Secret without a state is treated as if its state were fine: the
@@ -47,14 +45,14 @@ impl Knowledge {
     /// Replaces what is known of a namespace. Returns whether it could: all reports together hold at most 16 MiB, and what
     /// does not fit is not known.
     pub fn insert(&mut self, secrets: ReportedSecrets) -> bool {
-        let hash = self.hasher.hash_one(secrets.namespace());
+        let hash = hash(secrets.namespace());
         let size = secrets.size();
         self.remove_hashed(hash, secrets.namespace());
         if self.bytes + size > BYTES_MAX {
             return false;
         }
         let Some(part) = self.parts.get_mut(part_of(hash)).map(Arc::make_mut) else { return false };
-        let place = part.partition_point(|(it, _)| *it < hash);
+        let (Ok(place) | Err(place)) = place_of(part, hash, secrets.namespace());
         part.insert(place, (hash, secrets));
         self.namespaces += 1;
         self.bytes += size;
@@ -63,12 +61,12 @@ impl Knowledge {
 
     /// From now on nothing is known of a namespace.
     pub fn remove(&mut self, namespace: &str) {
-        self.remove_hashed(self.hasher.hash_one(namespace), namespace);
+        self.remove_hashed(hash(namespace), namespace);
     }
 
     fn remove_hashed(&mut self, hash: u64, namespace: &str) {
         let Some(part) = self.parts.get_mut(part_of(hash)) else { return };
-        if let Some(place) = place_of(part, hash, namespace) {
+        if let Ok(place) = place_of(part, hash, namespace) {
             let (_, secrets) = Arc::make_mut(part).remove(place);
             self.namespaces -= 1;
             self.bytes -= secrets.size();
@@ -81,9 +79,9 @@ impl Knowledge {
         if self.namespaces == 0 {
             return None;
         }
-        let hash = self.hasher.hash_one(name);
+        let hash = hash(name);
         let part = self.parts.get(part_of(hash))?;
-        let (_, secrets) = part.get(place_of(part, hash, name)?)?;
+        let (_, secrets) = part.get(place_of(part, hash, name).ok()?)?;
         Some(NamespaceKnowledge { secrets, fresh: self.fresh })
     }
 
@@ -108,14 +106,22 @@ impl Knowledge {
 /// Nothing, which is not fresh.
 impl Default for Knowledge {
     fn default() -> Self {
-        Self {
-            parts: vec![Part::default(); PARTS].into(),
-            hasher: RandomState::new(),
-            namespaces: 0,
-            bytes: 0,
-            fresh: false,
-        }
+        Self { parts: vec![Part::default(); PARTS].into(), namespaces: 0, bytes: 0, fresh: false }
     }
+}
+
+/// A quick hash of a name. It has no key, and whoever may make namespaces can choose names with the same hash. So a part is
+/// searched in logarithmic time whatever the hashes are, and such names cost only larger copies when they change.
+fn hash(name: &str) -> u64 {
+    /// An odd number without a pattern: 2^64 divided by the golden ratio.
+    const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
+    let mix = |hash: u64, word: u64| {
+        let hash = (hash ^ word).wrapping_mul(FACTOR);
+        hash ^ (hash >> 32)
+    };
+    let (words, rest) = name.as_bytes().as_chunks();
+    let hash = words.iter().fold(0, |hash, word| mix(hash, u64::from_le_bytes(*word)));
+    mix(hash, rest.iter().fold(0, |word, &byte| (word << 8) | u64::from(byte)))
 }
 
 /// The part of a hash: by other bits than those that order the part.
@@ -123,11 +129,9 @@ fn part_of(hash: u64) -> usize {
     usize::try_from(hash % PARTS as u64).unwrap_or_default()
 }
 
-fn place_of(part: &Part, hash: u64, namespace: &str) -> Option<usize> {
-    let first = part.partition_point(|(it, _)| *it < hash);
-    let same = part.get(first..)?.iter().take_while(|(it, _)| *it == hash);
-    let found = same.map(|(_, secrets)| secrets).position(|it| it.is_of(namespace))?;
-    Some(first + found)
+/// Where a namespace is in its part, or else where it would be.
+fn place_of(part: &[(u64, ReportedSecrets)], hash: u64, namespace: &str) -> Result<usize, usize> {
+    part.binary_search_by(|(it, secrets)| it.cmp(&hash).then_with(|| secrets.compare(namespace)))
 }
 
 // === impl NamespaceKnowledge ===
@@ -135,7 +139,7 @@ fn place_of(part: &Part, hash: u64, namespace: &str) -> Option<usize> {
 impl<'k> NamespaceKnowledge<'k> {
     /// What is known of the Secret of this name; `None` where nothing is, or it may no longer hold.
     #[must_use]
-    pub fn secret(&self, name: &str) -> Option<KnownSecret<'k>> {
+    pub fn secret(&self, name: &'k str) -> Option<KnownSecret<'k>> {
         if self.fresh { self.secrets.find(name) } else { None }
     }
 

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashSet};
 use super::{SecretDecision, SecretOutcome, added};
 use crate::{
     image::ImageRef,
-    keyring::{Keyring, RegistryKey},
+    keyring::{Keyring, Registries, RegistryKey},
     knowledge::{Keys, KnownSecret, NamespaceKnowledge, Obstacle},
     pod::Pod,
     reports::ReportedState,
@@ -50,7 +50,7 @@ impl<'a, 'n> Known<'a, 'n> {
     /// The outcome for a Secret that the mapping names for an image, or else for every Pod. Warns of what people should know.
     pub(super) fn outcome(
         &self,
-        name: &str,
+        name: &'a str,
         for_image: bool,
         listed: bool,
         warnings: &mut Warnings,
@@ -136,15 +136,21 @@ impl<'a, 'n> Known<'a, 'n> {
         if !self.mapping.discovers(self.namespace) {
             return Vec::new();
         }
-        let wanted: HashSet<&str> = by_mapping.iter().map(|it| it.name).collect();
-        let found: Vec<KnownSecret<'a>> =
-            self.secrets.readable().filter(|it| !wanted.contains(it.name)).collect();
+        // Of the keys in a namespace, most are of other registries, and a key costs much more in a keyring than here.
+        let registries = Registries::of(self.images());
+        let keys = |it: &KnownSecret<'a>| {
+            let keys = it.keys.into_iter().flat_map(Keys::iter);
+            keys.filter(|key| registries.may_have(key))
+        };
+        let found = self.secrets.readable().filter(|it| keys(it).next().is_some());
+        let mut found: Vec<KnownSecret<'a>> = found.collect();
         if found.is_empty() {
             return Vec::new();
         }
-        let keys =
-            |it: &KnownSecret<'a>| it.keys.into_iter().flat_map(Keys::iter).map(RegistryKey::from);
-        let keyring = Keyring::new(found.iter().map(|it| (it.name, keys(it))));
+        let wanted: HashSet<&str> = by_mapping.iter().map(|it| it.name).collect();
+        found.retain(|it| !wanted.contains(it.name));
+        let keyring =
+            Keyring::new(found.iter().map(|it| (it.name, keys(it).map(RegistryKey::from))));
         let mut ranks: BTreeMap<usize, usize> = BTreeMap::new();
         for offer in self.images().iter().flat_map(|image| keyring.lookup(image)) {
             let rank = ranks.entry(offer.position).or_insert(offer.rank);

@@ -1,5 +1,6 @@
 //! The Secrets of one report, packed into one allocation: there may be ten thousand reports.
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::sync::Arc;
 
@@ -119,18 +120,17 @@ impl ReportedSecrets {
         self.0.len()
     }
 
-    /// Whether it is the report of this namespace.
-    pub(super) fn is_of(&self, namespace: &str) -> bool {
-        Reader(&self.0).bytes::<1>() == Some(namespace.as_bytes())
+    /// How its namespace's name compares with another.
+    pub(super) fn compare(&self, namespace: &str) -> Ordering {
+        Reader(&self.0).bytes::<1>().cmp(&Some(namespace.as_bytes()))
     }
 
-    pub(super) fn find(&self, name: &str) -> Option<KnownSecret<'_>> {
+    pub(super) fn find<'k>(&'k self, name: &'k str) -> Option<KnownSecret<'k>> {
         let mut reader = self.reader();
         loop {
             let mut secret = Reader(reader.bytes::<2>()?);
-            let found = secret.bytes::<1>()?;
-            if found == name.as_bytes() {
-                return secret.state_and_keys(str::from_utf8(found).ok()?);
+            if secret.bytes::<1>()? == name.as_bytes() {
+                return secret.state_and_keys(name);
             }
         }
     }
@@ -229,7 +229,9 @@ impl<'k> Reader<'k> {
     }
 
     fn number<const N: usize>(&mut self) -> Option<usize> {
-        Some(self.take(N)?.iter().fold(0, |number, byte| number << 8 | usize::from(*byte)))
+        let (number, rest) = self.0.split_first_chunk::<N>()?;
+        self.0 = rest;
+        Some(number.iter().fold(0, |number, byte| number << 8 | usize::from(*byte)))
     }
 
     fn bytes<const N: usize>(&mut self) -> Option<&'k [u8]> {
@@ -248,15 +250,16 @@ impl<'k> Reader<'k> {
     }
 
     /// What stands behind the name of a Secret.
-    fn state_and_keys(mut self, name: &'k str) -> Option<KnownSecret<'k>> {
-        let state = *STATES.get(self.number::<1>()?)?;
-        let obstacle = match self.number::<1>()? {
+    fn state_and_keys(self, name: &'k str) -> Option<KnownSecret<'k>> {
+        let (&[state, obstacle, high, low], bytes) = self.0.split_first_chunk()?;
+        let state = *STATES.get(usize::from(state))?;
+        let obstacle = match obstacle {
             0 => None,
             1 => Some(Obstacle::Quota),
             _ => Some(Obstacle::Other),
         };
-        let count = u16::try_from(self.number::<2>()?).ok()?;
-        let keys = (count != NO_KEYS).then_some(Keys { count, bytes: self.0 });
+        let count = u16::from_be_bytes([high, low]);
+        let keys = (count != NO_KEYS).then_some(Keys { count, bytes });
         Some(KnownSecret { name, state, obstacle, keys })
     }
 }

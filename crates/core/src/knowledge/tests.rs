@@ -86,6 +86,20 @@ fn a_clone_shares_until_one_side_changes() {
 }
 
 #[test]
+fn names_with_the_same_hash_are_kept_apart() {
+    let mut part: Vec<(u64, ReportedSecrets)> = Vec::new();
+    let names: Vec<String> = (0..100).map(|n| format!("ns-{}", n * 37 % 100)).collect();
+    for name in &names {
+        let place = place_of(&part, 7, name).unwrap_err();
+        part.insert(place, (7, packed(name, &[]).unwrap()));
+    }
+    for name in &names {
+        assert_eq!(part[place_of(&part, 7, name).unwrap()].1.namespace(), name);
+    }
+    assert!(place_of(&part, 7, "ns-100").is_err() && place_of(&part, 8, "ns-1").is_err());
+}
+
+#[test]
 fn a_report_that_is_too_large_or_malformed_says_nothing() {
     let ready = ReportedState::Ready;
     let long = "k".repeat(513);
