@@ -40,6 +40,7 @@ check_release() {
 check_release controller.yaml
 check_release no-controller.yaml --set certificates.mode=certManager
 check_release credentials.yaml --values charts/pullcred/ci/credentials-values.yaml
+check_release health.yaml --values charts/pullcred/ci/health-values.yaml
 check_release fetched.yaml --values charts/pullcred/ci/clouds-values.yaml
 alerts=$(sort -u "$work/severities")
 diff <(echo "$alerts") <(sed -n 's/^| \[`\(Pullcred[A-Za-z]*\)`\](runbooks.md#[a-z]*) | \([a-z]*\) |.*/\1 \2/p' docs/metrics.md | sort) ||

@@ -23,7 +23,7 @@ fn every_right_is_on_named_objects() {
             on_secrets += usize::from(rule.texts("/resources").contains(&"secrets"));
             // These have no names: to grant opting in is to grant it for all namespaces, namespaces are found by their label,
             // Events get their names from the API server, reports are pullcred's own, and discovery looks for Secrets of any name.
-            // Who gets that right, is for the administrator of each namespace.
+            // Who gets that right, is for the administrator of each namespace. The audit looks for Pods.
             let nameless = matches!(
                 (
                     rule.texts("/resources")[..].join(" ").as_str(),
@@ -36,6 +36,7 @@ fn every_right_is_on_named_objects() {
                     | ("optins", "use")
                     | ("events", "create")
                     | ("secrets", "get list")
+                    | ("pods", "list")
             );
             assert_eq!(
                 rule.texts("/resourceNames").is_empty(),

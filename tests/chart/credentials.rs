@@ -51,8 +51,10 @@ fn it_is_there_where_the_mapping_has_logins() {
     assert_eq!(there, kinds.map(|kind| format!("{kind}/{NAME}")));
     for (example, values) in examples() {
         let text = render(&[&values]);
-        let expected =
-            matches!(&*example, "clouds" | "credentials" | "credentials-alone" | "everything");
+        let expected = matches!(
+            &*example,
+            "clouds" | "credentials" | "credentials-alone" | "everything" | "health"
+        );
         assert_eq!(text.contains("component: credentials"), expected, "{example}");
     }
 }

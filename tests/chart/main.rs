@@ -16,6 +16,7 @@ mod api_server;
 mod credentials;
 mod fetched;
 mod generated;
+mod health;
 mod helm;
 mod neighbours;
 mod object;

@@ -232,6 +232,16 @@ readinessProbe:
 {{- if and .Values.reports.enabled (include "pullcred.credentialsEnabled" .) }}true{{ end -}}
 {{- end }}
 
+{{/* Whether the credentials controller tries logins at their registries. */}}
+{{- define "pullcred.healthEnabled" -}}
+{{- if and .Values.health.enabled (include "pullcred.copyNames" .) }}true{{ end -}}
+{{- end }}
+
+{{/* Whether the credentials controller looks for Pods that lack a pull Secret. */}}
+{{- define "pullcred.auditEnabled" -}}
+{{- if and .Values.audit.enabled (include "pullcred.credentialsEnabled" .) }}true{{ end -}}
+{{- end }}
+
 {{/* The names of the copies, as a list in YAML: the Secrets of rules with a login. Never an empty list: to RBAC that is every Secret. */}}
 {{- define "pullcred.copyNames" -}}
 {{- $names := list }}
@@ -392,6 +402,17 @@ helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded,hook-failed
 {{- end -}}
 {{- if and (include "pullcred.discoveryEnabled" .) (not .Values.reports.enabled) -}}
 {{- fail "the mapping has discover, and reports.enabled is false: what is found reaches the webhook by reports alone. Leave reports.enabled true, or leave discover out" -}}
+{{- end -}}
+{{- if and .Values.health.enabled (not (include "pullcred.healthEnabled" .)) -}}
+{{- fail (printf "health.enabled is true, and there is no login to try: write %s, or leave health.enabled out" (empty .Values.mappingFrom.configMap | ternary "mapping.logins, and login in the rules that they fill" "credentials.secretNames and credentials.loginSecretNames")) -}}
+{{- end -}}
+{{- if and .Values.audit.enabled (not (include "pullcred.auditEnabled" .)) -}}
+{{- fail (printf "audit.enabled is true, and there is no credentials controller that looks for Pods: write %s, or leave audit.enabled out, and run pullcred check --live" (empty .Values.mappingFrom.configMap | ternary "mapping.logins or mapping.discover" "credentials.secretNames and credentials.loginSecretNames, or discovery.enabled: true")) -}}
+{{- end -}}
+{{- range list "health" "audit" -}}
+{{- if and (index $.Values .).enabled (not $.Values.reports.enabled) -}}
+{{- fail (printf "%s.enabled is true, and reports.enabled is false: what is found is said in reports. Leave reports.enabled true, or leave %s.enabled out" . .) -}}
+{{- end -}}
 {{- end -}}
 {{- if and .Values.discovery.allNamespaces (not (include "pullcred.discoveryEnabled" .)) -}}
 {{- fail (printf "discovery.allNamespaces is true, and there is no discovery that needs the right to read Secrets: write %s, or leave discovery.allNamespaces out" (empty .Values.mappingFrom.configMap | ternary "mapping.discover, such as {namespaces: [\"sandbox-*\"]}" "discovery.enabled: true")) -}}

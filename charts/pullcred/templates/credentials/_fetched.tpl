@@ -107,6 +107,11 @@
 {{- if and (include "pullcred.credentialsEnabled" .) (include "pullcred.fetchedLogins" .) }}true{{ end -}}
 {{- end }}
 
+{{/* Whether the credentials controller connects to anything but the API server: where logins are fetched, or tried. */}}
+{{- define "pullcred.outsideEnabled" -}}
+{{- if or (include "pullcred.fetchEnabled" .) (include "pullcred.healthEnabled" .) }}true{{ end -}}
+{{- end }}
+
 {{/* Whether a login comes from a plugin, which runs in a container without a token of the API server. */}}
 {{- define "pullcred.pluginsEnabled" -}}
 {{- $found := .Values.credentials.plugins.enabled }}
@@ -131,21 +136,21 @@
 
 {{- define "pullcred.authoritiesName" -}}{{ include "pullcred.fullname" . }}-authorities{{- end }}
 
-{{/* What the fetching of logins adds to the egress of the credentials controller. */}}
-{{- define "pullcred.fetchEgress" -}}
+{{/* What the fetching and the trying of logins add to the egress of the credentials controller. */}}
+{{- define "pullcred.outsideEgress" -}}
 {{- $egress := .Values.credentials.egress -}}
 {{- $ports := list -}}
 {{- range $egress.ports }}{{ $ports = append $ports (int .) }}{{ end -}}
 {{- with .Values.credentials.proxy.url -}}
 {{- $ports = append $ports (regexFind ":[0-9]+/?$" . | trimAll ":/" | default "80" | int) | uniq -}}
 {{- end -}}
-# The names of clouds.
+# The names of {{ include "pullcred.fetchEnabled" . | empty | ternary "registries" "clouds" }}.
 - ports:
     - port: 53
       protocol: UDP
     - port: 53
       protocol: TCP
-# Clouds, registries, and a proxy.
+# {{ include "pullcred.fetchEnabled" . | empty | ternary "Registries" "Clouds, registries," }} and a proxy.
 - ports:
     {{- range $ports }}
     - port: {{ . }}
@@ -172,8 +177,8 @@
 {{- end }}
 {{- end }}
 
-{{/* Environment, mounts and volumes of the container that fetches. */}}
-{{- define "pullcred.fetchEnv" -}}
+{{/* Environment, mounts and volumes of the container that connects to them. */}}
+{{- define "pullcred.outsideEnv" -}}
 {{- $own := .Values.credentials -}}
 {{- with $own.proxy.url }}
 - name: HTTPS_PROXY
@@ -202,7 +207,7 @@
   mountPath: /run/pullcred
   readOnly: true
 {{- end }}
-{{- if and $own.caBundle (include "pullcred.fetchEnabled" .) }}
+{{- if and $own.caBundle (include "pullcred.outsideEnabled" .) }}
 - name: authorities
   mountPath: /etc/pullcred/authorities
   readOnly: true
@@ -241,7 +246,7 @@
 - name: plugins
   {{- $own.plugins.volume | default (dict "emptyDir" dict) | toYaml | nindent 2 }}
 {{- end }}
-{{- if and $own.caBundle (include "pullcred.fetchEnabled" .) }}
+{{- if and $own.caBundle (include "pullcred.outsideEnabled" .) }}
 - name: authorities
   configMap:
     name: {{ include "pullcred.authoritiesName" . }}
