@@ -75,14 +75,17 @@ impl Namespace {
         let most = if all { secrets.len() } else { SECRETS };
         // A report with very many Secrets counts more than it lists.
         let unlisted = status.summary.secrets.saturating_sub(listed);
-        let more_secrets = counted(secrets.len().saturating_sub(most)) + unlisted;
+        let more = counted(secrets.len().saturating_sub(most));
+        let more_secrets = more.saturating_add(unlisted);
+        let is_bad = status.summary.missing > 0 || status.summary.unhealthy > 0;
+        let of_unlisted = if unlisted > 0 && is_bad { Level::Warning } else { Level::Ok };
         secrets.truncate(most);
         let pods = status.pods.as_ref();
-        let needs_attention = pods.is_some_and(|it| it.without + it.failing > 0);
+        let needs_attention = pods.is_some_and(|it| it.without > 0 || it.failing > 0);
         let of_pods = if needs_attention { Level::Warning } else { Level::Ok };
         Self {
             name,
-            level: worst.max(of_pods),
+            level: worst.max(of_unlisted).max(of_pods),
             secrets,
             more_secrets,
             pods: pods.map(PodCounts::from),
@@ -188,6 +191,7 @@ impl Ranked for Owner {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::reports::SecretSummary;
 
     fn secret(name: &str, state: ReportedState, reason: Option<&str>) -> ReportedSecret {
         ReportedSecret {
@@ -235,5 +239,8 @@ mod tests {
         let of_many = Namespace::of("shop".to_owned(), status, false);
         assert_eq!((of_many.secrets.len(), of_many.more_secrets), (8, 21));
         assert_eq!(of_many.level, Level::Error);
+        let summary = SecretSummary { secrets: 3, missing: 1, unhealthy: 0 };
+        let status = PullSecretStatus { summary, ..PullSecretStatus::default() };
+        assert_eq!(Namespace::of("shop".to_owned(), status, false).level, Level::Warning);
     }
 }

@@ -145,7 +145,7 @@ impl Screen<'_> {
         }
         self.title("PODS", &heading)?;
         let when = seen(pods, summary);
-        if pods.without + pods.failing == 0 {
+        if pods.without == 0 && pods.failing == 0 {
             return self.point(
                 Level::Ok,
                 &format!("every Pod has its Secrets, {when}"),
@@ -303,7 +303,7 @@ fn what(namespace: &Namespace) -> String {
         parts.push(format!("{} more Secrets", number(namespace.more_secrets)));
     }
     if let Some(PodCounts { without, failing, .. }) = &namespace.pods
-        && without + failing > 0
+        && (*without > 0 || *failing > 0)
     {
         parts.push(lacking(*without, *failing));
     }

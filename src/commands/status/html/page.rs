@@ -206,7 +206,11 @@ fn logins(out: &mut String, logins: &Worst<Login>, summary: &Summary) -> fmt::Re
             write!(out, "<p class=\"message {level}\">{message}</p>")?;
         }
         out.write_str("</div></td>")?;
-        cell(out, "Copies", &text::copies(login))?;
+        write!(
+            out,
+            "<td role=\"cell\" class=\"count\" data-label=\"Copies\">{}</td>",
+            text::copies(login)
+        )?;
         out.write_str("<td role=\"cell\" class=\"ends\" data-label=\"Ends\"><div>")?;
         match login.ends {
             Some(ends) => {

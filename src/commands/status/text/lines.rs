@@ -164,7 +164,7 @@ mod tests {
         let lines = |width| table.rows(width).flat_map(|(_, lines)| lines).collect::<Vec<_>>();
         assert_eq!(lines(20), ["a\\u{1b}  in 3 d"]);
         assert_eq!(table.head(20).as_deref(), Some("NAME     ENDS"));
-        assert_eq!(lines(10), ["a\\u{1b}", "  ends in 3 d"]);
-        assert_eq!(table.head(10), None);
+        assert_eq!(lines(16), ["a\\u{1b}", "  ends in 3 d"]);
+        assert_eq!(table.head(16), None);
     }
 }
