@@ -193,7 +193,7 @@ fn a_large_cluster_fits_on_a_screen() {
     for (namespaces, each) in [(1_000, 10), (2_000, 1)] {
         let reports = cluster_of(namespaces, each);
         let shown = found(&reports, TEXT);
-        assert!(shown.lines().count() <= 45, "{shown}");
+        assert!(shown.lines().count() <= 36, "{shown}");
         let bad = namespaces / each;
         assert!(shown.contains("and "), "{shown}");
         let value: Value = serde_json::from_str(&found(&reports, JSON)).unwrap();

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::summary::{Freshness, Summary};
 use crate::{core::reports::ReportedState, paste};
 
-/// The most logins and the most namespaces that have a step.
+/// The most logins of all, and the most Secrets of one namespace, that have a step.
 const EACH: usize = 3;
 /// The label of the Pods of the credentials controller (`pullcred.selectorLabels` of the chart).
 const CONTROLLER: &str = "app.kubernetes.io/component=credentials";
@@ -51,7 +51,8 @@ fn of_all(summary: &Summary, steps: &mut Vec<Step>) {
         };
         steps.push(step(what, command));
     }
-    for namespace in summary.namespaces.shown.iter().take(EACH) {
+    // The others are looked at likewise.
+    if let Some(namespace) = summary.namespaces.shown.first() {
         let command = paste::name(&namespace.name);
         let command = command.map(|name| format!("{program} status --namespace {name}"));
         steps.push(step(format!("See what namespace {} lacks", namespace.name), command));

@@ -18,8 +18,8 @@ use crate::{
 };
 
 /// The most logins, namespaces and makers of Pods on the screen: the other outputs have more.
-const LOGINS: usize = 8;
-const NAMESPACES: usize = 8;
+const LOGINS: usize = 6;
+const NAMESPACES: usize = 6;
 const OWNERS: usize = 3;
 /// The most lines of one message: a report has all of it.
 const MESSAGE_LINES: usize = 2;
@@ -167,7 +167,7 @@ impl Screen<'_> {
             writeln!(self.out, "    {}", clean(&owner.remedy))?;
         }
         let shown = counted(pods.owners.shown.len().min(most));
-        self.more(pods.owners.total - shown, "of the same kind: see `-o json`")
+        self.more(pods.owners.total - shown, "see `-o json`")
     }
 
     fn next(&mut self, summary: &Summary) -> io::Result<()> {
