@@ -19,7 +19,7 @@ use pullcred::{
     fetch, privacy,
     shutdown::Signals,
     supervise::Supervisor,
-    telemetry::{self, Telemetry},
+    telemetry::{self, LogError, Telemetry},
     webhook::{StartError, Webhook},
 };
 use tracing::{Level, enabled, error, warn};
@@ -38,6 +38,7 @@ fn main() -> ExitCode {
     let running = supervisor.guard("log");
     let telemetry = match telemetry::init(&log.log, log.log_format, running) {
         Ok(telemetry) => telemetry,
+        Err(error @ LogError::Thread(_)) => return fail(FAILURE, &error.into()),
         Err(error) => return fail(USAGE, &error.into()),
     };
     if let Err(error) = allocator {

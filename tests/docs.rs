@@ -18,6 +18,7 @@ use std::{
 
 use clap::CommandFactory;
 use markdown::{Console, anchors, blocks, commands, headings, links, quoted, table};
+use prometheus_client::metrics::counter::Counter;
 use pullcred::{
     cli::Cli,
     commands::check::Check,
@@ -94,8 +95,7 @@ fn documented(section: &str) -> BTreeSet<String> {
 
 #[test]
 fn the_metrics_of_the_webhook_are_those_that_are_documented() {
-    let (log, _guard) = tracing_appender::non_blocking(std::io::sink());
-    let mut metrics = Metrics::new(log.error_counter());
+    let mut metrics = Metrics::new(Counter::default());
     let _reports = metrics.with_reports();
     let metrics = Arc::new(metrics);
     metrics.answered(None);
@@ -107,8 +107,7 @@ fn the_metrics_of_the_webhook_are_those_that_are_documented() {
 
 #[test]
 fn the_metrics_of_the_controller_are_those_that_are_documented() {
-    let (log, _guard) = tracing_appender::non_blocking(std::io::sink());
-    let metrics = controller::Metrics::new(log.error_counter());
+    let metrics = controller::Metrics::new(Counter::default());
     let validity = Validity { not_before: 0, not_after: 1 };
     metrics.read(&controller::Seen { ca: Some(validity), ..controller::Seen::default() });
     assert_eq!(names(&metrics.encode().unwrap()), documented("Of the controller"));
@@ -116,8 +115,7 @@ fn the_metrics_of_the_controller_are_those_that_are_documented() {
 
 #[test]
 fn the_metrics_of_the_credentials_controller_are_those_that_are_documented() {
-    let (log, _guard) = tracing_appender::non_blocking(std::io::sink());
-    let metrics = credentials::Metrics::new(log.error_counter());
+    let metrics = credentials::Metrics::new(Counter::default());
     metrics.login("acme", true);
     metrics.fetching().start("acme");
     metrics.fetching().ends("acme", 1);

@@ -5,17 +5,22 @@
 mod support;
 
 use std::{
-    fs,
+    env, fs,
+    os::unix::process::ExitStatusExt,
+    panic,
     path::PathBuf,
-    process::{Command, Output, Stdio},
+    process::{self, Command, Output, Stdio},
+    thread,
     time::{Duration, Instant},
 };
 
 use hyper::{StatusCode, header};
+use prometheus_client::metrics::counter::Counter;
 use pullcred::{
     http::connections::ConnectionLimits,
     shutdown::Signals,
     supervise::Supervisor,
+    telemetry,
     webhook::{Options, sources::CertificateSource},
 };
 use serde_json::{Value, json};
@@ -304,8 +309,7 @@ async fn a_background_task_that_ends_ends_the_process() {
         max_in_flight: 1,
         reload_interval: Duration::from_secs(1),
     };
-    let (log, _guard) = tracing_appender::non_blocking(std::io::sink());
-    let webhook = pullcred::webhook::Webhook::bind(options, log.error_counter()).unwrap();
+    let webhook = pullcred::webhook::Webhook::bind(options, Counter::default()).unwrap();
     let supervisor = Supervisor::default();
     let guard = supervisor.guard("canary");
     let serving = tokio::spawn(webhook.serve(Signals::catch().unwrap(), supervisor));
@@ -369,7 +373,7 @@ async fn a_blocked_log_stops_no_request() {
     let parse = |value: &Value| value.as_str().unwrap().parse().unwrap();
     let (address, admin) = (parse(&address.0), parse(&address.1));
     let mut connection = Connection::tls(address).await;
-    // Far more lines than pipe (64 KiB) and buffer (2048 lines) hold.
+    // Far more lines than the pipe (64 KiB) and the log (2 MiB) hold.
     for _ in 0..12_000 {
         assert_eq!(injected(&mut connection).await, ["aliyun"]);
     }
@@ -379,6 +383,45 @@ async fn a_blocked_log_stops_no_request() {
     assert!(dropped.unwrap().parse::<u64>().unwrap() > 0, "{metrics}");
     child.kill().unwrap();
     child.wait().unwrap();
+}
+
+#[tokio::test]
+async fn every_line_is_written_before_a_normal_end() {
+    let folder = Folder::new(ALIYUN);
+    let mut webhook = folder.start();
+    let mut connection = Connection::tls(webhook.address).await;
+    for _ in 0..300 {
+        assert_eq!(injected(&mut connection).await, ["aliyun"]);
+    }
+    webhook.signal("INT");
+    let log = webhook.rest_of_log();
+    let about = |message: &str| log.iter().filter(|line| line["message"] == message).count();
+    assert_eq!((about("pull secrets added"), about("shutdown complete")), (300, 1));
+    assert_eq!(webhook.wait().code(), Some(0));
+}
+
+/// The process is this test again, which aborts right after the panic.
+#[test]
+fn the_line_of_a_panic_is_written_before_the_process_ends() {
+    const CHILD: &str = "PULLCRED_TEST_PANICS";
+    const NAME: &str = "the_line_of_a_panic_is_written_before_the_process_ends";
+    if env::var_os(CHILD).is_some() {
+        let running = Supervisor::default().guard("log");
+        let _log = telemetry::init("info", telemetry::LogFormat::Json, running).unwrap();
+        // The first line is written at once, and the panic's would wait for others.
+        tracing::info!("before");
+        thread::sleep(Duration::from_millis(5));
+        let _ = panic::catch_unwind(|| panic!("canary-7f3a"));
+        process::abort();
+    }
+    let mut child = Command::new(env::current_exe().unwrap());
+    let output = output(child.args(["--exact", NAME, "--nocapture"]).env(CHILD, "1"));
+    assert_eq!(output.status.signal(), Some(6));
+    let log = String::from_utf8(output.stderr).unwrap();
+    let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let messages: Vec<Value> = lines.map(|line| line["message"].clone()).collect();
+    assert_eq!(messages, ["before", "panic: this is a bug"], "{log}");
+    assert!(!log.contains("canary-7f3a"), "{log}");
 }
 
 #[tokio::test]

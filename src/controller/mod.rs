@@ -10,10 +10,10 @@ mod probe;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
+use prometheus_client::metrics::counter::Counter;
 use ring::rand::{SecureRandom, SystemRandom};
 use tokio::{net::TcpListener, sync::watch as channel};
 use tracing::info;
-use tracing_appender::non_blocking::ErrorCounter;
 
 pub use self::certificates::{
     durations::DurationError, publish::PublishError, snapshot::Names, status::Publish,
@@ -108,10 +108,7 @@ impl Controller {
     /// # Errors
     ///
     /// [`StartError`]. An API server that cannot be reached is not a start error.
-    pub async fn bind(
-        options: Options,
-        dropped_log_lines: ErrorCounter,
-    ) -> Result<Self, StartError> {
+    pub async fn bind(options: Options, dropped_log_lines: Counter) -> Result<Self, StartError> {
         let Options { admin_listen, ca_duration, leaf_duration, names, propagation, publish } =
             options;
         let durations = Durations::new(ca_duration, leaf_duration, propagation)?;

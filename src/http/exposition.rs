@@ -3,24 +3,22 @@
 use std::{collections::HashMap, fmt};
 
 use prometheus_client::{
-    collector::Collector,
-    encoding::{DescriptorEncoder, EncodeMetric, text},
-    metrics::{counter::ConstCounter, info::Info},
+    encoding::text,
+    metrics::{counter::Counter, info::Info},
     registry::Registry,
 };
-use tracing_appender::non_blocking::ErrorCounter;
 
-/// Log lines that were dropped because their sink was too slow.
-#[derive(Debug)]
-struct DroppedLogLines(ErrorCounter);
-
-/// A registry with the version and the dropped log lines of the process; `dropped_log_lines` is read at each scrape.
+/// A registry with the version and the dropped log lines of the process.
 #[must_use]
-pub fn process_registry(dropped_log_lines: ErrorCounter) -> Registry {
+pub fn process_registry(dropped_log_lines: Counter) -> Registry {
     let mut registry = Registry::with_prefix("pullcred");
     let version = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
     registry.register("build", "The running version", version);
-    registry.register_collector(Box::new(DroppedLogLines(dropped_log_lines)));
+    registry.register(
+        "log_lines_dropped",
+        "Log lines dropped because their sink was too slow",
+        dropped_log_lines,
+    );
     registry
 }
 
@@ -70,21 +68,6 @@ pub fn text_format(openmetrics: &str) -> String {
         }
     }
     text
-}
-
-// === impl DroppedLogLines ===
-
-impl Collector for DroppedLogLines {
-    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let dropped = ConstCounter::new(self.0.dropped_lines() as u64);
-        let descriptor = encoder.encode_descriptor(
-            "log_lines_dropped",
-            "Log lines dropped because their sink was too slow",
-            None,
-            dropped.metric_type(),
-        )?;
-        dropped.encode(descriptor)
-    }
 }
 
 #[cfg(test)]

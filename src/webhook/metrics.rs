@@ -10,7 +10,6 @@ use prometheus_client::{
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::{Registry, Unit},
 };
-use tracing_appender::non_blocking::ErrorCounter;
 
 use super::{rejection::Rejection, reports};
 use crate::{
@@ -105,9 +104,9 @@ const FAILURE: ResultLabel = ResultLabel { result: "failure" };
 // === impl Metrics ===
 
 impl Metrics {
-    /// The metrics of a process that has just started; `dropped_log_lines` is read at each scrape.
+    /// The metrics of a process that has just started.
     #[must_use]
-    pub fn new(dropped_log_lines: ErrorCounter) -> Self {
+    pub fn new(dropped_log_lines: Counter) -> Self {
         let requests = Family::<RequestLabels, Counter>::default();
         let injected =
             requests.get_or_create_owned(&RequestLabels { result: "injected", reason: "" });

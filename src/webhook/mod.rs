@@ -16,10 +16,10 @@ pub mod watch;
 use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use axum::Router;
+use prometheus_client::metrics::counter::Counter;
 use tokio::{net::TcpListener, sync::watch as channel};
 use tokio_rustls::TlsAcceptor;
 use tracing::{error, info};
-use tracing_appender::non_blocking::ErrorCounter;
 
 use self::{
     admin::Admin,
@@ -130,7 +130,7 @@ impl Webhook {
     /// # Errors
     ///
     /// [`StartError`]. Mapping and certificate are checked before a port is opened.
-    pub fn bind(options: Options, dropped_log_lines: ErrorCounter) -> Result<Self, StartError> {
+    pub fn bind(options: Options, dropped_log_lines: Counter) -> Result<Self, StartError> {
         let Options {
             config,
             listen,

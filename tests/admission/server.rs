@@ -11,6 +11,7 @@ use axum::{
     http::{Request, StatusCode, header},
 };
 use http_body_util::BodyExt;
+use prometheus_client::metrics::counter::Counter;
 use pullcred::{
     mapping,
     webhook::{
@@ -35,8 +36,7 @@ impl Server {
     pub(crate) fn with_limits(mapping: &str, limits: BodyLimits, max_in_flight: usize) -> Self {
         let mapping = mapping::parse(mapping).unwrap();
         let mapping = mapping.with_own_namespace(Some("pullcred".into()));
-        let (log, _guard) = tracing_appender::non_blocking(std::io::sink());
-        let metrics = Arc::new(Metrics::new(log.error_counter()));
+        let metrics = Arc::new(Metrics::new(Counter::default()));
         let admission = Admission::new(mapping, Arc::clone(&metrics), limits, max_in_flight);
         Self { router: admission::router(Arc::new(admission)), metrics }
     }

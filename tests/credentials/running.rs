@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
+use prometheus_client::metrics::counter::Counter;
 use pullcred::{
     cluster::Cluster,
     controller::credentials::{self, Settings, status::Status},
@@ -65,7 +66,6 @@ impl Running {
 
     fn start_with(server: Scripted, reports: bool, world: Arc<dyn World>) -> Self {
         logged::install();
-        let (log, _guard) = tracing_appender::non_blocking(std::io::sink());
         let cluster = Cluster::new(server.client(), "default".to_owned());
         let mut supervisor = Supervisor::default();
         let settings = Settings {
@@ -77,7 +77,7 @@ impl Running {
             audit: false,
         };
         let status =
-            credentials::start(cluster, settings, world, log.error_counter(), &mut supervisor);
+            credentials::start(cluster, settings, world, Counter::default(), &mut supervisor);
         Self { server, status, reports, supervisor }
     }
 

@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use axum::{Router, body::Body, http::Request};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use http_body_util::BodyExt;
+use prometheus_client::metrics::counter::Counter;
 use pullcred::{
     cluster::Cluster,
     mapping,
@@ -82,8 +83,7 @@ fn lease(second: u64) -> Value {
 impl Webhook {
     /// A webhook that has not yet called the API server.
     pub(crate) fn new(server: &Scripted) -> Self {
-        let (log, _guard) = tracing_appender::non_blocking(std::io::sink());
-        let mut metrics = Metrics::new(log.error_counter());
+        let mut metrics = Metrics::new(Counter::default());
         let of_reports = metrics.with_reports();
         let metrics = Arc::new(metrics);
         let mapping = mapping::parse(MAPPING).unwrap();

@@ -7,7 +7,6 @@ use prometheus_client::{
     metrics::{counter::Counter, family::Family, gauge::Gauge},
     registry::{Registry, Unit},
 };
-use tracing_appender::non_blocking::ErrorCounter;
 
 use super::plan::Validity;
 use crate::{
@@ -70,9 +69,9 @@ pub struct Seen {
 }
 
 impl Metrics {
-    /// The metrics of a process that has just started; `dropped_log_lines` is read at each scrape.
+    /// The metrics of a process that has just started.
     #[must_use]
-    pub fn new(dropped_log_lines: ErrorCounter) -> Self {
+    pub fn new(dropped_log_lines: Counter) -> Self {
         let mut registry = process_registry(dropped_log_lines);
         let watches = Watches::register(&mut registry, &Object::ALL.map(Object::as_str));
         let mut metrics = Self {

@@ -12,7 +12,6 @@ use prometheus_client::{
     },
     registry::{Registry, Unit},
 };
-use tracing_appender::non_blocking::ErrorCounter;
 
 use super::{
     mint::report::FetchMetrics,
@@ -112,9 +111,9 @@ impl LoginLabel {
 // === impl Metrics ===
 
 impl Metrics {
-    /// The metrics of a process that has just started; `dropped_log_lines` is read at each scrape.
+    /// The metrics of a process that has just started.
     #[must_use]
-    pub fn new(dropped_log_lines: ErrorCounter) -> Self {
+    pub fn new(dropped_log_lines: Counter) -> Self {
         let mut registry = process_registry(dropped_log_lines);
         let watches = Watches::register(&mut registry, &RESOURCES);
         let fetching = FetchMetrics::register(&mut registry);

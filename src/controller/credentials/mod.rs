@@ -37,12 +37,12 @@ mod writes;
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
+use prometheus_client::metrics::counter::Counter;
 use tokio::{
     net::TcpListener,
     sync::{mpsc, watch as channel},
 };
 use tracing::info;
-use tracing_appender::non_blocking::ErrorCounter;
 
 use self::{
     discovery::Discovery,
@@ -112,7 +112,7 @@ pub struct Controller {
     cluster: Cluster,
     settings: Settings,
     plugins: Option<PathBuf>,
-    dropped_log_lines: ErrorCounter,
+    dropped_log_lines: Counter,
 }
 
 // === impl Controller ===
@@ -123,10 +123,7 @@ impl Controller {
     /// # Errors
     ///
     /// [`StartError`]. An API server that cannot be reached is not a start error.
-    pub async fn bind(
-        options: Options,
-        dropped_log_lines: ErrorCounter,
-    ) -> Result<Self, StartError> {
+    pub async fn bind(options: Options, dropped_log_lines: Counter) -> Result<Self, StartError> {
         let Options { admin_listen, grace, mapping, namespace, reports, health, audit, plugins } =
             options;
         if let Some(flag) = [(health, "--health"), (audit, "--audit")]
@@ -179,7 +176,7 @@ pub fn start(
     cluster: Cluster,
     settings: Settings,
     world: Arc<dyn World>,
-    dropped_log_lines: ErrorCounter,
+    dropped_log_lines: Counter,
     supervisor: &mut Supervisor,
 ) -> Arc<Status> {
     let Settings { grace, mapping, namespace, reports: holder, .. } = settings;

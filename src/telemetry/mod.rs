@@ -3,21 +3,32 @@
 //! Rules: one line for each event, written where the event is handled. Fields that end in `_us` are microseconds. No line
 //! has a body, a Secret or a token. Text from outside is shortened where it is logged.
 
+mod json;
+mod lines;
+
 use std::{
     backtrace::Backtrace,
     io::{self, IsTerminal, Write},
     panic,
+    time::Duration,
 };
 
 use clap::ValueEnum;
+use prometheus_client::metrics::counter::Counter;
 use tracing::error;
-use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
-use tracing_subscriber::{EnvFilter, fmt::MakeWriter, util::SubscriberInitExt};
+use tracing_subscriber::{
+    EnvFilter,
+    fmt::{MakeWriter, time::SystemTime},
+    util::SubscriberInitExt,
+};
 
+use self::{json::JsonLine, lines::Lines};
 use crate::supervise::Guard;
 
-/// How many lines may wait for a slow reader before further ones are dropped and counted. With [`LINE_MAX`], at most 4 MiB.
-const BUFFERED_LINES: usize = 2048;
+/// How long the process waits for its last lines to be written when it ends, and how long a thread waits for the line of its
+/// panic, after which the process may end at once.
+const LAST_LINES: Duration = Duration::from_secs(1);
+const PANIC_LINE: Duration = Duration::from_millis(100);
 /// The longest line, in bytes; longer ones are cut. The line of an admission has at most 1.6 KiB if its names need no escapes.
 const LINE_MAX: usize = 2048;
 /// The end of a line that was cut.
@@ -39,15 +50,15 @@ pub enum LogFormat {
     Text,
 }
 
-/// Keeps the log writer alive. Dropping it flushes the buffered lines.
+/// The log of the process. Dropping it writes the lines that wait.
 #[must_use]
 pub struct Telemetry {
-    _writer: WorkerGuard,
-    dropped: ErrorCounter,
+    lines: Lines,
+    dropped: Counter,
 }
 
 /// Cuts lines at [`LINE_MAX`]. The subscriber writes each line in one call.
-struct CutLines(NonBlocking);
+struct CutLines<'l>(&'l Lines);
 
 /// The output of the log thread, dropped when that thread ends.
 struct Sink {
@@ -55,37 +66,46 @@ struct Sink {
     _running: Guard,
 }
 
-/// The filter cannot be parsed.
+/// Why there is no log.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "--log {filter:?} is not a filter; write a level, such as info, or levels by module, such as info,pullcred::webhook=debug"
-)]
-pub struct FilterError {
-    filter: String,
-    source: tracing_subscriber::filter::ParseError,
+#[non_exhaustive]
+pub enum LogError {
+    /// The filter cannot be parsed.
+    #[error(
+        "--log {filter:?} is not a filter; write a level, such as info, or levels by module, such as info,pullcred::webhook=debug"
+    )]
+    Filter {
+        /// The filter.
+        filter: String,
+        /// Where it is wrong.
+        source: tracing_subscriber::filter::ParseError,
+    },
+    /// The operating system refuses a thread.
+    #[error("cannot start the thread that writes the log")]
+    Thread(#[source] io::Error),
 }
 
 /// Installs the process's logger. The thread that writes the log owns `running`.
 ///
 /// # Errors
 ///
-/// [`FilterError`] if the filter cannot be parsed.
-pub fn init(filter: &str, format: LogFormat, running: Guard) -> Result<Telemetry, FilterError> {
+/// [`LogError`] if the filter cannot be parsed, or if there is no thread for the log.
+pub fn init(filter: &str, format: LogFormat, running: Guard) -> Result<Telemetry, LogError> {
     let parsed = EnvFilter::builder()
         .parse(filter)
-        .map_err(|source| FilterError { filter: filter.to_owned(), source })?;
+        .map_err(|source| LogError::Filter { filter: filter.to_owned(), source })?;
     let silenced = SILENCED.iter().filter_map(|directive| directive.parse().ok());
     let levels = silenced.fold(parsed, EnvFilter::add_directive);
-    // An output that blocks (a full pipe, a stuck terminal) must not block admissions: lines are dropped instead.
-    let (writer, guard) = NonBlockingBuilder::default()
-        .lossy(true)
-        .buffered_lines_limit(BUFFERED_LINES)
-        .thread_name("log")
-        .finish(Sink { stderr: io::stderr(), _running: running });
-    let dropped = writer.error_counter();
-    install(levels, format, move || CutLines(writer.clone()));
-    panic::set_hook(Box::new(log_panic));
-    Ok(Telemetry { _writer: guard, dropped })
+    let dropped = Counter::default();
+    let sink = Sink { stderr: io::stderr(), _running: running };
+    let lines = Lines::start(sink, dropped.clone()).map_err(LogError::Thread)?;
+    install(levels, format, lines.clone());
+    let log = lines.clone();
+    panic::set_hook(Box::new(move |panic| {
+        log_panic(panic);
+        log.flush(PANIC_LINE);
+    }));
+    Ok(Telemetry { lines, dropped })
 }
 
 /// Logs the location of a panic, and our innermost function, since the location may be in a library. The message is not
@@ -119,9 +139,13 @@ where
     let _ = match format {
         LogFormat::Text => builder.finish().try_init(),
         LogFormat::Auto if terminal => builder.finish().try_init(),
-        LogFormat::Auto | LogFormat::Json => {
-            builder.json().flatten_event(true).with_current_span(false).finish().try_init()
-        }
+        LogFormat::Auto | LogFormat::Json => builder
+            .json()
+            .flatten_event(true)
+            .with_current_span(false)
+            .map_event_format(|usual| JsonLine { usual, clock: SystemTime })
+            .finish()
+            .try_init(),
     };
 }
 
@@ -142,26 +166,41 @@ impl Write for Sink {
 impl Telemetry {
     /// Counts the lines that were dropped because the reader was too slow.
     #[must_use]
-    pub fn dropped(&self) -> ErrorCounter {
+    pub fn dropped(&self) -> Counter {
         self.dropped.clone()
+    }
+}
+
+impl Drop for Telemetry {
+    fn drop(&mut self) {
+        self.lines.close(LAST_LINES);
     }
 }
 
 // === impl CutLines ===
 
-impl Write for CutLines {
+impl<'l> MakeWriter<'l> for Lines {
+    type Writer = CutLines<'l>;
+
+    fn make_writer(&'l self) -> Self::Writer {
+        CutLines(self)
+    }
+}
+
+impl Write for CutLines<'_> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         if line.len() <= LINE_MAX {
-            return self.0.write(line);
+            self.0.push(line);
+            return Ok(line.len());
         }
         let text = String::from_utf8_lossy(&line[..LINE_MAX - CUT.len()]);
         let whole = text.trim_end_matches(char::REPLACEMENT_CHARACTER);
-        self.0.write_all(&[whole.as_bytes(), CUT].concat())?;
+        self.0.push(&[whole.as_bytes(), CUT].concat());
         Ok(line.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()
+        Ok(())
     }
 }
 
@@ -171,8 +210,15 @@ mod tests {
 
     use super::*;
 
+    /// Keeps what is written to any of its clones.
     #[derive(Clone, Default)]
-    struct Kept(Arc<Mutex<Vec<u8>>>);
+    pub(super) struct Kept(Arc<Mutex<Vec<u8>>>);
+
+    impl Kept {
+        pub(super) fn text(&self) -> String {
+            String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+        }
+    }
 
     impl Write for Kept {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -187,15 +233,15 @@ mod tests {
     #[test]
     fn a_long_line_is_cut() {
         let kept = Kept::default();
-        let (writer, guard) = NonBlockingBuilder::default().finish(kept.clone());
+        let lines = Lines::start(kept.clone(), Counter::default()).unwrap();
         // Characters of three bytes, of which one stands where the line is cut.
         for shift in ["", "x", "xx"] {
             let line = format!("{shift}{}\n", "…".repeat(LINE_MAX));
-            CutLines(writer.clone()).write_all(line.as_bytes()).unwrap();
+            CutLines(&lines).write_all(line.as_bytes()).unwrap();
         }
-        CutLines(writer).write_all(b"short\n").unwrap();
-        drop(guard);
-        let text = String::from_utf8(kept.0.lock().unwrap().clone()).unwrap();
+        CutLines(&lines).write_all(b"short\n").unwrap();
+        lines.close(LAST_LINES);
+        let text = kept.text();
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!((lines.len(), lines[3]), (4, "short"));
         for line in &lines[..3] {
