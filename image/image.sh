@@ -2,7 +2,7 @@
 # usage: image.sh [ARCHITECTURE…]
 #
 # Builds the release binaries for amd64 and arm64, or for the architectures given, and one image of them; prints the archive's path. Refuses
-# an image of more than 10 MB for one architecture, as a registry holds it.
+# an image of more than 8 MB for one architecture, as a registry holds it.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -20,5 +20,5 @@ echo "image $digest for $*: $((size / 1000)) kB" >&2
 for binary in "${binaries[@]}"; do
   echo "$binary: $(($(stat --format=%s "$binary") / 1000)) kB" >&2
 done
-[ "$((size / $#))" -le 10000000 ] || { echo "the image has more than 10 MB for each architecture" >&2; exit 1; }
+[ "$((size / $#))" -le 8000000 ] || { echo "the image has more than 8 MB for each architecture" >&2; exit 1; }
 echo "$archive"
