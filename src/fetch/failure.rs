@@ -67,7 +67,7 @@ pub enum Failure {
         /// The image.
         image: Box<str>,
         /// What the registry said.
-        verdict: Verdict,
+        verdict: Box<Verdict>,
     },
     /// The image by which the login is to be tried has no login.
     #[error("step registry: there is no login for {0}, by which it is to be tried")]

@@ -95,6 +95,7 @@ pub async fn verify(
         let probed = world.probe(&parsed, &login).await;
         let verdict = Verdict { user: user.to_string(), probed };
         if !verdict.is_good() {
+            let verdict = Box::new(verdict);
             return Err(Failure::Unverified { image: image.clone(), verdict });
         }
         verdicts.push(verdict);

@@ -15,7 +15,7 @@ use super::{plugins, spec::Spec};
 use crate::{
     core::{image::ImageRef, rules::LoginSource},
     registry::{
-        Http, Login, NoAnswer, Outcome, Probed, Proxy, probe,
+        Http, Login, NoAnswer, Outcome, Probed, Proxy, probe, probe_login,
         tokens::{
             Context, Listener, Machine, MintError, Minted, Problem, Progress, Proof, Step, mint,
         },
@@ -39,6 +39,14 @@ pub trait World: Send + Sync {
 
     /// Asks the registry of an image whether it opens it with a login.
     fn probe<'a>(&'a self, image: &'a ImageRef<'a>, login: &'a Login) -> Asked<'a, Probed>;
+
+    /// Asks whether the registry of an image takes a login: by that image where it is `named`, otherwise by the login alone.
+    fn probe_login<'a>(
+        &'a self,
+        image: &'a ImageRef<'a>,
+        named: bool,
+        login: &'a Login,
+    ) -> Asked<'a, Probed>;
 
     /// Reads a file.
     ///
@@ -115,6 +123,20 @@ impl World for Outside {
         Box::pin(async move {
             match self.http().await {
                 Ok(http) => probe(http, image, login).await,
+                Err(why) => Outcome::NoAnswer(why).into(),
+            }
+        })
+    }
+
+    fn probe_login<'a>(
+        &'a self,
+        image: &'a ImageRef<'a>,
+        named: bool,
+        login: &'a Login,
+    ) -> Asked<'a, Probed> {
+        Box::pin(async move {
+            match self.http().await {
+                Ok(http) => probe_login(http, image, named, login).await,
                 Err(why) => Outcome::NoAnswer(why).into(),
             }
         })

@@ -4,14 +4,15 @@ use std::fmt;
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use hyper::header::HeaderValue;
+use zeroize::Zeroizing;
 
 use crate::core::keyring::secret::Oddity;
 
-/// A user and a password, both not empty.
+/// A user and a password, both not empty. They are overwritten in memory when dropped.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Login {
-    username: String,
-    password: String,
+    username: Zeroizing<String>,
+    password: Zeroizing<String>,
 }
 
 /// Why a user and a password are no login.
@@ -45,7 +46,7 @@ impl Login {
         } else if password.is_empty() {
             Err(LoginError::NoPassword)
         } else {
-            Ok(Self { username, password })
+            Ok(Self { username: username.into(), password: password.into() })
         }
     }
 
@@ -64,12 +65,14 @@ impl Login {
     /// The base64 of `user:password`, as the kubelet and RFC 7617 (Basic authentication) have it.
     #[must_use]
     pub fn auth(&self) -> String {
-        BASE64_STANDARD.encode(format!("{}:{}", self.username, self.password))
+        let pair = Zeroizing::new(format!("{}:{}", *self.username, *self.password));
+        BASE64_STANDARD.encode(&*pair)
     }
 
     /// The value of the header `Authorization` for Basic authentication, which no log of HTTP shows.
     pub(super) fn basic(&self) -> Option<HeaderValue> {
-        secret_header(&format!("Basic {}", self.auth()))
+        let auth = Zeroizing::new(self.auth());
+        secret_header(&Zeroizing::new(format!("Basic {}", *auth)))
     }
 }
 

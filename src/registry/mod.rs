@@ -5,7 +5,7 @@
 //! | [`challenge`] | `WWW-Authenticate`: what a registry asks for |
 //! | [`client`], [`proxy`] | HTTP requests, the way to the server, and which of them may carry a login |
 //! | [`login`] | a user and a password, which show nothing of themselves |
-//! | [`probe`](mod@probe) | whether a registry opens an image for a login |
+//! | [`probe`](mod@probe) | whether a registry takes a login, and opens an image for it |
 //! | [`verdict`] | what a registry says, in words |
 //! | [`tokens`] | short-lived logins, fetched from the clouds |
 
@@ -24,7 +24,7 @@ use std::net::IpAddr;
 pub use self::{
     client::{Http, NoAnswer},
     login::{Login, LoginError},
-    probe::{Outcome, Probed, TokenServer, probe},
+    probe::{Outcome, Probed, TokenServer, probe, probe_login},
     proxy::{Proxy, ProxyError},
     verdict::Verdict,
 };

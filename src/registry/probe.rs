@@ -1,6 +1,6 @@
-//! Whether a registry opens an image for a login, asked as a node would: containerd's rules say where and how.
+//! Whether a registry takes a login, and opens an image for it, asked as a node would: containerd's rules say where and how.
 
-use hyper::StatusCode;
+use hyper::{HeaderMap, StatusCode, header::RETRY_AFTER};
 use serde::Deserialize;
 
 use super::{
@@ -20,6 +20,10 @@ pub struct Probed {
     pub outcome: Outcome,
     /// The token server that got the login, where that is another host than the registry.
     pub token_server: Option<String>,
+    /// Whether the token server said it, and the registry was not asked with a token.
+    pub by_token_server: bool,
+    /// For how many seconds the last answer asks to wait.
+    pub retry_after: Option<u32>,
 }
 
 /// What a registry says of an image.
@@ -116,7 +120,7 @@ impl Outcome {
 
 impl From<Outcome> for Probed {
     fn from(outcome: Outcome) -> Self {
-        Self { outcome, token_server: None }
+        Self { outcome, token_server: None, by_token_server: false, retry_after: None }
     }
 }
 
@@ -126,9 +130,44 @@ impl From<Outcome> for Probed {
 /// The login goes to the registry itself and to the token server that the registry names, and nowhere else. What another
 /// host says, to which a redirection led, never decides where it goes.
 pub async fn probe(http: &Http, image: &ImageRef<'_>, login: &Login) -> Probed {
-    let mut probed = ask("https", http, image, login).await;
+    asked(http, image, true, login).await
+}
+
+/// Asks whether the registry of `image` takes a login: by that image where it is `named`; otherwise, or where the image is open
+/// to anybody, by the login alone.
+///
+/// Where the token server denies the image, the login is tried alone, too: some say 403 to a wrong password.
+pub async fn probe_login(http: &Http, image: &ImageRef<'_>, named: bool, login: &Login) -> Probed {
+    if !named {
+        return alone(http, image, login).await;
+    }
+    let probed = probe(http, image, login).await;
+    match probed.outcome {
+        Outcome::Public | Outcome::Absent { with_login: false } => alone(http, image, login).await,
+        Outcome::Denied { .. } if probed.by_token_server => {
+            let alone = alone(http, image, login).await;
+            if matches!(alone.outcome, Outcome::Refused { .. }) { alone } else { probed }
+        }
+        _ => probed,
+    }
+}
+
+/// Tries a login alone. A token server that denies a token without a scope can mean nothing but the login.
+async fn alone(http: &Http, image: &ImageRef<'_>, login: &Login) -> Probed {
+    let probed = asked(http, image, false, login).await;
+    match probed.outcome {
+        Outcome::Denied { status } if probed.by_token_server => {
+            Probed { outcome: Outcome::Refused { status }, ..probed }
+        }
+        _ => probed,
+    }
+}
+
+/// Asks for an image, or only for the registry itself.
+async fn asked(http: &Http, image: &ImageRef<'_>, named: bool, login: &Login) -> Probed {
+    let mut probed = ask("https", http, image, named, login).await;
     if matches!(probed, Err(NoAnswer::TlsUnknown)) && is_loopback(image.registry()) {
-        probed = ask("http", http, image, login).await;
+        probed = ask("http", http, image, named, login).await;
     }
     probed.unwrap_or_else(|why| Outcome::NoAnswer(why).into())
 }
@@ -137,16 +176,30 @@ async fn ask(
     scheme: &str,
     http: &Http,
     image: &ImageRef<'_>,
+    named: bool,
     login: &Login,
 ) -> Result<Probed, NoAnswer> {
     let host = docker_hub::pulled_from(image.registry());
     let (repository, tag) =
         (image.repository(), image.digest().or(image.tag()).unwrap_or("latest"));
-    let uri = format!("{scheme}://{host}/v2/{repository}/manifests/{tag}");
+    let (uri, usual_scope) = if named {
+        let uri = format!("{scheme}://{host}/v2/{repository}/manifests/{tag}");
+        (uri, Some(format!("repository:{repository}:pull")))
+    } else {
+        (format!("{scheme}://{host}/v2/"), None)
+    };
+    let request = async |authorization| {
+        if named {
+            http.head(&uri, authorization).await
+        } else {
+            http.get(&uri, authorization).await
+        }
+    };
     let registry = Origin::of(&parse(&uri)?);
-    let answer = http.head(&uri, None).await?;
+    let answer = request(None).await?;
     if answer.status != StatusCode::UNAUTHORIZED {
-        return Ok(Outcome::without_login(answer.status).into());
+        let outcome = Outcome::without_login(answer.status);
+        return Ok(Probed { retry_after: retry_after(&answer.headers), ..outcome.into() });
     }
     if answer.origin != registry {
         return Ok(Outcome::Redirected { host: answer.origin.to_string() }.into());
@@ -163,26 +216,37 @@ async fn ask(
                 Err(why) => return Ok(Outcome::NoToken(why).into()),
             };
             let elsewhere = (server.host() != registry.host()).then(|| server.to_string());
-            let scope = scope.unwrap_or_else(|| format!("repository:{repository}:pull"));
-            let answer =
-                http.get(&token_uri(&realm, service.as_deref(), &scope), Some(&basic)).await?;
+            let scope = scope.or(usual_scope);
+            let uri = token_uri(&realm, service.as_deref(), scope.as_deref());
+            let answer = http.get(&uri, Some(&basic)).await?;
             match token(&answer) {
                 Ok(token) => (token, elsewhere),
-                Err(outcome) => return Ok(Probed { outcome, token_server: elsewhere }),
+                Err(outcome) => {
+                    let retry_after = retry_after(&answer.headers);
+                    let (token_server, by_token_server) = (elsewhere, true);
+                    return Ok(Probed { outcome, token_server, by_token_server, retry_after });
+                }
             }
         }
     };
-    let answer = http.head(&uri, Some(&authorization)).await?;
+    let answer = request(Some(&authorization)).await?;
     if answer.origin != registry && answer.status == StatusCode::UNAUTHORIZED {
         let outcome = Outcome::Redirected { host: answer.origin.to_string() };
-        return Ok(Probed { outcome, token_server });
+        return Ok(Probed { token_server, ..outcome.into() });
     }
     // With a token that does not reach so far, some say 401 and some 403.
     let denied = matches!(
         Challenge::of(&answer.headers),
         Some(Challenge::Bearer { error: Some(error), .. }) if error == "insufficient_scope"
     );
-    Ok(Probed { outcome: Outcome::with_login(answer.status, denied), token_server })
+    let outcome = Outcome::with_login(answer.status, denied);
+    let retry_after = retry_after(&answer.headers);
+    Ok(Probed { outcome, token_server, by_token_server: false, retry_after })
+}
+
+/// For how many seconds an answer asks to wait. A date in it is left out, since no registry writes one.
+fn retry_after(headers: &HeaderMap) -> Option<u32> {
+    headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()
 }
 
 /// The token server that a registry names. It may be another host, as Docker Hub's is: a node sends the login there, too.
@@ -214,11 +278,12 @@ fn token(answer: &Answer) -> Result<hyper::header::HeaderValue, Outcome> {
 }
 
 /// The address to ask for a token.
-fn token_uri(realm: &str, service: Option<&str>, scope: &str) -> String {
+fn token_uri(realm: &str, service: Option<&str>, scope: Option<&str>) -> String {
     let service = service.map(|service| ("service", service));
+    let scope = scope.map(|scope| ("scope", scope));
     // What stands behind a `#` is never sent, so nothing may be put there.
     let mut uri = realm.split('#').next().unwrap_or(realm).to_owned();
-    for (name, value) in service.into_iter().chain([("scope", scope)]) {
+    for (name, value) in service.into_iter().chain(scope) {
         uri.push(if uri.contains('?') { '&' } else { '?' });
         uri.push_str(name);
         uri.push('=');
@@ -235,11 +300,12 @@ mod tests {
     fn a_scope_is_escaped() {
         let realm = "https://x/t";
         assert_eq!(
-            token_uri(realm, Some("a b"), "repository:a/b:pull"),
+            token_uri(realm, Some("a b"), Some("repository:a/b:pull")),
             "https://x/t?service=a%20b&scope=repository%3Aa%2Fb%3Apull"
         );
-        assert_eq!(token_uri("https://x/t?a=1", None, "s"), "https://x/t?a=1&scope=s");
-        assert_eq!(token_uri("https://x/t#a", None, "s"), "https://x/t?scope=s");
+        assert_eq!(token_uri("https://x/t?a=1", None, Some("s")), "https://x/t?a=1&scope=s");
+        assert_eq!(token_uri("https://x/t#a", None, Some("s")), "https://x/t?scope=s");
+        assert_eq!(token_uri("https://x/t", None, None), "https://x/t");
     }
 
     #[test]

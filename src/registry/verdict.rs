@@ -25,7 +25,7 @@ impl Verdict {
 
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { user, probed: Probed { outcome, token_server } } = self;
+        let Self { user, probed: Probed { outcome, token_server, .. } } = self;
         match outcome {
             Outcome::Opened => write!(f, "200: the registry opens it for {user}"),
             Outcome::Public => f.write_str(

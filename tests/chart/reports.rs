@@ -123,7 +123,7 @@ fn differences(schema: &Value, value: &Value, path: &str, found: &mut Vec<String
         Value::Bool(_) => "boolean",
         Value::Array(_) => "array",
         Value::Object(_) => "object",
-        _ => "none of these",
+        Value::Null => "none of these",
     };
     if stated != is {
         found.push(format!("{path}: {is}, and the schema has {stated:?}"));

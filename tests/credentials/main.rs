@@ -8,10 +8,12 @@ mod discovery;
 mod fetched;
 mod fetched_reports;
 mod foreign;
+mod health;
 mod logged;
 mod logins;
 mod outages;
 mod refusals;
+mod registries;
 mod reports;
 mod running;
 #[path = "../support/scripted/mod.rs"]

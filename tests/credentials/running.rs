@@ -38,33 +38,46 @@ rules:
 pub(crate) struct Running {
     pub(crate) server: Scripted,
     pub(crate) status: Arc<Status>,
-    reports: bool,
+    switches: Switches,
+    world: Arc<dyn World>,
     supervisor: Supervisor,
+}
+
+/// What is turned on.
+#[derive(Debug, Clone, Copy, Default)]
+struct Switches {
+    reports: bool,
+    health: bool,
 }
 
 // === impl Running ===
 
 impl Running {
     pub(crate) fn start(server: Scripted) -> Self {
-        Self::start_with(server, false, Arc::new(Outside::from_env(None)))
+        Self::start_with(server, Switches::default(), Arc::new(Outside::from_env(None)))
     }
 
     /// Starts one that writes reports.
     pub(crate) fn reporting(server: Scripted) -> Self {
-        Self::start_with(server, true, Arc::new(Outside::from_env(None)))
+        Self::reporting_in(server, Arc::new(Outside::from_env(None)))
     }
 
     /// Starts with another outside world, from which logins are fetched.
     pub(crate) fn start_in(server: Scripted, world: Arc<dyn World>) -> Self {
-        Self::start_with(server, false, world)
+        Self::start_with(server, Switches::default(), world)
     }
 
     /// The same, and writes reports.
     pub(crate) fn reporting_in(server: Scripted, world: Arc<dyn World>) -> Self {
-        Self::start_with(server, true, world)
+        Self::start_with(server, Switches { reports: true, health: false }, world)
     }
 
-    fn start_with(server: Scripted, reports: bool, world: Arc<dyn World>) -> Self {
+    /// The same, and asks the registries of that world whether they take the logins.
+    pub(crate) fn checking(server: Scripted, world: Arc<dyn World>) -> Self {
+        Self::start_with(server, Switches { reports: true, health: true }, world)
+    }
+
+    fn start_with(server: Scripted, switches: Switches, world: Arc<dyn World>) -> Self {
         logged::install();
         let cluster = Cluster::new(server.client(), "default".to_owned());
         let mut supervisor = Supervisor::default();
@@ -72,13 +85,13 @@ impl Running {
             grace: GRACE,
             mapping: "mapping".to_owned(),
             namespace: "pullcred".to_owned(),
-            reports: reports.then(|| "holder".to_owned()),
-            health: false,
+            reports: switches.reports.then(|| "holder".to_owned()),
+            health: switches.health,
             audit: false,
         };
-        let status =
-            credentials::start(cluster, settings, world, Counter::default(), &mut supervisor);
-        Self { server, status, reports, supervisor }
+        let dropped = Counter::default();
+        let status = credentials::start(cluster, settings, world.clone(), dropped, &mut supervisor);
+        Self { server, status, switches, world, supervisor }
     }
 
     /// Starts, and waits until all copies are made; forgets the requests.
@@ -91,10 +104,10 @@ impl Running {
 
     /// Ends it as a process ends, and starts another.
     pub(crate) fn restart(self) -> Self {
-        let Self { server, status, reports, supervisor } = self;
+        let Self { server, status, switches, world, supervisor } = self;
         drop((status, supervisor));
         server.break_watches();
-        Self::start_with(server, reports, Arc::new(Outside::from_env(None)))
+        Self::start_with(server, switches, world)
     }
 
     pub(crate) fn metric(&self, name: &str) -> i64 {

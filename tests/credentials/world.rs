@@ -150,9 +150,16 @@ impl World for Fake {
     }
 
     fn probe<'a>(&'a self, _: &'a ImageRef<'a>, _: &'a Login) -> Asked<'a, Probed> {
-        Box::pin(async move {
-            Probed { outcome: self.probing.lock().unwrap().clone(), token_server: None }
-        })
+        Box::pin(async move { self.probing.lock().unwrap().clone().into() })
+    }
+
+    fn probe_login<'a>(
+        &'a self,
+        image: &'a ImageRef<'a>,
+        _: bool,
+        login: &'a Login,
+    ) -> Asked<'a, Probed> {
+        self.probe(image, login)
     }
 
     fn read(&self, _: &Path) -> io::Result<Zeroizing<Vec<u8>>> {

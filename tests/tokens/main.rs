@@ -12,6 +12,7 @@ mod golden;
 mod google;
 mod honesty;
 mod hostile;
+mod login_alone;
 mod network;
 mod plugin;
 mod secrecy;

@@ -12,6 +12,9 @@ pub const MARK: (&str, &str) = ("app.kubernetes.io/managed-by", "pullcred");
 pub const LOGIN: &str = "pullcred.dev/login";
 /// The annotation with the fingerprint of the content.
 pub const CONTENT: &str = "pullcred.dev/content";
+/// The annotation of a login's Secret with which a person lets a content be copied that a registry refuses. Its value is the
+/// `health.content` of the login's report.
+pub const ACCEPT: &str = "pullcred.dev/accept";
 /// The field manager of copies, and of Secrets with logins that pullcred fetches.
 pub const MANAGER: &str = "pullcred-credentials";
 

@@ -14,6 +14,7 @@ use tracing::debug;
 use super::{mint::Key, state::LoginProblem};
 use crate::{
     cluster::{Cluster, Collection},
+    core::rules::SecretName,
     errors::with_causes,
     fetch::Spec,
 };
@@ -108,6 +109,28 @@ impl Notice {
             }
         };
         Self { about, reason, note, type_ }
+    }
+
+    pub(super) fn held_back(secret: &SecretName, note: &str) -> Self {
+        Self::of_checked(secret, "LoginHeldBack", note, WARNING)
+    }
+
+    pub(super) fn login_refused(secret: &SecretName, note: &str) -> Self {
+        Self::of_checked(secret, "LoginRefused", note, WARNING)
+    }
+
+    pub(super) fn login_accepted(secret: &SecretName, note: &str) -> Self {
+        Self::of_checked(secret, "LoginAccepted", note, NORMAL)
+    }
+
+    fn of_checked(
+        secret: &SecretName,
+        reason: &'static str,
+        note: &str,
+        type_: &'static str,
+    ) -> Self {
+        let about = About::Secret(secret.to_string());
+        Self { about, reason, note: note.to_owned(), type_ }
     }
 
     pub(super) fn held(unwanted: usize) -> Self {

@@ -14,6 +14,7 @@ use prometheus_client::{
 };
 
 use super::{
+    health::report::HealthMetrics,
     mint::report::FetchMetrics,
     plan::Step,
     sources::Resource,
@@ -46,6 +47,7 @@ pub struct Metrics {
     watches: Watches,
     mapping: Gauge,
     fetching: FetchMetrics,
+    health: HealthMetrics,
 }
 
 /// What is done to a Secret.
@@ -117,6 +119,7 @@ impl Metrics {
         let mut registry = process_registry(dropped_log_lines);
         let watches = Watches::register(&mut registry, &RESOURCES);
         let fetching = FetchMetrics::register(&mut registry);
+        let health = HealthMetrics::register(&mut registry);
         let mut metrics = Self {
             registry,
             copies: Family::default(),
@@ -133,6 +136,7 @@ impl Metrics {
             watches,
             mapping: Gauge::default(),
             fetching,
+            health,
         };
         metrics.count(Counts::default(), 0);
         for operation in [Operation::Create, Operation::Delete, Operation::Update] {
@@ -249,6 +253,12 @@ impl Metrics {
     #[must_use]
     pub fn fetching(&self) -> &FetchMetrics {
         &self.fetching
+    }
+
+    /// Those of checks of logins.
+    #[must_use]
+    pub fn health(&self) -> &HealthMetrics {
+        &self.health
     }
 
     /// Whether a login of the mapping can be used.

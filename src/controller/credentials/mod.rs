@@ -7,6 +7,7 @@
 //! | [`seen`] | what a Secret's metadata says of it (pure) |
 //! | [`plan`](mod@plan) | what is to be done about one name in one namespace (pure) |
 //! | [`state`] | what is known, and what it calls for in a namespace (pure) |
+//! | [`health`] | whether the registries take the logins, and before a new one is copied |
 //! | [`mint`] | short-lived logins, fetched and renewed |
 //! | `writes` | the calls of one step; `model` runs them against all interleavings |
 //! | `objects` | those calls at the real API server |
@@ -21,6 +22,7 @@
 mod discovery;
 mod engine;
 pub mod events;
+pub mod health;
 mod lean;
 pub mod metrics;
 pub mod mint;
@@ -47,6 +49,7 @@ use tracing::info;
 use self::{
     discovery::Discovery,
     engine::Engine,
+    health::{Board, Checks},
     metrics::Metrics,
     mint::{Orders, Renewals},
     objects::Objects,
@@ -179,7 +182,7 @@ pub fn start(
     dropped_log_lines: Counter,
     supervisor: &mut Supervisor,
 ) -> Arc<Status> {
-    let Settings { grace, mapping, namespace, reports: holder, .. } = settings;
+    let Settings { grace, mapping, namespace, reports: holder, health, .. } = settings;
     let (notices, notices_received) = mpsc::channel(NOTICES);
     let status = Status::new(Metrics::new(dropped_log_lines), notices);
     let status = Arc::new(if holder.is_some() { status.with_reports() } else { status });
@@ -196,6 +199,14 @@ pub fn start(
     let objects = Objects::new(cluster.clone());
     let orders = Arc::new(Orders::default());
     let fetched = Arc::clone(status.fetched());
+    let checks = health.then(|| {
+        let (objects, world) = (objects.clone(), Arc::clone(&world));
+        let board = Arc::new(Board::default());
+        let reported = status.for_checks();
+        let checks =
+            Checks::new(cluster.clone(), objects, &namespace, world, Arc::clone(&board), reported);
+        (checks, board)
+    });
     let renewals = Renewals::new(
         cluster.clone(),
         objects.clone(),
@@ -208,6 +219,10 @@ pub fn start(
     let mut engine =
         Engine::new(objects, &namespace, grace, sources, Arc::clone(&status), reachable)
             .with_orders(orders);
+    if let Some((checks, board)) = checks {
+        engine = engine.with_checks(board);
+        supervisor.spawn("checks of logins", checks.run());
+    }
     if let Some(holder) = holder {
         let (said, said_received) = mpsc::channel(reports::events::NOTICES);
         let status = Arc::clone(&status);

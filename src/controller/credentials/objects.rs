@@ -26,7 +26,7 @@ use super::{
 use crate::{
     cluster::{CallError, Cluster, Collection, Outcome},
     core::{
-        copies::{CONTENT, LOGIN, MANAGER, MARK},
+        copies::{ACCEPT, CONTENT, LOGIN, MANAGER, MARK},
         credentials::Credentials,
         keyring::secret::Form,
     },
@@ -221,6 +221,8 @@ impl LoginSecret {
     fn read(mut self) -> LoginRead {
         let uid = self.metadata.uid.take().unwrap_or_default().into();
         let version = self.metadata.resource_version.take().unwrap_or_default().into();
+        let annotations = self.metadata.annotations.take();
+        let accept = annotations.and_then(|mut it| it.remove(ACCEPT)).map(Into::into);
         let decode = |text: &String| BASE64_STANDARD.decode(text).ok().map(Zeroizing::new);
         let data: Vec<(&str, Zeroizing<Vec<u8>>)> = self
             .data
@@ -232,7 +234,7 @@ impl LoginSecret {
         });
         drop(data);
         self.data.values_mut().for_each(Zeroize::zeroize);
-        LoginRead { uid, version, credentials }
+        LoginRead { uid, version, accept, credentials }
     }
 }
 

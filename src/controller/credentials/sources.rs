@@ -31,7 +31,7 @@ use crate::{
     },
     core::{
         pod::{INJECT_LABEL, OPTED_IN},
-        reports::PULL_SECRET_REPORT_NAME,
+        reports::{LoginHealth, PULL_SECRET_REPORT_NAME},
     },
 };
 
@@ -76,7 +76,7 @@ pub(super) enum Event {
     /// A login's Secret has changed.
     Login { secret: Arc<str> },
     /// A report is like this; `None` where it is gone.
-    Report { key: Key, seen: Option<SeenReport> },
+    Report { key: Key, seen: Option<SeenReport>, health: Option<Box<LoginHealth>> },
 }
 
 /// The watches, and how complete what they brought is.
@@ -241,13 +241,15 @@ impl Sources {
         let selection = Selection::all("LoginReports");
         self.watch(Resource::LoginReports, api, selection, |it: Stored<_>, there| {
             let name = it.metadata().name.as_deref().unwrap_or_default();
-            Event::Report { key: Key::Login(name.into()), seen: there.then(|| it.seen()) }
+            let health = it.health().filter(|_| there).cloned().map(Box::new);
+            Event::Report { key: Key::Login(name.into()), seen: there.then(|| it.seen()), health }
         });
         let api = self.cluster.all::<Stored<OfNamespaces>>();
         let selection = Selection::all("PullSecretReports").and_name(PULL_SECRET_REPORT_NAME);
         self.watch(Resource::NamespaceReports, api, selection, |it: Stored<_>, there| {
             let namespace = it.metadata().namespace.as_deref().unwrap_or_default();
-            Event::Report { key: Key::Namespace(namespace.into()), seen: there.then(|| it.seen()) }
+            let key = Key::Namespace(namespace.into());
+            Event::Report { key, seen: there.then(|| it.seen()), health: None }
         });
         self.reachable = everywhere;
     }

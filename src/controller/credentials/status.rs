@@ -12,6 +12,7 @@ use tracing::{info, warn};
 
 use super::{
     events::Notice,
+    health::report::HealthMetrics,
     metrics::{Metrics, Operation},
     mint::report::Fetched,
     reports::Shown,
@@ -78,6 +79,11 @@ impl Status {
     #[must_use]
     pub fn fetched(&self) -> &Arc<Fetched> {
         &self.fetched
+    }
+
+    /// The metrics of checks, and where what they find becomes Events.
+    pub(super) fn for_checks(&self) -> (HealthMetrics, mpsc::Sender<Notice>) {
+        (self.metrics.health().clone(), self.notices.clone())
     }
 
     /// Reports are written.

@@ -9,12 +9,12 @@ use tokio::time::Instant;
 
 use super::{
     super::{
+        reports::Key,
         seen::Seen,
         sources::{Event, Resource},
         state::Namespace,
     },
     Engine,
-    reporting::kind_of,
 };
 use crate::{cluster::Urgency, core::rules::Mapping, fingerprint::Fingerprint, mapping};
 
@@ -32,11 +32,14 @@ impl Engine {
             }
             Event::Failed(resource, error) => {
                 self.sources.failed(&resource, &error);
-                if let (Some(reports), Some(kind)) = (&mut self.reports, kind_of(&resource)) {
-                    reports.watch_failed(kind, &error);
-                }
+                self.reports_failed(&resource, &error);
             }
-            Event::Report { key, seen } => self.report_seen(key, seen, now),
+            Event::Report { key, seen, health } => {
+                if let Key::Login(login) = &key {
+                    self.record_seen(login, health);
+                }
+                self.report_seen(key, seen, now);
+            }
             Event::Mapping { text, collect } => {
                 self.sources.saw(&Resource::Mapping, "");
                 self.take_mapping(text.as_deref(), collect.as_deref(), now);
@@ -136,6 +139,7 @@ impl Engine {
             self.mapping = Some(fingerprint.as_str().into());
             let secrets = self.state.copies().secrets().map(|it| Arc::from(it.as_str())).collect();
             self.fetching.set_mapping(&mapping);
+            self.plan_checks(&mapping);
             let keys = mapping.logins().iter().filter_map(|login| login.source.keys());
             let logins = self.state.logins().secrets().map(|(_, it)| it).chain(keys);
             let logins = logins.map(|it| Arc::from(it.as_str())).collect();

@@ -3,6 +3,7 @@
 //! One task owns the state. Content is taken when it is written, not when it is queued: a namespace in the queue is but its
 //! name.
 
+mod checking;
 mod fetching;
 mod intake;
 mod reporting;
@@ -24,9 +25,10 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use self::fetching::Fetching;
+use self::{checking::checked, fetching::Fetching};
 use super::{
     discovery::Discovery,
+    health::Board,
     mint::Orders,
     objects::Objects,
     plan::Step,
@@ -97,6 +99,8 @@ pub(super) struct Engine {
     discovers: Option<Arc<Mapping>>,
     /// Ends the pause of watches of reports: the API server answers again.
     reports_reachable: Sender<()>,
+    /// Where logins are checked.
+    checks: Option<Arc<Board>>,
 }
 
 /// Work at the API server that has ended.
@@ -141,6 +145,7 @@ impl Engine {
             discovery: None,
             discovers: None,
             reports_reachable: Sender::new(()),
+            checks: None,
         }
     }
 
@@ -160,6 +165,7 @@ impl Engine {
     /// Goes on for as long as the process lives.
     pub(super) async fn run(mut self, mut events: Receiver<Event>) {
         let fetching = Arc::clone(self.status.fetched());
+        let checks = self.checks.clone();
         loop {
             let now = Instant::now();
             let held = self.state.is_collection_held();
@@ -197,6 +203,7 @@ impl Engine {
                     }
                 }
                 keys = fetching.changed() => self.take_in_fetched(keys),
+                logins = checked(checks.as_deref()) => self.take_in_health(logins),
                 () = self.sources.ended() => return,
                 () = sleep => self.time_passed(),
             }

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::{
     super::{
         discovery::Discovery,
+        health::Board,
         mint::report::{Fetched, State as FetchedLogin},
         reports::{
             Key, LoginStatuses, Reports, Wish,
@@ -21,7 +22,10 @@ use super::{
     },
     Engine,
 };
-use crate::core::rules::{LoginName, Mapping, SecretName};
+use crate::{
+    cluster::CallError,
+    core::rules::{LoginName, Mapping, SecretName},
+};
 
 impl Engine {
     /// A report is like this.
@@ -43,6 +47,9 @@ impl Engine {
         listed: &BTreeSet<Box<str>>,
         now: Instant,
     ) {
+        if *resource == Resource::LoginReports {
+            self.records_listed(Some(listed));
+        }
         let (Some(reports), Some(kind)) = (&mut self.reports, kind_of(resource)) else { return };
         if reports.set_listed(kind, |name| listed.contains(name), now) {
             let namespaces: Vec<_> = self.state.opted_in().cloned().collect();
@@ -50,6 +57,15 @@ impl Engine {
                 reports.want(Key::Namespace(name), now);
             }
             reports.want_all(now);
+        }
+    }
+
+    /// The watch of a kind of reports has failed.
+    pub(super) fn reports_failed(&mut self, resource: &Resource, error: &CallError) {
+        let (Some(reports), Some(kind)) = (&mut self.reports, kind_of(resource)) else { return };
+        reports.watch_failed(kind, error);
+        if *resource == Resource::LoginReports && !reports.is_listed(kind) {
+            self.records_listed(None);
         }
     }
 
@@ -95,7 +111,8 @@ impl Engine {
             let tries = |name: &_| retries.get(name).map_or(0, |(_, backoff)| backoff.attempts());
             let unread = |name: &_| tries(name) >= UNREAD_SHOWN;
             let known = (&self.state, &**self.status.fetched(), &*self.own_namespace);
-            reports.set_logins(logins(known, mapping, &overview, unread), now);
+            let board = self.checks.as_deref();
+            reports.set_logins(logins(known, board, mapping, &overview, unread), now);
         }
         let beside_copies = self.schedule.has_ready();
         let known = (&self.state, self.discovery.as_ref(), self.discovers.as_deref());
@@ -152,7 +169,7 @@ fn named(mapping: &Mapping, namespace: &str) -> Vec<Arc<str>> {
 }
 
 /// The kind of the reports that a watch brings.
-pub(super) fn kind_of(resource: &Resource) -> Option<usize> {
+fn kind_of(resource: &Resource) -> Option<usize> {
     match resource {
         Resource::LoginReports => Some(Key::LOGINS),
         Resource::NamespaceReports => Some(Key::NAMESPACES),
@@ -163,6 +180,7 @@ pub(super) fn kind_of(resource: &Resource) -> Option<usize> {
 /// What the reports of all logins are to say.
 fn logins(
     (state, fetched, own_namespace): (&State, &Fetched, &str),
+    board: Option<&Board>,
     mapping: &str,
     overview: &Overview,
     unread: impl Fn(&LoginName) -> bool,
@@ -196,6 +214,7 @@ fn logins(
             unread: unread(name),
             held,
             fetched,
+            health: board.and_then(|board| board.health(name)),
             registries,
             overview: overview.logins.get(name)?,
         };

@@ -36,7 +36,9 @@ impl Engine {
                 self.reachable.send_replace(());
                 self.retries.remove(&name);
                 self.status.login_read(&name);
-                self.state.set_login(&name, read)
+                let changed = self.state.set_login(&name, read);
+                self.contents_read();
+                changed
             }
             Err(error) => {
                 self.status.login_failed(&name, &error);

@@ -83,6 +83,16 @@ impl Notice {
                 login("NoLoginForRegistry"),
                 "cannot be made: its login has nothing for the registry",
             ),
+            (
+                "LoginRefused",
+                names(&|state, _| state == ReportedState::Refused),
+                "holds a login that the registry refuses: ask those who run pullcred",
+            ),
+            (
+                "LoginRefused",
+                login("LoginRefused"),
+                "cannot be made: the registry refuses its login, ask those who run pullcred",
+            ),
         ];
         let notices = notices.into_iter().filter(|(_, names, _)| !names.is_empty());
         let notice = |(reason, names, says): (&'static str, Vec<&str>, &str)| Self {

@@ -204,6 +204,11 @@ impl Reports {
         }
     }
 
+    /// Whether the reports of a kind have come, and can be watched.
+    pub(super) fn is_listed(&self, kind: usize) -> bool {
+        self.kinds[kind].listed
+    }
+
     /// From now on, these are the reports of logins.
     pub(super) fn set_logins(&mut self, logins: LoginStatuses, now: Instant) {
         let Some(before) = &self.logins else {

@@ -30,7 +30,7 @@ use crate::{
     core::{
         copies::MANAGER,
         reports::{
-            Condition, GROUP, LEASE, LOGIN_REPORT, LoginStatus, PULL_SECRET_REPORT,
+            Condition, GROUP, LEASE, LOGIN_REPORT, LoginHealth, LoginStatus, PULL_SECRET_REPORT,
             PULL_SECRET_REPORT_NAME, PullSecretStatus, VERSION,
         },
     },
@@ -40,6 +40,11 @@ use crate::{
 const LEASE_SECONDS: u32 = 60;
 /// How many conditions a report has at most.
 const CONDITIONS: usize = 3;
+
+/// The longest texts of a record of checks, in bytes: moments and digits, and an image.
+const TEXT_MAX: usize = 64;
+/// Longer than any image that a registry serves (`NameTotalLengthMax` of the distribution project).
+const IMAGE_MAX: usize = 1024;
 
 /// A kind of report.
 pub(in super::super) trait Kind: Send + Sync + 'static {
@@ -63,6 +68,8 @@ pub(in super::super) struct OfNamespaces;
 pub(in super::super) struct Stored<K> {
     metadata: ObjectMeta,
     seen: SeenReport,
+    /// The record of checks, which has a writer of its own.
+    health: Option<Box<LoginHealth>>,
     kind: PhantomData<fn() -> K>,
 }
 
@@ -276,6 +283,15 @@ impl SeenReport {
     }
 }
 
+/// A record of checks, if it is one that pullcred can have written: others are not kept in memory.
+fn record(value: Value) -> Option<LoginHealth> {
+    let record: LoginHealth = serde_json::from_value(value).ok()?;
+    let texts = [Some(&record.content), record.next_check_at.as_ref(), Some(&record.checked_at)];
+    let short = texts.into_iter().flatten().all(|it| it.len() <= TEXT_MAX)
+        && record.image.as_ref().is_none_or(|it| it.len() <= IMAGE_MAX);
+    short.then_some(record)
+}
+
 fn first_letter(text: &str) -> u8 {
     text.bytes().next().unwrap_or_default()
 }
@@ -290,11 +306,16 @@ impl<K> Stored<K> {
     pub(in super::super) fn seen(&self) -> SeenReport {
         self.seen
     }
+
+    pub(in super::super) fn health(&self) -> Option<&LoginHealth> {
+        self.health.as_deref()
+    }
 }
 
 impl<K> Clone for Stored<K> {
     fn clone(&self) -> Self {
-        Self { metadata: self.metadata.clone(), seen: self.seen, kind: PhantomData }
+        let (metadata, health) = (self.metadata.clone(), self.health.clone());
+        Self { metadata, seen: self.seen, health, kind: PhantomData }
     }
 }
 
@@ -322,11 +343,13 @@ impl<'de, K> Deserialize<'de> for Stored<K> {
             resource_version: Option<String>,
             uid: Option<String>,
         }
-        let Answer { metadata, status } = Answer::deserialize(deserializer)?;
+        let Answer { metadata, mut status } = Answer::deserialize(deserializer)?;
+        let health = status.as_object_mut().and_then(|it| it.remove("health"));
         let Named { name, namespace, resource_version, uid } = metadata;
         let metadata =
             ObjectMeta { name, namespace, resource_version, uid, ..ObjectMeta::default() };
-        Ok(Self { metadata, seen: SeenReport::of(&status), kind: PhantomData })
+        let health = health.and_then(record).map(Box::new);
+        Ok(Self { metadata, seen: SeenReport::of(&status), health, kind: PhantomData })
     }
 }
 

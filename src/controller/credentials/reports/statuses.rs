@@ -4,20 +4,16 @@
 //! Conditions have no time here: the writer knows since when each has been as it is.
 
 mod fetched;
+mod found;
+mod health;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::sync::Arc;
 
 use super::super::state::{
     CopyState, Failing, Fault, LoginOverview, LoginProblem, Progress, Refusal,
 };
 use super::{
-    super::{
-        discovery::{Discovered, Found, FoundSecret},
-        mint::report::State as FetchedLogin,
-    },
+    super::{discovery::Discovered, health::Health, mint::report::State as FetchedLogin},
     keys::Contents,
 };
 use crate::core::reports::{
@@ -51,6 +47,8 @@ pub(in super::super) struct LoginFacts<'f> {
     pub(in super::super) held: usize,
     /// What is known of it where pullcred fetches it for all namespaces.
     pub(in super::super) fetched: Option<FetchedLogin>,
+    /// What the registries say of it, where they are asked.
+    pub(in super::super) health: Option<Health>,
     /// The registries of its rules.
     pub(in super::super) registries: Vec<String>,
     /// How far its copies are.
@@ -82,7 +80,8 @@ pub(in super::super) struct CopyFacts<'f> {
 /// What the report of a login says.
 pub(in super::super) fn login_status(facts: LoginFacts<'_>) -> LoginStatus {
     let LoginOverview { wanted, ready, outdated, conflict, refused, failing, .. } = facts.overview;
-    let conditions = vec![login_ready(&facts), progressing(&facts), not_checked()];
+    let conditions =
+        vec![login_ready(&facts), progressing(&facts), health::healthy(facts.health.as_ref())];
     let failing = failing.iter().map(|(namespace, failing)| FailingNamespace {
         namespace: namespace.to_string(),
         reason: failing.as_str().to_owned(),
@@ -121,6 +120,9 @@ fn login_ready(facts: &LoginFacts<'_>) -> Condition {
     if let Some(problem) = facts.problem {
         let message = format!("{problem}; copies that are there stay as they are");
         return condition("Ready", "False", Fault::of(problem).as_str(), &message);
+    }
+    if let Some(why) = health::held(facts.health.as_ref(), facts.problem) {
+        return why;
     }
     if *conflict > 0 {
         let message = format!(
@@ -169,11 +171,6 @@ fn progressing(facts: &LoginFacts<'_>) -> Condition {
     condition("Progressing", "False", "Copied", "no copy is to be written")
 }
 
-fn not_checked() -> Condition {
-    let message = "pullcred has not asked the registry".to_owned();
-    condition("Healthy", "Unknown", "NotChecked", &message)
-}
-
 fn namespaces(count: u32) -> String {
     if count == 1 { "1 namespace".to_owned() } else { format!("{count} namespaces") }
 }
@@ -193,7 +190,7 @@ pub(in super::super) fn namespace_status(facts: &NamespaceFacts<'_>) -> PullSecr
     let mut secrets: Vec<ReportedSecret> = facts.copies.iter().map(of_copy).collect();
     let found = facts.discovery.and_then(Discovered::permitted);
     if let Some(found) = found {
-        add_found(&mut secrets, found, &facts.named);
+        found::add(&mut secrets, found, &facts.named);
     }
     let mut status = PullSecretStatus {
         conditions: vec![namespace_ready(&secrets, facts.discovery)],
@@ -228,51 +225,22 @@ fn of_copy(copy: &CopyFacts<'_>) -> ReportedSecret {
     let reason = copy.state.failing().map(|it| it.as_str().to_owned());
     let (state, keys) = match (copy.state.progress, &copy.foreign) {
         _ if copy.state.failing() == Some(Failing::Expired) => (ReportedState::Expired, None),
+        _ if copy.state.failing() == Some(Failing::LoginRefused) => (ReportedState::Refused, None),
         _ if copy.state.failing() == Some(Failing::Unfetched) => (ReportedState::Missing, None),
         (Progress::Ready | Progress::Outdated | Progress::Kept, _) => (ReportedState::Ready, None),
         (Progress::Pending, _) => (ReportedState::Pending, None),
         (Progress::Missing(_), _) => (ReportedState::Missing, None),
         (Progress::Conflict, None | Some(Contents::Unknown)) => (ReportedState::Conflict, None),
         (Progress::Conflict, Some(Contents::Keys(keys))) => {
-            (ReportedState::Conflict, Some(texts(keys)))
+            (ReportedState::Conflict, Some(found::texts(keys)))
         }
         (Progress::Conflict, Some(Contents::Unreadable)) => (ReportedState::Unreadable, None),
         (Progress::Conflict, Some(Contents::WrongType)) => (ReportedState::WrongType, None),
     };
-    let says_it = matches!(state, ReportedState::Ready | ReportedState::Expired);
+    let says_it =
+        matches!(state, ReportedState::Ready | ReportedState::Expired | ReportedState::Refused);
     let reason = reason.filter(|_| !says_it);
     ReportedSecret { name: copy.state.secret.to_string(), state, reason, keys }
-}
-
-/// Adds the Secrets that were found, and those that are named and were not.
-fn add_found(secrets: &mut Vec<ReportedSecret>, found: &Found, named: &[Arc<str>]) {
-    let copies: BTreeSet<String> = secrets.iter().map(|it| it.name.clone()).collect();
-    let mut others = BTreeMap::new();
-    // Where not all were kept, one that is not among them may be there.
-    for name in named.iter().filter(|_| !found.more) {
-        others.insert(name.to_string(), (ReportedState::Missing, None));
-    }
-    for FoundSecret { name, contents, .. } in &found.secrets {
-        let state = match contents {
-            Contents::Keys(keys) => (ReportedState::Ready, Some(texts(keys))),
-            Contents::Unreadable => (ReportedState::Unreadable, None),
-            Contents::WrongType => (ReportedState::WrongType, None),
-            // What is not known needs no entry.
-            Contents::Unknown => continue,
-        };
-        others.insert(name.to_string(), state);
-    }
-    let others = others.into_iter().filter(|(name, _)| !copies.contains(name));
-    secrets.extend(others.map(|(name, (state, keys))| ReportedSecret {
-        name,
-        state,
-        reason: None,
-        keys,
-    }));
-}
-
-fn texts(keys: &[Box<str>]) -> Vec<String> {
-    keys.iter().map(ToString::to_string).collect()
 }
 
 fn namespace_ready(secrets: &[ReportedSecret], discovery: Option<&Discovered>) -> Condition {
@@ -358,6 +326,9 @@ fn fault(secret: &ReportedSecret) -> &'static str {
         }
         (ReportedState::Missing, Some("NoLoginForRegistry")) => {
             "cannot be made: its login has nothing for the registry, ask those who run pullcred"
+        }
+        (ReportedState::Missing, Some("LoginRefused")) => {
+            "cannot be made: the registry refuses its login, ask those who run pullcred"
         }
         (ReportedState::Missing, Some("LoginRefreshFailed")) => {
             "cannot be made: its login cannot be fetched"

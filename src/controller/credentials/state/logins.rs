@@ -7,8 +7,9 @@ use std::{
 };
 
 use super::{
-    super::{plan::Wanted, seen::Fingerprint},
+    super::{health::schedule::Trial, plan::Wanted, seen::Fingerprint},
     overview::Fault,
+    tried::Tried,
 };
 use crate::core::{
     copies::{Copies, Recipe},
@@ -19,17 +20,23 @@ use crate::fetch::Marks;
 
 /// All logins of a mapping, by name.
 #[derive(Debug, Default)]
-pub struct Logins(BTreeMap<LoginName, Login>);
+pub struct Logins {
+    pub(super) all: BTreeMap<LoginName, Login>,
+    /// Whether a content is tried before it is copied.
+    pub(super) tries: bool,
+}
 
 /// A login, and what has been made of it.
 #[derive(Debug)]
-struct Login {
+pub(super) struct Login {
     secret: SecretName,
     /// Whether pullcred fetches it, and keeps it in the Secret.
     fetched: bool,
     content: LoginContent,
     /// Whether its Secret has not changed since it was read.
     fresh: bool,
+    /// What its registries say of the content.
+    pub(super) tried: Tried,
 }
 
 /// What was read of a login's Secret.
@@ -39,6 +46,8 @@ pub struct LoginRead {
     pub uid: Box<str>,
     /// Its `resourceVersion`.
     pub version: Box<str>,
+    /// Its annotation [`ACCEPT`](crate::core::copies::ACCEPT).
+    pub accept: Option<Box<str>>,
     /// Its credentials, or why it has none.
     pub credentials: Result<Credentials, CredentialsError>,
 }
@@ -119,47 +128,50 @@ pub struct Config(pub zeroize::Zeroizing<Vec<u8>>);
 impl Logins {
     /// From now on, these are the logins. What has been read of those whose Secret is still the same stays.
     pub(super) fn set_mapping(&mut self, mapping: &Mapping, copies: &Copies) {
-        let mut before = std::mem::take(&mut self.0);
+        let mut before = std::mem::take(&mut self.all);
         for login in mapping.logins().iter().filter(|it| copies.is_copied(&it.name)) {
             let (secret, fetched) = (login.secret(), login.is_fetched());
             let known = before.remove(&login.name).filter(|it| it.secret == secret);
             let mut known = known.unwrap_or_else(|| Login::unread(secret.clone(), fetched));
             known.fetched = fetched;
-            if let LoginContent::Known { credentials, unserved, made, .. } = &mut known.content {
+            let is_gated = self.tries;
+            if let LoginContent::Known { uid, credentials, unserved, made, .. } = &mut known.content
+            {
                 // Recipes are numbered by the mapping.
                 made.clear();
-                match credentials {
-                    Some(it) => {
-                        let slice = it.slice(&copies.registries(&login.name));
-                        *unserved = slice.unserved().first().cloned();
-                    }
-                    None => known = Login::unread(secret, fetched),
+                if let Some(it) = credentials {
+                    let slice = it.slice(&copies.registries(&login.name));
+                    *unserved = slice.unserved().first().cloned();
+                    known.tried.set_content(&slice, uid, is_gated);
+                } else {
+                    let tried = std::mem::take(&mut known.tried);
+                    known = Login { tried, ..Login::unread(secret, fetched) };
                 }
             }
-            self.0.insert(login.name.clone(), known);
+            self.all.insert(login.name.clone(), known);
         }
     }
 
     /// The logins, with their Secrets.
     pub fn secrets(&self) -> impl Iterator<Item = (&LoginName, &SecretName)> {
-        self.0.iter().map(|(name, login)| (name, &login.secret))
+        self.all.iter().map(|(name, login)| (name, &login.secret))
     }
 
     /// The Secret of a login.
     #[must_use]
     pub fn secret(&self, name: &LoginName) -> Option<&SecretName> {
-        self.0.get(name).map(|login| &login.secret)
+        self.all.get(name).map(|login| &login.secret)
     }
 
     /// Whether pullcred fetches a login.
     #[must_use]
     pub fn is_fetched(&self, name: &LoginName) -> bool {
-        self.0.get(name).is_some_and(|login| login.fetched)
+        self.all.get(name).is_some_and(|login| login.fetched)
     }
 
     /// The logins that are in this Secret.
     pub fn in_secret<'s>(&'s self, secret: &'s str) -> impl Iterator<Item = &'s LoginName> {
-        let found = self.0.iter().filter(move |(_, login)| login.secret.as_str() == secret);
+        let found = self.all.iter().filter(move |(_, login)| login.secret.as_str() == secret);
         found.map(|(name, _)| name)
     }
 
@@ -171,7 +183,7 @@ impl Logins {
         name: &LoginName,
         read: Option<LoginRead>,
     ) -> bool {
-        let Some(login) = self.0.get_mut(name) else { return false };
+        let Some(login) = self.all.get_mut(name) else { return false };
         login.fresh = true;
         let secret = login.secret.clone();
         let problem = match read {
@@ -179,7 +191,7 @@ impl Logins {
             Some(LoginRead { credentials: Err(why), .. }) => {
                 LoginProblem::Unreadable { secret, why }
             }
-            Some(LoginRead { uid, version, credentials: Ok(now) }) => {
+            Some(LoginRead { uid, version, accept, credentials: Ok(now) }) => {
                 let slice = now.slice(&copies.registries(name));
                 if slice.render().len() > SECRET_MAX {
                     LoginProblem::TooLong(secret)
@@ -192,6 +204,8 @@ impl Logins {
                     return false;
                 } else {
                     let unserved = slice.unserved().first().cloned();
+                    login.tried.set_content(&slice, &uid, self.tries);
+                    login.tried.set_accept(accept);
                     let (credentials, made) = (Some(now), HashMap::new());
                     login.content =
                         LoginContent::Known { uid, version, credentials, unserved, made };
@@ -206,14 +220,14 @@ impl Logins {
 
     /// Notes that a login's Secret has changed, so that it must be read again.
     pub fn forget(&mut self, name: &LoginName) {
-        if let Some(login) = self.0.get_mut(name) {
+        if let Some(login) = self.all.get_mut(name) {
             login.fresh = false;
         }
     }
 
     /// Wipes credentials and contents: nothing is being written. Fingerprints stay.
     pub fn wipe(&mut self) {
-        for login in self.0.values_mut() {
+        for login in self.all.values_mut() {
             if let LoginContent::Known { credentials, made, .. } = &mut login.content {
                 *credentials = None;
                 for made in made.values_mut() {
@@ -225,7 +239,7 @@ impl Logins {
 
     /// What is wrong with each login; nothing where it can be used, or was not read yet.
     pub fn problems(&self) -> impl Iterator<Item = (&LoginName, Option<LoginProblem>)> {
-        self.0.iter().map(|(name, login)| {
+        self.all.iter().map(|(name, login)| {
             let problem = match &login.content {
                 LoginContent::Unknown => None,
                 LoginContent::Unusable(problem) => Some(problem.clone()),
@@ -239,8 +253,9 @@ impl Logins {
 
     /// Why a login fills nothing; of one that can be used, why a rule gets nothing of it.
     pub(super) fn fault(&self, name: &LoginName) -> Fault {
-        match self.0.get(name).map(|login| &login.content) {
-            Some(LoginContent::Unusable(problem)) => Fault::of(problem),
+        match self.all.get(name) {
+            Some(Login { content: LoginContent::Unusable(problem), .. }) => Fault::of(problem),
+            Some(login) if login.tried.trial == Trial::Held => Fault::Refused,
             _ => Fault::NoLoginForRegistry,
         }
     }
@@ -248,15 +263,19 @@ impl Logins {
     /// Whether all logins have been read once, or `is_unreadable` says that they could not be.
     pub fn are_known(&self, is_unreadable: impl Fn(&LoginName) -> bool) -> bool {
         let unknown = |login: &Login| matches!(login.content, LoginContent::Unknown);
-        self.0.iter().all(|(name, login)| !unknown(login) || is_unreadable(name))
+        self.all.iter().all(|(name, login)| !unknown(login) || is_unreadable(name))
     }
 
     /// What is wanted by a recipe, as far as its login has been read.
     pub(super) fn known(&self, copies: &Copies, recipe: &Recipe) -> Option<Wanted> {
-        let login = self.0.get(copies.login(recipe)?)?;
+        let login = self.all.get(copies.login(recipe)?)?;
         match &login.content {
             LoginContent::Unknown => None,
             LoginContent::Unusable(_) => Some(Wanted::Unavailable),
+            LoginContent::Known { .. } if login.tried.trial == Trial::Held => {
+                Some(Wanted::Unavailable)
+            }
+            LoginContent::Known { .. } if login.tried.trial == Trial::Waiting => None,
             LoginContent::Known { made, .. } => Some(match made.get(recipe)?.fingerprint {
                 Some(fingerprint) => Wanted::Content(fingerprint),
                 None => Wanted::Unavailable,
@@ -275,11 +294,12 @@ impl Logins {
         recipe: &Recipe,
     ) -> Result<Option<Made>, Option<LoginName>> {
         let Some(name) = copies.login(recipe).cloned() else { return Err(None) };
-        let Some(login) = self.0.get_mut(&name) else { return Err(None) };
+        let Some(login) = self.all.get_mut(&name) else { return Err(None) };
         let (uid, credentials, made) = match &mut login.content {
             _ if !login.fresh => return Err(Some(name)),
             LoginContent::Unknown => return Err(Some(name)),
             LoginContent::Unusable(_) => return Ok(None),
+            LoginContent::Known { .. } if login.tried.trial != Trial::Passed => return Ok(None),
             LoginContent::Known { uid, credentials, made, .. } => (uid, credentials, made),
         };
         if let Some(known) = made.get(recipe)
@@ -307,7 +327,8 @@ impl Logins {
 
 impl Login {
     fn unread(secret: SecretName, fetched: bool) -> Self {
-        Self { secret, fetched, content: LoginContent::Unknown, fresh: false }
+        let (content, tried) = (LoginContent::Unknown, Tried::default());
+        Self { secret, fetched, content, fresh: false, tried }
     }
 }
 

@@ -5,6 +5,7 @@ mod few;
 mod logins;
 mod overview;
 mod tasks;
+mod tried;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -20,6 +21,7 @@ pub use self::overview::{
     CopyState, Counts, Failing, Fault, LoginOverview, Overview, Progress, Refusal,
 };
 pub use self::tasks::{OwnCopy, Task, Tasks};
+pub use self::tried::content_id;
 use self::{few::Few, logins::Made};
 use super::{
     plan::{Step, Wanted, plan},

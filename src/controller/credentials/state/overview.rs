@@ -30,6 +30,8 @@ pub struct CopyState<'s> {
     pub refusal: Option<Refusal>,
     /// What came of fetching its login.
     pub fetch: Fetch,
+    /// Whether a registry refuses its login.
+    pub login_refused: bool,
 }
 
 /// What there is of a copy.
@@ -58,6 +60,8 @@ pub enum Fault {
     Unreadable,
     /// It has nothing for the registries of the rule.
     NoLoginForRegistry,
+    /// A registry refuses what it holds now.
+    Refused,
 }
 
 /// Why a write of a copy is refused.
@@ -129,6 +133,8 @@ pub enum Failing {
     Unfetched,
     /// The login has expired.
     Expired,
+    /// A registry refuses the login, which was copied before.
+    LoginRefused,
 }
 
 // === impl State ===
@@ -221,7 +227,9 @@ impl State {
             let progress = self.progress(recipe, login, place.seen.get(secret.as_str()));
             let refusal = self.refused_write(name, secret);
             let fetch = self.fetch(name, secret.as_str(), recipe, login);
-            Some(CopyState { secret, login, progress, refusal, fetch })
+            let copied = self.copies.identity(recipe).is_none();
+            let login_refused = copied && self.is_refused(login);
+            Some(CopyState { secret, login, progress, refusal, fetch, login_refused })
         };
         recipes.iter().filter_map(state).collect()
     }
@@ -312,6 +320,7 @@ impl CopyState<'_> {
             {
                 Some(Failing::Expired)
             }
+            Progress::Ready | Progress::Kept if self.login_refused => Some(Failing::LoginRefused),
             Progress::Ready | Progress::Kept => None,
             Progress::Missing(fault) => Some(Failing::Login(fault)),
             Progress::Outdated | Progress::Pending => self.refusal.map(Failing::Refused),
@@ -333,6 +342,7 @@ impl Failing {
             Self::Login(fault) => fault.as_str(),
             Self::Unfetched => "LoginRefreshFailed",
             Self::Expired => "LoginExpired",
+            Self::LoginRefused => Fault::Refused.as_str(),
         }
     }
 }
@@ -357,6 +367,7 @@ impl Fault {
             Self::Missing => "LoginMissing",
             Self::Unreadable => "LoginUnreadable",
             Self::NoLoginForRegistry => "NoLoginForRegistry",
+            Self::Refused => "LoginRefused",
         }
     }
 }

@@ -1,6 +1,9 @@
 use super::*;
 use crate::{
-    controller::credentials::seen::{Fingerprint, Ours},
+    controller::credentials::{
+        health::schedule::Trial,
+        seen::{Fingerprint, Ours},
+    },
     core::credentials::Credentials,
     mapping,
 };
@@ -16,13 +19,24 @@ struct Setup {
     state: State,
     now: Instant,
     secret: Arc<str>,
+    /// The annotation of the login's Secret.
+    accept: Option<Box<str>>,
 }
 
 impl Setup {
     /// A mapping is in force, its login has been read, and no Secret is there.
     fn new() -> Self {
         let (now, secret) = (Instant::now(), Arc::from("robot"));
-        let mut setup = Self { state: State::new(GRACE), now, secret };
+        Self::of(State::new(GRACE), now, secret)
+    }
+
+    /// The same, which tries a content before it is copied.
+    fn trying() -> Self {
+        Self::of(State::new(GRACE).trying(), Instant::now(), Arc::from("robot"))
+    }
+
+    fn of(state: State, now: Instant, secret: Arc<str>) -> Self {
+        let mut setup = Self { state, now, secret, accept: None };
         setup.state.set_mapping(&mapping::parse(MAPPING).unwrap(), "pullcred");
         setup.state.set_listed(&setup.secret.clone());
         setup.read("1", CONFIG);
@@ -33,7 +47,8 @@ impl Setup {
         let credentials = Credentials::read("kubernetes.io/dockerconfigjson", |key| {
             (key == ".dockerconfigjson").then_some(config.as_bytes())
         });
-        let read = LoginRead { uid: "uid".into(), version: version.into(), credentials };
+        let (uid, version) = ("uid".into(), version.into());
+        let read = LoginRead { uid, version, accept: self.accept.clone(), credentials };
         self.state.set_login(&"acme".parse().unwrap(), Some(read))
     }
 
@@ -81,6 +96,58 @@ fn step_name(step: &Step) -> &'static str {
         Step::Collect(_) => "collect",
         _ => "nothing",
     }
+}
+
+/// The content of the login now.
+fn content(setup: &Setup) -> String {
+    setup.state.contents().next().unwrap().1.to_owned()
+}
+
+#[test]
+fn a_content_is_copied_when_it_has_passed_and_another_waits_again() {
+    const TYPO: &str = r#"{"auths":{"ghcr.io":{"username":"u","password":"q"}}}"#;
+    let login = "acme".parse().unwrap();
+    let none: [&str; 0] = [];
+    let progress = |setup: &Setup| setup.state.copies_in("shop").unwrap()[0].progress;
+    let mut setup = Setup::trying();
+    setup.opt_in("shop");
+    assert_eq!((setup.steps("shop"), progress(&setup)), (none.into(), Progress::Pending));
+    let first = content(&setup);
+    assert!(!setup.state.set_tried(&login, "another", Trial::Passed, false));
+    assert!(setup.state.set_tried(&login, &first, Trial::Passed, false));
+    assert_eq!(setup.steps("shop"), ["create"]);
+    let wanted = setup.wanted();
+    setup.see("shop", &wanted, true);
+    assert_eq!((setup.steps("shop"), progress(&setup)), (none.into(), Progress::Ready));
+
+    assert!(setup.read("2", TYPO));
+    assert_eq!((setup.steps("shop"), progress(&setup)), (none.into(), Progress::Outdated));
+    let typo = content(&setup);
+    assert!(!setup.state.set_tried(&login, &first, Trial::Passed, false), "of the one before");
+    assert!(setup.state.set_tried(&login, &typo, Trial::Held, true));
+    assert_eq!((setup.steps("shop"), progress(&setup)), (none.into(), Progress::Kept));
+    setup.see_nothing("shop");
+    assert_eq!(
+        (setup.steps("shop"), progress(&setup)),
+        (none.into(), Progress::Missing(Fault::Refused))
+    );
+    // The Secret is touched, which is no other content; the mapping, likewise.
+    setup.read("3", TYPO);
+    setup.state.set_mapping(&mapping::parse(MAPPING).unwrap(), "pullcred");
+    assert_eq!(setup.steps("shop"), none);
+    // What is wiped is read again when it is wanted, and is still refused.
+    setup.state.logins_mut().wipe();
+    setup.read("3", TYPO);
+    assert_eq!(setup.steps("shop"), none);
+    setup.accept = Some(typo.as_str().into());
+    setup.read("4", TYPO);
+    assert_eq!(setup.steps("shop"), ["create"], "a person lets it");
+    setup.state.set_tried(&login, &typo, Trial::Held, true);
+    assert_eq!(setup.steps("shop"), ["create"]);
+    let wanted = setup.wanted();
+    setup.see("shop", &wanted, true);
+    let copies = setup.state.copies_in("shop").unwrap();
+    assert_eq!(copies[0].failing(), Some(Failing::LoginRefused));
 }
 
 #[test]

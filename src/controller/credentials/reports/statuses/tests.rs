@@ -1,5 +1,8 @@
 use super::*;
-use crate::controller::credentials::state::Fetch;
+use crate::controller::credentials::{
+    discovery::{Found, FoundSecret},
+    state::Fetch,
+};
 use crate::core::{
     knowledge::ReportedSecrets,
     rules::{LoginName, SecretName},
@@ -24,6 +27,7 @@ fn login_facts<'f>(
         unread,
         held,
         fetched: None,
+        health: None,
         registries,
         overview,
     }
@@ -137,6 +141,7 @@ fn copies(
             progress: *progress,
             refusal: *refusal,
             fetch: Fetch::Usable,
+            login_refused: false,
         },
         foreign: foreign.clone(),
     });
