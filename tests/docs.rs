@@ -26,7 +26,7 @@ use pullcred::{
         certificates::{metrics as controller, plan::Validity},
         credentials::metrics as credentials,
     },
-    core::{decide::Reason, review::ReviewError},
+    core::{decide::Reason, reports::LoginHealth, review::ReviewError},
     http::observer::{HandshakeFailure, Observer},
     mapping,
     webhook::{metrics::Metrics, rejection::Rejection},
@@ -120,6 +120,10 @@ fn the_metrics_of_the_credentials_controller_are_those_that_are_documented() {
     metrics.fetching().start("acme");
     metrics.fetching().ends("acme", 1);
     metrics.fetching().skew("acme", 1);
+    metrics.health().start();
+    let record =
+        LoginHealth { checked_at: "2026-01-01T00:00:00Z".into(), ..LoginHealth::default() };
+    metrics.health().set("acme", Some(&record), false);
     assert_eq!(names(&metrics.encode().unwrap()), documented("Of the credentials controller"));
 }
 
