@@ -427,7 +427,7 @@ fn commands_print_what_they_are_said_to() {
     );
 }
 
-/// What `kubectl` prints in these documents is what it printed in the tests on a real API server.
+/// What `kubectl` prints in the document of reports is what it printed in the tests on a real API server.
 #[test]
 fn transcripts_are_those_of_the_cluster_tests() {
     let snapshots: String = files(&root().join("tests/cluster/scenarios"), ".snap")
@@ -435,15 +435,13 @@ fn transcripts_are_those_of_the_cluster_tests() {
         .map(|path| fs::read_to_string(path).unwrap())
         .collect();
     let mut checked = 0;
-    for name in ["docs/reports.md"] {
-        let text = read(name);
-        for block in blocks(&text).iter().filter(|block| block.language == "console") {
-            for Console { command, output } in commands(block) {
-                if command.starts_with("kubectl ") && !output.is_empty() {
-                    checked += 1;
-                    let said = format!("$ {command}\n{}\n", output.join("\n"));
-                    assert!(snapshots.contains(&said), "{name}: {said}");
-                }
+    let text = read("docs/reports.md");
+    for block in blocks(&text).iter().filter(|block| block.language == "console") {
+        for Console { command, output } in commands(block) {
+            if command.starts_with("kubectl ") && !output.is_empty() {
+                checked += 1;
+                let said = format!("$ {command}\n{}\n", output.join("\n"));
+                assert!(snapshots.contains(&said), "{said}");
             }
         }
     }
