@@ -188,7 +188,7 @@ fn of_condition(condition: &Condition) -> Option<Finding> {
         ("Ready", "False", "NameConflict")
         | ("Healthy", "False", "Forbidden")
         | ("Progressing", "False", "DeletionHeld")
-        | ("Expiring", "True", _) => Level::Warning,
+        | ("Expiring", "True" | "Unknown", _) => Level::Warning,
         ("Ready" | "Healthy", "False", _) => Level::Error,
         _ => return None,
     };
@@ -224,7 +224,9 @@ fn of_health(health: &LoginHealth) -> Vec<Finding> {
         reason: "LoginHeldBack".to_owned(),
         message: "no copy is written from its content, since a registry refuses it".to_owned(),
     };
-    let findings = [(level > Level::Ok).then_some(asked), health.held.then_some(held)];
+    // Of a refused login it goes without saying.
+    let is_held = health.held && health.verdict != Some(HealthVerdict::Refused);
+    let findings = [(level > Level::Ok).then_some(asked), is_held.then_some(held)];
     findings.into_iter().flatten().collect()
 }
 
@@ -276,7 +278,9 @@ mod tests {
             (&["Ready False NameConflict"], Level::Warning),
             (&["Progressing False DeletionHeld"], Level::Warning),
             (&["Expiring True EndsSoon"], Level::Warning),
+            (&["Expiring Unknown AnnotationUnreadable"], Level::Warning),
             (&["Healthy False Forbidden"], Level::Warning),
+            (&["Healthy False HeldBack"], Level::Error),
             (&["Ready False LoginMissing"], Level::Error),
             (&["Ready False Denied", "Expiring True EndsSoon"], Level::Error),
             (&["Healthy False Refused"], Level::Error),
