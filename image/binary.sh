@@ -6,8 +6,8 @@
 # Static by crt-static on the toolchain's own target, not by a musl target: for this machine's processor nothing has to be fetched beyond the
 # toolchain, and glibc's allocator and memcpy are the faster ones. See docs/decisions/020-image.md.
 #
-# The linker is the toolchain's, for either processor: it makes one function of those with the same code, and a short table of the addresses that
-# change with where the program is loaded. Of the names of functions ours stay, which a panic's log line needs. See docs/decisions/026-size.md.
+# The linker is the toolchain's, for either processor: it makes one function of those with the same code, a short table of the addresses that
+# change with where the program is loaded, and puts those beside each other that run. Of the names of functions ours stay, which a panic's log line needs. See docs/decisions/026-size.md.
 #
 # What it is built from is recorded in the binary itself (cargo auditable), so that scanners of images see the crates. The same commit
 # makes the same bytes, whatever the folder, CARGO_HOME and machine: release/reproducible.sh shows it.
@@ -22,11 +22,11 @@ case ${1:-} in
   *) echo "usage: $0 [amd64 | arm64]" >&2; exit 2 ;;
 esac
 folder=${CARGO_TARGET_DIR:-$PWD/target}
-strip=strip
+export PULLCRED_TOOLS=
 if [ "$target" != "$host" ]; then
   cpu=${target%%-*}
   compiler=$cpu-linux-gnu-gcc
-  strip=$cpu-linux-gnu-strip
+  export PULLCRED_TOOLS=$cpu-linux-gnu-
   command -v "$compiler" >/dev/null || {
     echo "$0: no $compiler, which a program for $1 takes here. On Debian or Ubuntu: sudo apt-get install gcc-${cpu/_/-}-linux-gnu" \
       "libc6-dev-$1-cross" >&2
@@ -34,15 +34,13 @@ if [ "$target" != "$host" ]; then
   }
   # Without rustup, the toolchain has the target's standard library or says that it has not.
   ! command -v rustup >/dev/null || rustup target add "$target" >&2
-  name=${target//-/_}
-  export "CARGO_TARGET_${name^^}_LINKER=$compiler"
 fi
 
 # Paths of this machine stay out of the binary, so that two machines make the same one.
 linkers=$(rustc --print sysroot)/lib/rustlib/$host/bin/gcc-ld
 flags=(
   -Ctarget-feature=+crt-static
-  "-Clink-arg=-B$linkers" -Clink-arg=-fuse-ld=lld -Clink-arg=-Wl,--icf=all -Clink-arg=-Wl,-z,pack-relative-relocs
+  "-Clinker=$PWD/image/ordered-gcc.sh" "-Clink-arg=-B$linkers" -Clink-arg=-fuse-ld=lld -Clink-arg=-Wl,--icf=all -Clink-arg=-Wl,-z,pack-relative-relocs
   "--remap-path-prefix=$PWD=/pullcred"
   "--remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo"
 )
@@ -56,7 +54,7 @@ CARGO_ENCODED_RUSTFLAGS=$(IFS=$'\x1f'; echo "${flags[*]}") cargo auditable build
 
 built=$folder/$target/image/pullcred
 binary=$folder/$target/pullcred
-"$strip" --wildcard --keep-symbol='_ZN8pullcred*' --keep-symbol='_ZN13pullcred_core*' --keep-symbol='_ZN*_$LT$*pullcred*' \
+"${PULLCRED_TOOLS}strip" --wildcard --keep-symbol='_ZN8pullcred*' --keep-symbol='_ZN13pullcred_core*' --keep-symbol='_ZN*_$LT$*pullcred*' \
   -o "$binary" "$built"
 if readelf --program-headers --wide "$binary" | grep -q INTERP; then
   echo "$binary wants a loader, and the image has none: is the C library's static archive (libc6-dev) installed?" >&2
