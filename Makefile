@@ -63,8 +63,19 @@ advisories: ## Ask the RustSec database, on GitHub, for advisories on what pullc
 	$(CARGO_DENY) advisories
 
 .PHONY: bench
-bench: ## Measure, side by side on this machine
+bench: ## Measure, side by side on this machine, with tables, plots and data in target/bench; BENCH="requests rules" for some parts
 	benches/run.sh
+
+.PHONY: bench-compare
+bench-compare: ## Compare two runs of make bench: A=old.jsonl B=new.jsonl, and BOUND=1.1 as the largest ratio that passes
+	@[ -n "$(A)" ] && [ -n "$(B)" ] || { echo "usage: make bench-compare A=OLD.jsonl B=NEW.jsonl [BOUND=1.1]" >&2; exit 2; }
+	@$(CARGO) build --locked --quiet --example report
+	@"$${CARGO_TARGET_DIR:-target}/debug/examples/report" compare $(A) $(B) $(BOUND)
+
+.PHONY: bench-docs
+bench-docs: ## Measure what docs/performance.md shows, in eight minutes after the builds, and rewrite its data, tables and pictures
+	BENCH="requests log start rules admission" benches/run.sh 5 2
+	"$${CARGO_TARGET_DIR:-target}/release/examples/report" docs "$$(ls -t "$${CARGO_TARGET_DIR:-target}"/bench/*.jsonl | head -n 1)"
 
 .PHONY: pictures
 pictures: ## Draw the pictures of the documents, with Graphviz and Chromium, and record the try-out

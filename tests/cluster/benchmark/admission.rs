@@ -96,6 +96,11 @@ pub(super) async fn run(sandbox: &Sandbox, folder: &Path, sizes: &Sizes) -> Resu
                     if let Some(before) = before {
                         let after = Calls::so_far(&cluster, webhook, way).await?;
                         let after = after.context("no calls")?;
+                        let called = after.count - before.count;
+                        ensure!(
+                            called <= count(pods),
+                            "the API server called {called} times for {pods} Pods"
+                        );
                         calls.entry(creators).or_default().push([before, after]);
                     }
                     blocks.entry((creators, way.name)).or_default().push(block);
