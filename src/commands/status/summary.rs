@@ -353,9 +353,10 @@ mod tests {
 
     #[test]
     fn numbers_can_be_read() {
-        for (count, text) in [(0, "0"), (999, "999"), (1_000, "1,000"), (12_345_678, "12,345,678")]
+        for (count, text) in
+            [(0_u32, "0"), (999, "999"), (1_000, "1,000"), (12_345_678, "12,345,678")]
         {
-            assert_eq!(number(count as u32), text);
+            assert_eq!(number(count), text);
         }
         assert_eq!(counted_as(1, "login"), "1 login");
         assert_eq!(counted_as(1_000, "Pod"), "1,000 Pods");

@@ -204,6 +204,9 @@ mod tests {
         let mut report = Report::default();
         from_before("opt-in", at("2026-02-01T00:00:00Z"), &namespaces, &mut report);
         let found = report.json();
-        assert!(found.contains("\"note\"") && found.contains("none of them: early. See"), "{found}");
+        assert!(
+            found.contains("\"note\"") && found.contains("none of them: early. See"),
+            "{found}"
+        );
     }
 }
