@@ -7,7 +7,7 @@ use prometheus_client::metrics::counter::Counter;
 use pullcred::{
     cli::{Cli, Command, ControllerArgs},
     controller,
-    core::{decide::Reason, image::ImageRef},
+    core::{decide::Reason, image::ImageRef, reports::LoginHealth},
     http::observer::{HandshakeFailure, Observer},
     mapping,
     webhook::{metrics::Metrics, watch::Watch},
@@ -213,6 +213,10 @@ fn alerts_and_dashboard_ask_for_metrics_that_are_there() {
     copies.fetching().start("acme");
     copies.fetching().ends("acme", 1);
     copies.fetching().skew("acme", 1);
+    let tried =
+        LoginHealth { checked_at: "2026-01-01T00:00:00Z".to_owned(), ..LoginHealth::default() };
+    copies.health().start();
+    copies.health().set("acme", Some(&tried), false);
     let exposed = metrics.encode().unwrap()
         + &controller::certificates::metrics::Metrics::new(Counter::default()).encode().unwrap()
         + &copies.encode().unwrap();
@@ -221,6 +225,7 @@ fn alerts_and_dashboard_ask_for_metrics_that_are_there() {
 
     let text = render(&[
         "--values=charts/pullcred/ci/clouds-values.yaml",
+        "--set=health.enabled=true",
         "--set=metrics.prometheusRule.enabled=true,metrics.prometheusRule.scrapedElsewhere=true",
         "--set=metrics.dashboard.enabled=true",
         "--show-only=templates/monitoring/prometheusrule.yaml",
