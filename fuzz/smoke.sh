@@ -54,6 +54,7 @@ run() {
 	echo "$name: $executions executions in $seconds s, no finding"
 }
 
+run crates/core/fuzz expiry fuzz/seeds/expiry
 run crates/core/fuzz image_reference
 run crates/core/fuzz pull_secret
 run crates/core/fuzz registry_key

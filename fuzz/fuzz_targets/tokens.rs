@@ -58,7 +58,7 @@ fuzz_target!(|data: &[u8]| {
         }
     }
     if let Ok(text) = str::from_utf8(body) {
-        let _ = jwt::expiry(text);
+        let _ = jwt::holder(text);
         is_host(text);
     }
 });

@@ -5,6 +5,7 @@
 mod basics;
 mod collection;
 mod discovery;
+mod expiry;
 mod fetched;
 mod fetched_reports;
 mod foreign;

@@ -110,6 +110,11 @@ impl Running {
         Self::start_with(server, switches, world)
     }
 
+    /// All metrics, as they are scraped.
+    pub(crate) fn status_text(&self) -> String {
+        self.status.metrics().unwrap()
+    }
+
     pub(crate) fn metric(&self, name: &str) -> i64 {
         let text = self.status.metrics().unwrap();
         let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));

@@ -17,6 +17,7 @@ use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use crate::{
+    expiry::Life,
     image::ImageRef,
     keyring::{
         Keyring, RegistryKey,
@@ -204,6 +205,13 @@ impl Slice {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.logins.is_empty()
+    }
+
+    /// The life of the login that ends first, as far as passwords say it.
+    #[must_use]
+    pub fn life(&self) -> Option<Life> {
+        let lives = self.logins.values().filter_map(|it| Life::of_password(&it.password));
+        lives.min_by_key(|it| it.ends)
     }
 
     /// The keys, sorted.

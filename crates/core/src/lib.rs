@@ -8,6 +8,7 @@
 //! | [`credentials`] | the logins of a pull Secret, reduced to the registries of a rule |
 //! | [`copies`] | which Secrets a mapping fills in a namespace, and from which login |
 //! | [`clouds`] | the hosts of registries that give short-lived logins |
+//! | [`expiry`] | when a login ends, as its password says |
 //! | [`docker_hub`] | the hosts and keys of Docker Hub, which images leave out |
 //! | [`rules`] | which Secrets an image needs, by a mapping of registries |
 //! | [`review`], [`pod`] | the parts of an admission review that a decision needs, borrowed from its bytes |
@@ -22,6 +23,7 @@ pub mod copies;
 pub mod credentials;
 pub mod decide;
 pub mod docker_hub;
+pub mod expiry;
 pub mod image;
 mod json;
 pub mod keyring;

@@ -14,7 +14,10 @@ use tracing::debug;
 use super::{mint::Key, state::LoginProblem};
 use crate::{
     cluster::{Cluster, Collection},
-    core::rules::SecretName,
+    core::{
+        expiry::Phase,
+        rules::{LoginName, SecretName},
+    },
     errors::with_causes,
     fetch::Spec,
 };
@@ -64,6 +67,28 @@ impl Notice {
         };
         let note = format!("{text}; copies stay as they are");
         Self { about: About::Secret(secret.to_string()), reason, note, type_: WARNING }
+    }
+
+    /// A login that people keep ends soon, or has ended.
+    pub(super) fn of_end(
+        login: &LoginName,
+        secret: &SecretName,
+        phase: Phase,
+        until: &str,
+    ) -> Option<Self> {
+        let (reason, note) = match phase {
+            Phase::Fresh => return None,
+            Phase::EndsSoon => {
+                ("LoginExpiring", format!("login {login} ends at {until}: renew it"))
+            }
+            Phase::Ended => (
+                "LoginExpired",
+                format!(
+                    "login {login} ended at {until}: pulls fail until a new one is in this Secret"
+                ),
+            ),
+        };
+        Some(Self { about: About::Secret(secret.to_string()), reason, note, type_: WARNING })
     }
 
     pub(super) fn conflict(secret: &str, names: &str) -> Self {

@@ -12,6 +12,7 @@
 //! | `writes` | the calls of one step; `model` runs them against all interleavings |
 //! | `objects` | those calls at the real API server |
 //! | `sources` | the watches, and `lean` what they keep of an object |
+//! | `ends` | when logins end that people keep, as metric, log lines and Events |
 //! | `engine` | the loop between them |
 //! | `discovery` | the pull Secrets that exist where the mapping discovers them |
 //! | `reports` | what is known, as objects that people and the webhook read |
@@ -20,6 +21,7 @@
 //! Copies are a function of what is seen, so any number of processes may run, without a leader.
 
 mod discovery;
+mod ends;
 mod engine;
 pub mod events;
 pub mod health;
@@ -211,13 +213,13 @@ pub fn start(
         cluster.clone(),
         objects.clone(),
         &namespace,
-        world,
+        Arc::clone(&world),
         Arc::clone(&orders),
         fetched,
     );
     let everywhere = holder.is_some();
     let mut engine =
-        Engine::new(objects, &namespace, grace, sources, Arc::clone(&status), reachable)
+        Engine::new(objects, &namespace, grace, sources, Arc::clone(&status), reachable, world)
             .with_orders(orders);
     if let Some((checks, board)) = checks {
         engine = engine.with_checks(board);

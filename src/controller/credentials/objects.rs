@@ -9,6 +9,7 @@ use json_patch::{
 use k8s_openapi::{
     api::core::v1::{Namespace, Secret},
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
+    jiff::Timestamp,
 };
 use kube::{
     api::{Patch, PatchParams},
@@ -20,7 +21,7 @@ use zeroize::{Zeroize, Zeroizing};
 
 use super::{
     seen::{DATA_KEY, Ours},
-    state::{Content, LoginRead},
+    state::{Annotated, Content, LoginRead},
     writes::{Failure, Place, Secrets},
 };
 use crate::{
@@ -30,7 +31,7 @@ use crate::{
         credentials::Credentials,
         keyring::secret::Form,
     },
-    fetch::Marks,
+    fetch::{Marks, marks::EXPIRES},
 };
 
 /// The API server, for copies.
@@ -234,7 +235,13 @@ impl LoginSecret {
         });
         drop(data);
         self.data.values_mut().for_each(Zeroize::zeroize);
-        LoginRead { uid, version, accept, credentials }
+        let annotation = self.metadata.annotations.as_ref().and_then(|it| it.get(EXPIRES));
+        let expires_at = match annotation.map(|it| it.parse::<Timestamp>()) {
+            None => Annotated::Absent,
+            Some(Ok(at)) => Annotated::Ends(at.as_second()),
+            Some(Err(_)) => Annotated::Unreadable,
+        };
+        LoginRead { uid, version, accept, credentials, expires_at }
     }
 }
 

@@ -11,13 +11,14 @@ use tokio::{sync::mpsc, time::Instant};
 use tracing::{info, warn};
 
 use super::{
+    ends::{self, Ends},
     events::Notice,
     health::report::HealthMetrics,
     metrics::{Metrics, Operation},
     mint::report::Fetched,
     reports::Shown,
     sources::Resource,
-    state::{Conflict, LoginProblem, Overview, State},
+    state::{Conflict, Expiry, LoginProblem, Overview, State},
 };
 use crate::{
     cluster::{CallError, Schedule},
@@ -48,6 +49,7 @@ struct Reported {
     mapping_failure: Option<String>,
     /// Why a login fills nothing, by its name.
     logins: BTreeMap<String, String>,
+    ends: Ends,
     /// Logins whose Secret could not be read at all.
     unread: BTreeMap<String, String>,
     watches: BTreeMap<Resource, String>,
@@ -131,6 +133,7 @@ impl Status {
             counts.ready, counts.pending, counts.conflict, counts.waiting
         );
         self.show_logins(&mut reported, state);
+        reported.ends.show(state.logins(), self.metrics.fetching());
         self.show_conflicts(&mut reported, state);
         // Counting takes a hundredth of the time at most.
         reported.count_pause = COUNT_PAUSE.max(started.elapsed() * 100);
@@ -161,6 +164,13 @@ impl Status {
             info!(login = name, "the login can be used again");
         }
         reported.logins = problems;
+    }
+
+    /// A login that people keep ends soon or has ended, or no longer does.
+    pub(super) fn login_ends(&self, name: &LoginName, secret: &SecretName, expiry: &Expiry) {
+        if let Some(notice) = ends::say(name, secret, expiry) {
+            self.notify(notice);
+        }
     }
 
     fn show_conflicts(&self, reported: &mut Reported, state: &State) {

@@ -4,13 +4,15 @@
 use serde::Deserialize;
 
 use super::{
-    jwt,
     minted::Expiring,
     problem::{Malformed, Meaning, Problem},
     secret_text::SecretText,
     wire::{Answer, Request},
 };
-use crate::{core::clouds::AzureCloud, registry::percent::form};
+use crate::{
+    core::{clouds::AzureCloud, expiry::Life},
+    registry::percent::form,
+};
 
 /// The user of every login that is a token.
 const USER: &str = "00000000-0000-0000-0000-000000000000";
@@ -124,7 +126,7 @@ pub fn read_login(answer: &Answer) -> Result<Expiring, Problem> {
     }
     let Exchanged { refresh_token } = answer.json()?;
     // Documents say three hours, tokens say 75 minutes.
-    let expires_at = jwt::expiry(&refresh_token).ok_or_else(|| {
+    let expires_at = Life::of_token(&refresh_token).map(|it| it.ends).ok_or_else(|| {
         answer.malformed(Malformed::Missing("exp in its refresh_token".to_owned()))
     })?;
     Expiring::new(USER.into(), refresh_token, expires_at).map_err(|what| answer.malformed(what))

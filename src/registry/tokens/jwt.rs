@@ -1,4 +1,4 @@
-//! What is needed of JSON Web Tokens: when one ends, and one signed for GitHub.
+//! What is needed of JSON Web Tokens: whose one is, and one signed for GitHub.
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use ring::{
@@ -7,37 +7,15 @@ use ring::{
     signature::{self, RsaEncoding},
 };
 use rustls::pki_types::{PrivateKeyDer, pem::PemObject};
-use serde::{Deserialize, de::DeserializeOwned};
-use zeroize::Zeroizing;
+use serde::Deserialize;
 
 use super::secret_text::SecretText;
-
-/// When a token ends, as it says itself: seconds since the Unix epoch. None where the text is no such token. Nothing is
-/// verified: it is a token that we are given, and not one that we trust.
-#[must_use]
-pub fn expiry(token: &str) -> Option<i64> {
-    claims::<Expiry>(token).map(|it| it.exp)
-}
+use crate::core::expiry::claims;
 
 /// Who issued a token, and to whom, as it says itself; nothing is verified. None where the text is no such token.
 #[must_use]
 pub fn holder(token: &str) -> Option<Holder> {
     claims(token)
-}
-
-fn claims<T: DeserializeOwned>(token: &str) -> Option<T> {
-    let mut parts = token.split('.');
-    let (_, claims, _) = (parts.next()?, parts.next()?, parts.next()?);
-    if parts.next().is_some() {
-        return None;
-    }
-    let claims = Zeroizing::new(BASE64_URL_SAFE_NO_PAD.decode(claims.trim_end_matches('=')).ok()?);
-    serde_json::from_slice(&claims).ok()
-}
-
-#[derive(Deserialize)]
-struct Expiry {
-    exp: i64,
 }
 
 /// Whose token it is. Nothing of this is secret.
@@ -80,24 +58,6 @@ impl SigningKey {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_token_says_when_it_ends() {
-        let token = |claims: &str| format!("e30.{}.c2ln", BASE64_URL_SAFE_NO_PAD.encode(claims));
-        assert_eq!(expiry(&token(r#"{"exp":1700000000,"sub":"x"}"#)), Some(1_700_000_000));
-        for text in [
-            token("{}"),
-            token(r#"{"exp":"1700000000"}"#),
-            token(r#"{"exp":null}"#),
-            token("[]"),
-            "a.b".to_owned(),
-            "a.b.c".to_owned(),
-            format!("{}.x", token(r#"{"exp":1}"#)),
-            String::new(),
-        ] {
-            assert_eq!(expiry(&text), None, "{text}");
-        }
-    }
 
     #[test]
     fn a_token_says_whose_it_is() {

@@ -4,6 +4,7 @@
 //! name.
 
 mod checking;
+mod expiring;
 mod fetching;
 mod intake;
 mod reporting;
@@ -45,6 +46,7 @@ use crate::{
         pod::{INJECT_LABEL, OPTED_IN},
         rules::{LoginName, Mapping},
     },
+    fetch::World,
 };
 
 /// Writes a second, and how many at once after a quiet time. At this rate the API server spends less on a rotation than at a
@@ -78,6 +80,8 @@ pub(super) struct Engine {
     status: Arc<Status>,
     reachable: Sender<()>,
     fetching: Fetching,
+    /// The wall clock.
+    clock: Arc<dyn World>,
     /// Namespaces that wait for a login to be read.
     blocked: BTreeMap<LoginName, BTreeSet<Arc<str>>>,
     /// Namespaces whose last write got no answer, and the one with which that began.
@@ -119,6 +123,7 @@ impl Engine {
         sources: Sources,
         status: Arc<Status>,
         reachable: Sender<()>,
+        clock: Arc<dyn World>,
     ) -> Self {
         let now = Instant::now();
         let outage = Backoff::new(OUTAGE_PAUSES.0, OUTAGE_PAUSES.1);
@@ -132,6 +137,7 @@ impl Engine {
             status,
             reachable,
             fetching: Fetching::default(),
+            clock,
             blocked: BTreeMap::new(),
             unanswered: BTreeSet::new(),
             first_unanswered: None,
@@ -174,11 +180,12 @@ impl Engine {
                 self.want_all(Urgency::Bulk, now);
             }
             let wake = self.start_work(now);
+            let end = self.expire(now);
             let overview = self.status.show(&self.state, &self.schedule, now);
             let report = self.report(overview, now);
             let retry = self.retries.values().map(|(at, _)| *at).min();
             let look = self.discover(now);
-            let timers = [wake, report, look, retry, self.wipe_at, self.status.next_count()];
+            let timers = [wake, report, look, end, retry, self.wipe_at, self.status.next_count()];
             let wake = timers.into_iter().flatten().min();
             let sleep = async {
                 match wake {

@@ -213,6 +213,10 @@ fn logins(
             problem: problems.get(name).and_then(Option::as_ref),
             unread: unread(name),
             held,
+            expiry: match &fetched {
+                Some(fetched) => fetched.expiry(),
+                None => state.logins().expiry(name).copied(),
+            },
             fetched,
             health: board.and_then(|board| board.health(name)),
             registries,

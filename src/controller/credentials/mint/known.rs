@@ -7,8 +7,11 @@ use std::{
 
 use tokio::sync::Notify;
 
-use super::{super::state::Fetch, renewals::Key};
-use crate::fetch::Phase;
+use super::{
+    super::state::{Expiry, Fetch},
+    renewals::Key,
+};
+use crate::{core::expiry, fetch::Phase};
 
 /// What is known of a fetched login.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -48,6 +51,16 @@ impl State {
     /// Whether what is stored has expired.
     pub(in super::super) fn has_expired(&self) -> bool {
         !self.usable && self.expires.is_some()
+    }
+
+    /// When it ends, and how far it is.
+    pub(in super::super) fn expiry(&self) -> Option<Expiry> {
+        let phase = match self.phase {
+            _ if self.has_expired() => expiry::Phase::Ended,
+            Some(Phase::Urgent) => expiry::Phase::EndsSoon,
+            _ => expiry::Phase::Fresh,
+        };
+        Some(Expiry::of_fetched(self.expires?, phase))
     }
 
     /// What the copies of the login hear of it.

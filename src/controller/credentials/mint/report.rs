@@ -190,11 +190,11 @@ impl Fetched {
         if before == phase {
             return;
         }
+        self.changes.add(key);
         let login = spec.login.name.as_str();
         match phase {
             Some(Phase::Ended) => {
                 state.usable = false;
-                self.changes.add(key);
                 state.said = true;
                 warn!(
                     login,
@@ -273,7 +273,7 @@ impl FetchMetrics {
         };
         registry.register_with_unit(
             "login_expires_timestamp",
-            "When a fetched login ends; of several namespaces' own, the first",
+            "When a login ends, where that is known; of several namespaces' own, the first",
             Unit::Seconds,
             metrics.expires.clone(),
         );
@@ -316,6 +316,11 @@ impl FetchMetrics {
     /// When a login ends, in seconds since the Unix epoch.
     pub fn ends(&self, login: &str, at: i64) {
         self.expires.get_or_create(&LoginLabel::new(login)).set(at);
+    }
+
+    /// It is no longer known when a login ends.
+    pub fn has_no_end(&self, login: &str) {
+        self.expires.remove(&LoginLabel::new(login));
     }
 
     /// By how many seconds the clock of a login's service is ahead.

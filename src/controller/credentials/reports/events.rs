@@ -72,6 +72,11 @@ impl Notice {
                 "is somebody else's: pullcred leaves it alone; delete or rename it to get pullcred's",
             ),
             ("CopyRefused", refused, "cannot be made: the API server refuses it"),
+            (
+                "LoginExpired",
+                names(&|state, _| state == ReportedState::Expired),
+                "holds a login that has expired: pulls fail until those who run pullcred renew it",
+            ),
             ("LoginMissing", login("LoginMissing"), "cannot be made: its login does not exist"),
             (
                 "LoginUnreadable",

@@ -39,7 +39,7 @@ use crate::{
 /// After so many seconds without a renewal the reports are stale.
 const LEASE_SECONDS: u32 = 60;
 /// How many conditions a report has at most.
-const CONDITIONS: usize = 3;
+const CONDITIONS: usize = 4;
 
 /// The longest texts of a record of checks, in bytes: moments and digits, and an image.
 const TEXT_MAX: usize = 64;

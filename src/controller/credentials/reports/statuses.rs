@@ -3,6 +3,7 @@
 //!
 //! Conditions have no time here: the writer knows since when each has been as it is.
 
+mod expiry;
 mod fetched;
 mod found;
 mod health;
@@ -10,7 +11,7 @@ mod health;
 use std::sync::Arc;
 
 use super::super::state::{
-    CopyState, Failing, Fault, LoginOverview, LoginProblem, Progress, Refusal,
+    CopyState, Expiry, Failing, Fault, LoginOverview, LoginProblem, Progress, Refusal,
 };
 use super::{
     super::{discovery::Discovered, health::Health, mint::report::State as FetchedLogin},
@@ -49,6 +50,8 @@ pub(in super::super) struct LoginFacts<'f> {
     pub(in super::super) fetched: Option<FetchedLogin>,
     /// What the registries say of it, where they are asked.
     pub(in super::super) health: Option<Health>,
+    /// When it ends, and how far it is; `None` where nothing is known of that.
+    pub(in super::super) expiry: Option<Expiry>,
     /// The registries of its rules.
     pub(in super::super) registries: Vec<String>,
     /// How far its copies are.
@@ -80,8 +83,8 @@ pub(in super::super) struct CopyFacts<'f> {
 /// What the report of a login says.
 pub(in super::super) fn login_status(facts: LoginFacts<'_>) -> LoginStatus {
     let LoginOverview { wanted, ready, outdated, conflict, refused, failing, .. } = facts.overview;
-    let conditions =
-        vec![login_ready(&facts), progressing(&facts), health::healthy(facts.health.as_ref())];
+    let mut conditions = vec![login_ready(&facts), progressing(&facts), expiry::healthy(&facts)];
+    conditions.extend(expiry::expiring(&facts));
     let failing = failing.iter().map(|(namespace, failing)| FailingNamespace {
         namespace: namespace.to_string(),
         reason: failing.as_str().to_owned(),
@@ -101,7 +104,7 @@ pub(in super::super) fn login_status(facts: LoginFacts<'_>) -> LoginStatus {
         },
         failing: failing.collect(),
         registries: registries.collect(),
-        expires_at: facts.fetched.and_then(|it| fetched::moment(it.expires?)),
+        expires_at: facts.expiry.as_ref().and_then(expiry::until),
         health: None,
     }
 }
@@ -121,7 +124,8 @@ fn login_ready(facts: &LoginFacts<'_>) -> Condition {
         let message = format!("{problem}; copies that are there stay as they are");
         return condition("Ready", "False", Fault::of(problem).as_str(), &message);
     }
-    if let Some(why) = health::held(facts.health.as_ref(), facts.problem) {
+    let held = health::held(facts.health.as_ref(), facts.problem);
+    if let Some(why) = held.or_else(|| expiry::fault(facts)) {
         return why;
     }
     if *conflict > 0 {

@@ -8,17 +8,17 @@ use crate::core::{
     rules::{LoginName, Mapping},
 };
 
-/// What came of fetching a login.
+/// What came of fetching a login, and whether one that people keep has ended.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Fetch {
     /// No attempt has ended yet.
     #[default]
     Unknown,
-    /// There is one that can be used, or it is none that is fetched.
+    /// There is one that can be used, or people keep it.
     Usable,
     /// It cannot be had, and there is none from before.
     Failed,
-    /// The one that is stored has expired.
+    /// The one that there is has expired.
     Expired,
 }
 
@@ -58,6 +58,7 @@ impl State {
         } else {
             match self.logins.secret(login).filter(|_| self.logins.is_fetched(login)) {
                 Some(secret) => (Arc::clone(&self.own_namespace), Arc::from(secret.as_str())),
+                None if self.logins.has_ended(login) => return Fetch::Expired,
                 None => return Fetch::Usable,
             }
         };

@@ -8,6 +8,7 @@ use std::{
 
 use super::{
     super::{health::schedule::Trial, plan::Wanted, seen::Fingerprint},
+    expiry::{Annotated, Expiry},
     overview::Fault,
     tried::Tried,
 };
@@ -29,9 +30,11 @@ pub struct Logins {
 /// A login, and what has been made of it.
 #[derive(Debug)]
 pub(super) struct Login {
-    secret: SecretName,
+    pub(super) secret: SecretName,
     /// Whether pullcred fetches it, and keeps it in the Secret.
-    fetched: bool,
+    pub(super) fetched: bool,
+    /// When it ends, if pullcred does not fetch it.
+    pub(super) expiry: Expiry,
     content: LoginContent,
     /// Whether its Secret has not changed since it was read.
     fresh: bool,
@@ -50,6 +53,8 @@ pub struct LoginRead {
     pub accept: Option<Box<str>>,
     /// Its credentials, or why it has none.
     pub credentials: Result<Credentials, CredentialsError>,
+    /// What its annotation says of its end.
+    pub expires_at: Annotated,
 }
 
 /// What is known of a login's content.
@@ -142,6 +147,7 @@ impl Logins {
                 if let Some(it) = credentials {
                     let slice = it.slice(&copies.registries(&login.name));
                     *unserved = slice.unserved().first().cloned();
+                    known.expiry.set_life(slice.life().filter(|_| !fetched));
                     known.tried.set_content(&slice, uid, is_gated);
                 } else {
                     let tried = std::mem::take(&mut known.tried);
@@ -186,13 +192,16 @@ impl Logins {
         let Some(login) = self.all.get_mut(name) else { return false };
         login.fresh = true;
         let secret = login.secret.clone();
+        let annotated = read.as_ref().filter(|_| !login.fetched);
+        let annotated = annotated.map(|it| it.expires_at).unwrap_or_default();
         let problem = match read {
             None => LoginProblem::Missing(secret),
             Some(LoginRead { credentials: Err(why), .. }) => {
                 LoginProblem::Unreadable { secret, why }
             }
-            Some(LoginRead { uid, version, accept, credentials: Ok(now) }) => {
+            Some(LoginRead { uid, version, accept, credentials: Ok(now), .. }) => {
                 let slice = now.slice(&copies.registries(name));
+                login.expiry.set(annotated, slice.life().filter(|_| !login.fetched));
                 if slice.render().len() > SECRET_MAX {
                     LoginProblem::TooLong(secret)
                 } else if let LoginContent::Known { uid: known, version: same, credentials, .. } =
@@ -213,6 +222,7 @@ impl Logins {
                 }
             }
         };
+        login.expiry = Expiry::default();
         let same = matches!(&login.content, LoginContent::Unusable(known) if *known == problem);
         login.content = LoginContent::Unusable(problem);
         !same
@@ -328,7 +338,7 @@ impl Logins {
 impl Login {
     fn unread(secret: SecretName, fetched: bool) -> Self {
         let (content, tried) = (LoginContent::Unknown, Tried::default());
-        Self { secret, fetched, content, fresh: false, tried }
+        Self { secret, fetched, expiry: Expiry::default(), content, fresh: false, tried }
     }
 }
 

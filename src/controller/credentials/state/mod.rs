@@ -1,5 +1,6 @@
 //! What is known of the cluster, and what it calls for in a namespace. Pure: watches put it in, and the moment is given.
 
+mod expiry;
 mod fetched;
 mod few;
 mod logins;
@@ -15,6 +16,7 @@ use std::{
 
 use tokio::time::Instant;
 
+pub use self::expiry::{Annotated, Expiry, Passed};
 pub use self::fetched::Fetch;
 pub use self::logins::{Config, Content, LoginProblem, LoginRead, Logins};
 pub use self::overview::{

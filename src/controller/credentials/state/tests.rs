@@ -47,8 +47,9 @@ impl Setup {
         let credentials = Credentials::read("kubernetes.io/dockerconfigjson", |key| {
             (key == ".dockerconfigjson").then_some(config.as_bytes())
         });
-        let (uid, version) = ("uid".into(), version.into());
-        let read = LoginRead { uid, version, accept: self.accept.clone(), credentials };
+        let (uid, version, accept) = ("uid".into(), version.into(), self.accept.clone());
+        let expires_at = Annotated::Absent;
+        let read = LoginRead { uid, version, accept, credentials, expires_at };
         self.state.set_login(&"acme".parse().unwrap(), Some(read))
     }
 

@@ -13,11 +13,11 @@ use zeroize::Zeroizing;
 
 pub use self::{problem::PluginProblem, run::run};
 use super::{
-    jwt,
     minted::{Expiring, HostLogin, Minted, Renewal},
     secret_text::SecretText,
 };
 use crate::core::{
+    expiry::Life,
     image::ImageRef,
     keyring::{Keyring, RegistryKey},
     rules::RegistryPattern,
@@ -89,7 +89,7 @@ pub fn read(
     let cached = response.cache_duration.as_deref().map(duration).transpose()?;
     let Login { username, password } = chosen(response.auth.unwrap_or_default(), registry)?;
     let password = SecretText::from(password.0.as_str());
-    let ends = jwt::expiry(&password);
+    let ends = Life::of_token(&password).map(|it| it.ends);
     let login = Expiring::new(username.0.as_str().into(), password, 0);
     let login = login
         .map_err(|_| PluginProblem::Login("it is too long, or has characters that no login has"))?;

@@ -1,7 +1,5 @@
 //! What reports say of logins that pullcred fetches.
 
-use k8s_openapi::jiff::Timestamp;
-
 use super::{FetchedLogin, condition, namespaces};
 use crate::{controller::credentials::state::Failing, core::reports::Condition};
 
@@ -29,9 +27,4 @@ pub(super) fn own_fault(unfetched: u32, expired: u32) -> Option<Condition> {
         return Some(condition("Ready", "False", Failing::Unfetched.as_str(), &message));
     }
     None
-}
-
-/// A moment of the wall clock as reports have it.
-pub(super) fn moment(seconds: i64) -> Option<String> {
-    Timestamp::from_second(seconds).ok().map(|it| it.to_string())
 }

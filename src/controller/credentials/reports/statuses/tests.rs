@@ -28,6 +28,7 @@ fn login_facts<'f>(
         held,
         fetched: None,
         health: None,
+        expiry: None,
         registries,
         overview,
     }
@@ -296,6 +297,7 @@ fn the_report_of_a_fetched_login_has_its_end_and_why_it_is_not_renewed() {
     for (fetched, problem, ready, end) in cases {
         let why = fetched.problem.clone().unwrap_or_default();
         let mut facts = login_facts(&all, problem, false, 0);
+        facts.expiry = fetched.expiry();
         facts.fetched = Some(fetched);
         let status = login_status(facts);
         assert_eq!(shown(&status.conditions[0]), format!("Ready {ready}"));
