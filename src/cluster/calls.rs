@@ -21,8 +21,8 @@ use kube::{
     api::{DeleteParams, GetParams, ListParams, Patch, PatchParams, PostParams, Preconditions},
     client::Body,
     core::{
-        ApiResource, DynamicObject, NamespaceResourceScope, ObjectList, PartialObjectMeta,
-        Request as Requests, Status, request,
+        ApiResource, DynamicObject, NamespaceResourceScope, PartialObjectMeta, Request as Requests,
+        Status, request,
     },
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -263,19 +263,15 @@ impl Cluster {
     }
 
     /// One page of a list.
-    pub(super) async fn page<T>(
+    pub(super) async fn page(
         &self,
         from: &Collection,
         page: &ListParams,
         metadata: bool,
-    ) -> Result<ObjectList<T>, CallError>
-    where
-        T: DeserializeOwned + Clone,
-    {
+    ) -> Result<Answer, CallError> {
         let requests = Requests::new(&from.url);
         let request = || if metadata { requests.list_metadata(page) } else { requests.list(page) };
-        let answer = self.read(request, PAGE).await.and_then(|it| decode(&it));
-        answer.map_err(|cause| CallError::new(from.list_attempt(), cause))
+        self.read(request, PAGE).await.map_err(|cause| from.list_error(cause))
     }
 
     async fn read_one<T: DeserializeOwned>(
@@ -390,11 +386,12 @@ impl Collection {
         CallError::new(attempt, cause)
     }
 
-    fn list_attempt(&self) -> String {
+    pub(super) fn list_error(&self, cause: Cause) -> CallError {
         let Self { kind, namespace, .. } = self;
-        match namespace {
+        let attempt = match namespace {
             Some(namespace) => format!("list the {kind}s of {namespace}"),
             None => format!("list the {kind}s of all namespaces"),
-        }
+        };
+        CallError::new(attempt, cause)
     }
 }

@@ -31,6 +31,6 @@ pub use self::{
     error::{CallError, Outcome},
     metrics::Watches,
     pace::Pace,
-    pages::Pages,
+    pages::{Page, Pages},
     schedule::{Schedule, Urgency, Worked},
 };

@@ -1,11 +1,12 @@
 //! Lists in pages.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ListMeta;
 use kube::{api::ListParams, core::ObjectList};
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, de::DeserializeOwned};
 
 use super::{
-    calls::{Cluster, Collection},
-    error::CallError,
+    calls::{Answer, Cluster, Collection, decode},
+    error::{CallError, Cause},
 };
 
 /// How many objects are asked for at a time.
@@ -28,6 +29,32 @@ pub struct Pages {
     /// The next page; `None` after the last.
     next: Option<ListParams>,
     snapshots: u32,
+}
+
+/// A page of a list, as the API server wrote it: objects are read out of it without a copy of them.
+#[derive(Debug)]
+pub struct Page {
+    answer: Answer,
+    from: Collection,
+}
+
+// === impl Page ===
+
+impl Page {
+    /// The objects, as far as a `T` keeps them.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`] if one of them is no `T`.
+    pub fn items<'p, T: Deserialize<'p>>(&'p self) -> Result<Vec<T>, CallError> {
+        #[derive(Deserialize)]
+        struct List<T> {
+            items: Option<Vec<T>>,
+        }
+        let list: Result<List<T>, _> = serde_json::from_slice(&self.answer);
+        let list = list.map_err(|error| kube::Error::SerdeError(error).into());
+        list.map(|it| it.items.unwrap_or_default()).map_err(|cause| self.from.list_error(cause))
+    }
 }
 
 // === impl Pages ===
@@ -68,22 +95,53 @@ impl Pages {
     where
         T: DeserializeOwned + Clone,
     {
+        let take = |answer: Answer| {
+            let list: ObjectList<T> = decode(&answer)?;
+            Ok((list.items, list.metadata.continue_))
+        };
+        self.turn(take).await
+    }
+
+    /// The same, as the API server wrote it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::next`].
+    pub async fn next_page(&mut self) -> Result<Option<Page>, CallError> {
+        #[derive(Deserialize)]
+        struct Head {
+            #[serde(default)]
+            metadata: ListMeta,
+        }
+        let from = self.from.clone();
+        let take = |answer: Answer| {
+            let Head { metadata } = decode(&answer)?;
+            Ok((Page { answer, from }, metadata.continue_))
+        };
+        self.turn(take).await
+    }
+
+    /// Asks for the next page; `take` makes of the answer what is returned, and the token of the page behind it.
+    async fn turn<R>(
+        &mut self,
+        take: impl FnOnce(Answer) -> Result<(R, Option<String>), Cause>,
+    ) -> Result<Option<R>, CallError> {
         while let Some(page) = self.next.take() {
-            let list: ObjectList<T> =
-                match self.cluster.page(&self.from, &page, self.metadata).await {
-                    Ok(list) => list,
-                    Err(error) => match error.next_page().filter(|_| self.snapshots > 0) {
-                        Some(token) => {
-                            self.snapshots -= 1;
-                            self.next = Some(page.continue_token(&token));
-                            continue;
-                        }
-                        None => return Err(error),
-                    },
-                };
-            let token = list.metadata.continue_.filter(|token| !token.is_empty());
-            self.next = token.map(|token| page.continue_token(&token));
-            return Ok(Some(list.items));
+            let answer = match self.cluster.page(&self.from, &page, self.metadata).await {
+                Ok(answer) => answer,
+                Err(error) => match error.next_page().filter(|_| self.snapshots > 0) {
+                    Some(token) => {
+                        self.snapshots -= 1;
+                        self.next = Some(page.continue_token(&token));
+                        continue;
+                    }
+                    None => return Err(error),
+                },
+            };
+            let (taken, next) = take(answer).map_err(|cause| self.from.list_error(cause))?;
+            let next = next.filter(|token| !token.is_empty());
+            self.next = next.map(|token| page.continue_token(&token));
+            return Ok(Some(taken));
         }
         Ok(None)
     }

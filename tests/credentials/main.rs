@@ -2,6 +2,7 @@
 
 #![cfg(test)]
 
+mod audit;
 mod basics;
 mod collection;
 mod discovery;

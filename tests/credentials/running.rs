@@ -48,6 +48,7 @@ pub(crate) struct Running {
 struct Switches {
     reports: bool,
     health: bool,
+    audit: bool,
 }
 
 // === impl Running ===
@@ -69,12 +70,26 @@ impl Running {
 
     /// The same, and writes reports.
     pub(crate) fn reporting_in(server: Scripted, world: Arc<dyn World>) -> Self {
-        Self::start_with(server, Switches { reports: true, health: false }, world)
+        Self::start_with(server, Switches { reports: true, ..Switches::default() }, world)
     }
 
     /// The same, and asks the registries of that world whether they take the logins.
     pub(crate) fn checking(server: Scripted, world: Arc<dyn World>) -> Self {
-        Self::start_with(server, Switches { reports: true, health: true }, world)
+        Self::start_with(server, Switches { reports: true, health: true, audit: false }, world)
+    }
+
+    /// The same, and audits Pods.
+    pub(crate) fn auditing_in(server: Scripted, world: Arc<dyn World>) -> Self {
+        let switches = Switches { reports: true, audit: true, ..Switches::default() };
+        Self::start_with(server, switches, world)
+    }
+
+    /// Ends it as a process ends. Answers its server.
+    pub(crate) fn end(self) -> Scripted {
+        let Self { server, status, supervisor, .. } = self;
+        drop((status, supervisor));
+        server.break_watches();
+        server
     }
 
     fn start_with(server: Scripted, switches: Switches, world: Arc<dyn World>) -> Self {
@@ -87,7 +102,7 @@ impl Running {
             namespace: "pullcred".to_owned(),
             reports: switches.reports.then(|| "holder".to_owned()),
             health: switches.health,
-            audit: false,
+            audit: switches.audit,
         };
         let dropped = Counter::default();
         let status = credentials::start(cluster, settings, world.clone(), dropped, &mut supervisor);
@@ -104,10 +119,8 @@ impl Running {
 
     /// Ends it as a process ends, and starts another.
     pub(crate) fn restart(self) -> Self {
-        let Self { server, status, switches, world, supervisor } = self;
-        drop((status, supervisor));
-        server.break_watches();
-        Self::start_with(server, switches, world)
+        let (switches, world) = (self.switches, Arc::clone(&self.world));
+        Self::start_with(self.end(), switches, world)
     }
 
     /// All metrics, as they are scraped.

@@ -14,6 +14,7 @@ use prometheus_client::{
 };
 
 use super::{
+    audit::metrics::AuditMetrics,
     health::report::HealthMetrics,
     mint::report::FetchMetrics,
     plan::Step,
@@ -48,6 +49,7 @@ pub struct Metrics {
     mapping: Gauge,
     fetching: FetchMetrics,
     health: HealthMetrics,
+    audit: AuditMetrics,
 }
 
 /// What is done to a Secret.
@@ -120,6 +122,7 @@ impl Metrics {
         let watches = Watches::register(&mut registry, &RESOURCES);
         let fetching = FetchMetrics::register(&mut registry);
         let health = HealthMetrics::register(&mut registry);
+        let audit = AuditMetrics::register(&mut registry);
         let mut metrics = Self {
             registry,
             copies: Family::default(),
@@ -137,6 +140,7 @@ impl Metrics {
             mapping: Gauge::default(),
             fetching,
             health,
+            audit,
         };
         metrics.count(Counts::default(), 0);
         for operation in [Operation::Create, Operation::Delete, Operation::Update] {
@@ -259,6 +263,12 @@ impl Metrics {
     #[must_use]
     pub fn health(&self) -> &HealthMetrics {
         &self.health
+    }
+
+    /// Those of the audit of Pods.
+    #[must_use]
+    pub fn audit(&self) -> &AuditMetrics {
+        &self.audit
     }
 
     /// Whether a login of the mapping can be used.

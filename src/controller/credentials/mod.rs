@@ -14,12 +14,14 @@
 //! | `sources` | the watches, and `lean` what they keep of an object |
 //! | `ends` | when logins end that people keep, as metric, log lines and Events |
 //! | `engine` | the loop between them |
+//! | `audit` | the Pods that lack a Secret, or wait for an image |
 //! | `discovery` | the pull Secrets that exist where the mapping discovers them |
 //! | `reports` | what is known, as objects that people and the webhook read |
 //! | [`status`], [`metrics`], [`events`] | what the outside sees |
 //!
 //! Copies are a function of what is seen, so any number of processes may run, without a leader.
 
+mod audit;
 mod discovery;
 mod ends;
 mod engine;
@@ -49,6 +51,7 @@ use tokio::{
 use tracing::info;
 
 use self::{
+    audit::Audit,
     discovery::Discovery,
     engine::Engine,
     health::{Board, Checks},
@@ -184,9 +187,12 @@ pub fn start(
     dropped_log_lines: Counter,
     supervisor: &mut Supervisor,
 ) -> Arc<Status> {
-    let Settings { grace, mapping, namespace, reports: holder, health, .. } = settings;
+    let Settings { grace, mapping, namespace, reports: holder, health, audit } = settings;
     let (notices, notices_received) = mpsc::channel(NOTICES);
-    let status = Status::new(Metrics::new(dropped_log_lines), notices);
+    let metrics = Metrics::new(dropped_log_lines);
+    let audit =
+        audit.then(|| Audit::new(cluster.clone(), Arc::clone(&world), metrics.audit().clone()));
+    let status = Status::new(metrics, notices);
     let status = Arc::new(if holder.is_some() { status.with_reports() } else { status });
     let (events, events_received) = mpsc::channel(EVENTS);
     let (reachable, reachable_seen) = channel::channel(());
@@ -229,7 +235,8 @@ pub fn start(
         let (said, said_received) = mpsc::channel(reports::events::NOTICES);
         let status = Arc::clone(&status);
         let reports = Reports::new(cluster.clone(), &namespace, holder, status, said);
-        engine = engine.with_reports(reports, Discovery::new(cluster.clone()));
+        let discovery = Discovery::new(cluster.clone());
+        engine = engine.with_reports(reports, discovery).with_audit(audit);
         let events = reports::events::write(cluster.clone(), said_received);
         supervisor.spawn("Events of reports", events);
     }

@@ -31,7 +31,7 @@ use crate::{
     },
     core::{
         pod::{INJECT_LABEL, OPTED_IN},
-        reports::{LoginHealth, PULL_SECRET_REPORT_NAME},
+        reports::{LoginHealth, PULL_SECRET_REPORT_NAME, PodSummary},
     },
 };
 
@@ -75,8 +75,13 @@ pub(super) enum Event {
     Copy { secret: Arc<str>, namespace: Box<str>, seen: Option<Seen> },
     /// A login's Secret has changed.
     Login { secret: Arc<str> },
-    /// A report is like this; `None` where it is gone.
-    Report { key: Key, seen: Option<SeenReport>, health: Option<Box<LoginHealth>> },
+    /// A report is like this, with what it says of checks or of Pods; `None` where it is gone.
+    Report {
+        key: Key,
+        seen: Option<SeenReport>,
+        health: Option<Box<LoginHealth>>,
+        pods: Option<Box<PodSummary>>,
+    },
 }
 
 /// The watches, and how complete what they brought is.
@@ -241,15 +246,16 @@ impl Sources {
         let selection = Selection::all("LoginReports");
         self.watch(Resource::LoginReports, api, selection, |it: Stored<_>, there| {
             let name = it.metadata().name.as_deref().unwrap_or_default();
+            let (key, seen) = (Key::Login(name.into()), there.then(|| it.seen()));
             let health = it.health().filter(|_| there).cloned().map(Box::new);
-            Event::Report { key: Key::Login(name.into()), seen: there.then(|| it.seen()), health }
+            Event::Report { key, seen, health, pods: None }
         });
         let api = self.cluster.all::<Stored<OfNamespaces>>();
         let selection = Selection::all("PullSecretReports").and_name(PULL_SECRET_REPORT_NAME);
         self.watch(Resource::NamespaceReports, api, selection, |it: Stored<_>, there| {
             let namespace = it.metadata().namespace.as_deref().unwrap_or_default();
-            let key = Key::Namespace(namespace.into());
-            Event::Report { key, seen: there.then(|| it.seen()), health: None }
+            let (key, seen) = (Key::Namespace(namespace.into()), there.then(|| it.seen()));
+            Event::Report { key, seen, health: None, pods: it.into_pods().filter(|_| there) }
         });
         self.reachable = everywhere;
     }

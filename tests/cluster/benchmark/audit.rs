@@ -105,6 +105,12 @@ impl Requests {
         self.0.iter().filter(|it| it.changes() && it.uri.starts_with(path)).count()
     }
 
+    /// How many of them read what is at paths that end so.
+    pub(super) fn reads_of(&self, end: &str) -> usize {
+        let ends = |it: &Request| it.uri.split('?').next().is_some_and(|it| it.ends_with(end));
+        self.0.iter().filter(|it| !it.changes() && ends(it)).count()
+    }
+
     /// From a moment to the last request.
     pub(super) fn last_after(&self, begin: Timestamp) -> Duration {
         let last = self.0.iter().map(|it| it.received).max().unwrap_or(begin);

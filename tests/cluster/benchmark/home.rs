@@ -193,6 +193,12 @@ impl Home {
         self.controller_by("credentials-reports", &kubeconfig, &["--reports"]).await
     }
 
+    /// The same with an audit of Pods.
+    pub(super) async fn controller_with_audit(&self, by: SocketAddr) -> Result<Pullcred> {
+        let kubeconfig = self.kubeconfig_by("credentials-audit", by)?;
+        self.controller_by("credentials-audit", &kubeconfig, &["--reports", "--audit"]).await
+    }
+
     async fn controller_by(
         &self,
         name: &str,
@@ -277,6 +283,19 @@ impl Home {
         let pod = pod("app").image("registry.example.com/team-0/app:1").into_object();
         let path = format!("/api/v1/namespaces/{namespace}/pods");
         self.api.post(&path, &pod).await?.ok().map(drop)
+    }
+
+    /// Creates so many Pods in each of so many namespaces, every second one without its Secret. No node runs them.
+    pub(super) async fn create_pods(&self, namespaces: usize, pods: usize) -> Result<()> {
+        let create = async |number: usize| {
+            let mut app = pod(&format!("app-{number}")).image("registry.example.com/team-0/app:1");
+            if number.is_multiple_of(2) {
+                app = app.pull_secrets(&[&copy(0)]);
+            }
+            let path = format!("/api/v1/namespaces/{}/pods", namespace(number / pods));
+            self.api.post(&path, &app.into_object()).await?.ok().map(drop)
+        };
+        at_once((0..namespaces * pods).map(create)).await
     }
 
     /// Creates Secrets that have nothing to do with pullcred, spread over so many namespaces.
@@ -404,6 +423,7 @@ fn everywhere() -> Vec<Value> {
     vec![
         json!({"apiGroups": ["pullcred.dev"], "resources": kinds, "verbs": all}),
         json!({"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create"]}),
+        json!({"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]}),
     ]
 }
 

@@ -10,6 +10,7 @@
 //! | [`home`] | the cluster that is measured with copies and reports |
 //! | [`copies`], [`many`] | the measurements: with a thousand namespaces, and with ten thousand |
 //! | [`reports`] | the measurement of reports, with ten thousand |
+//! | [`pods`] | the measurement of the audit of Pods, with twenty thousand |
 //! | [`observer`], [`audit`], [`cost`], [`proxy`] | what is measured with: a watch, the audit log, `/proc`, bytes |
 //! | [`table`] | the numbers beside their goals |
 //! | [`figures`] | the numbers for the documents |
@@ -23,6 +24,7 @@ mod figures;
 mod home;
 mod many;
 mod observer;
+mod pods;
 mod proxy;
 mod reports;
 mod table;
@@ -66,7 +68,17 @@ pub(crate) fn trials(stage: &Arc<OnceLock<Stage>>, measures: bool) -> Vec<Trial>
     let reports = trial(stage, "reports::ten_thousand", async |sandbox, folder, test| {
         reports::run(sandbox, folder, if test { &reports::SMALL } else { &reports::FULL }).await
     });
-    vec![admission, copies, many.with_ignored_flag(measures), reports.with_ignored_flag(measures)]
+    let mut trials = vec![
+        admission,
+        copies,
+        many.with_ignored_flag(measures),
+        reports.with_ignored_flag(measures),
+    ];
+    if measures {
+        let pods = async |sandbox: &Sandbox, folder: &Path, _| pods::run(sandbox, folder).await;
+        trials.push(trial(stage, "pods::twenty_thousand", pods).with_ignored_flag(true));
+    }
+    trials
 }
 
 fn trial(

@@ -34,7 +34,8 @@ impl Engine {
                 self.sources.failed(&resource, &error);
                 self.reports_failed(&resource, &error);
             }
-            Event::Report { key, seen, health } => {
+            Event::Report { key, seen, health, pods } => {
+                self.pods_reported(&key, pods, now);
                 if let Key::Login(login) = &key {
                     self.record_seen(login, health);
                 }
@@ -148,7 +149,11 @@ impl Engine {
             let namespaces = discovers || self.state.copies().secrets().len() > 0;
             self.sources.follow(secrets, logins, namespaces, labels);
             let mapping = mapping.with_own_namespace(Some((*self.own_namespace).into()));
-            self.discovers = discovers.then(|| Arc::new(mapping));
+            let mapping = Arc::new(mapping);
+            if let Some(audit) = &mut self.audit {
+                audit.set_mapping(Arc::clone(&mapping), now);
+            }
+            self.discovers = discovers.then_some(mapping);
             self.cover_all(now);
             self.want_reports(now);
         }

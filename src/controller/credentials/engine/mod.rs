@@ -3,6 +3,7 @@
 //! One task owns the state. Content is taken when it is written, not when it is queued: a namespace in the queue is but its
 //! name.
 
+mod auditing;
 mod checking;
 mod expiring;
 mod fetching;
@@ -28,6 +29,7 @@ use tokio::{
 
 use self::{checking::checked, fetching::Fetching};
 use super::{
+    audit::Audit,
     discovery::Discovery,
     health::Board,
     mint::Orders,
@@ -99,6 +101,7 @@ pub(super) struct Engine {
     held: bool,
     reports: Option<Reports>,
     discovery: Option<Discovery>,
+    audit: Option<Audit>,
     /// The mapping in force, if it discovers pull Secrets.
     discovers: Option<Arc<Mapping>>,
     /// Ends the pause of watches of reports: the API server answers again.
@@ -149,6 +152,7 @@ impl Engine {
             held: false,
             reports: None,
             discovery: None,
+            audit: None,
             discovers: None,
             reports_reachable: Sender::new(()),
             checks: None,
@@ -161,6 +165,11 @@ impl Engine {
         self.sources.watch_reports(self.reports_reachable.subscribe());
         self.reports = Some(reports);
         self
+    }
+
+    /// The same, with an audit of Pods.
+    pub(super) fn with_audit(self, audit: Option<Audit>) -> Self {
+        Self { audit, ..self }
     }
 
     /// The same, with these orders to those that fetch logins.
@@ -185,7 +194,9 @@ impl Engine {
             let report = self.report(overview, now);
             let retry = self.retries.values().map(|(at, _)| *at).min();
             let look = self.discover(now);
-            let timers = [wake, report, look, end, retry, self.wipe_at, self.status.next_count()];
+            let audit = self.start_audits(now);
+            let timers =
+                [wake, report, look, audit, end, retry, self.wipe_at, self.status.next_count()];
             let wake = timers.into_iter().flatten().min();
             let sleep = async {
                 match wake {
@@ -207,6 +218,11 @@ impl Engine {
                 changed = looked(&mut self.discovery) => {
                     if let Some(name) = changed {
                         self.want_report(&name, Instant::now());
+                    }
+                }
+                audited = audited(&mut self.audit) => {
+                    if let Some(name) = audited {
+                        self.audited(&name);
                     }
                 }
                 keys = fetching.changed() => self.take_in_fetched(keys),
@@ -334,6 +350,14 @@ async fn finish_report(reports: &mut Option<Reports>) {
 async fn looked(discovery: &mut Option<Discovery>) -> Option<Arc<str>> {
     match discovery {
         Some(discovery) => discovery.looked().await,
+        None => pending().await,
+    }
+}
+
+/// Waits until the audit of a namespace has ended. Answers the namespace, if its Pods were counted.
+async fn audited(audit: &mut Option<Audit>) -> Option<Arc<str>> {
+    match audit {
+        Some(audit) => audit.audited().await,
         None => pending().await,
     }
 }

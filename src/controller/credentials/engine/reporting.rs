@@ -24,7 +24,10 @@ use super::{
 };
 use crate::{
     cluster::CallError,
-    core::rules::{LoginName, Mapping, SecretName},
+    core::{
+        reports::{PodSummary, PullSecretStatus},
+        rules::{LoginName, Mapping, SecretName},
+    },
 };
 
 impl Engine {
@@ -116,9 +119,13 @@ impl Engine {
         }
         let beside_copies = self.schedule.has_ready();
         let known = (&self.state, self.discovery.as_ref(), self.discovers.as_deref());
+        let audit = self.audit.as_ref();
         let wish = |reports: &mut Reports, key: &Key| match key {
             Key::Login(name) => reports.login(name),
-            Key::Namespace(name) => namespace(known, reports, name),
+            Key::Namespace(name) => {
+                let pods = audit.and_then(|it| it.found(name));
+                namespace(known, pods, reports, name)
+            }
         };
         let more = reports.start_work(wish, beside_copies, now);
         let is_settled = self.discovery.as_ref().is_none_or(Discovery::is_settled);
@@ -135,6 +142,10 @@ const NAMED: usize = 64;
 impl Engine {
     /// A namespace has changed: it is looked into, if it is to be, and no longer otherwise.
     pub(super) fn cover(&mut self, name: &str, now: Instant) {
+        if let Some(audit) = &mut self.audit {
+            let is_covered = self.state.is_opted_in(name) && !self.state.copies().excludes(name);
+            audit.cover(&Arc::from(name), is_covered, now);
+        }
         let Some(discovery) = &mut self.discovery else { return };
         let is_covered = self.discovers.as_ref().is_some_and(|mapping| mapping.discovers(name))
             && self.state.is_opted_in(name);
@@ -228,8 +239,9 @@ fn logins(
 }
 
 /// What the report of a namespace is to say.
-fn namespace(
+pub(super) fn namespace(
     (state, discovery, mapping): (&State, Option<&Discovery>, Option<&Mapping>),
+    pods: Option<&PodSummary>,
     reports: &mut Reports,
     name: &Arc<str>,
 ) -> Wish {
@@ -267,5 +279,6 @@ fn namespace(
     if !is_read {
         return Wish::Stays;
     }
-    Wish::Says(Status::Namespace(Box::new(namespace_status(&facts))))
+    let status = PullSecretStatus { pods: pods.cloned(), ..namespace_status(&facts) };
+    Wish::Says(Status::Namespace(Box::new(status)))
 }

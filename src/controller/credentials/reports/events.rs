@@ -13,8 +13,8 @@ use super::super::events::event;
 use crate::{
     cluster::{Backoff, Cluster, Collection, Pace},
     core::reports::{
-        GROUP, PULL_SECRET_REPORT, PULL_SECRET_REPORT_NAME, PullSecretStatus, ReportedState,
-        VERSION,
+        GROUP, PULL_SECRET_REPORT, PULL_SECRET_REPORT_NAME, PodSummary, PullSecretStatus,
+        ReportedState, VERSION,
     },
     errors::with_causes,
 };
@@ -23,6 +23,8 @@ use crate::{
 pub(in super::super) const NOTICES: usize = 256;
 /// The same is said of a namespace at most so often.
 const QUIET: Duration = Duration::from_secs(600);
+/// The longest note with the remedy of an owner, in characters: what follows it fits into a note, too.
+const ONE_MAX: usize = 800;
 /// How many that were written are remembered. Where there are more, no further ones are written.
 const REMEMBERED: usize = 4096;
 /// Events a second, how many at once after a quiet time, and how many in flight.
@@ -108,6 +110,34 @@ impl Notice {
             note: format!("{} {says}", names.join(", ")),
         };
         notices.map(notice).collect()
+    }
+
+    /// What an audit gives rise to.
+    pub(super) fn of_pods(namespace: &Arc<str>, uid: &str, pods: &PodSummary) -> Option<Self> {
+        let PodSummary { seen, without, owners, .. } = pods;
+        if *without == 0 {
+            return None;
+        }
+        let lack = if *without == 1 { "lacks" } else { "lack" };
+        let mut note = format!("{without} of {seen} Pods {lack} a Secret that a new Pod gets");
+        let lacking: Vec<_> = owners.iter().filter(|it| it.without > 0).collect();
+        if let Some(first) = lacking.first() {
+            let one = format!(". {} {}: {}", first.kind, first.name, first.remedy);
+            // Half a command is none.
+            if note.chars().count() + one.chars().count() <= ONE_MAX {
+                note += &one;
+            }
+        }
+        if lacking.len() > 1 {
+            note += "; the PullSecretReport has the others";
+        }
+        Some(Self {
+            namespace: Arc::clone(namespace),
+            uid: uid.into(),
+            reason: "PodsWithoutSecret",
+            is_warning: true,
+            note,
+        })
     }
 
     fn into_event(self) -> Event {

@@ -112,6 +112,8 @@ pub(super) struct Reports {
     read_again: VecDeque<(Instant, Place)>,
     /// Copies that were made since the last report of their namespace.
     copied: BTreeMap<Arc<str>, Vec<Arc<str>>>,
+    /// Namespaces whose Pods were counted since their last report.
+    audited: BTreeSet<Arc<str>>,
     /// What the reports of logins are to say; `None` until that is known.
     logins: Option<LoginStatuses>,
     renewal: Renewal,
@@ -152,6 +154,7 @@ impl Reports {
             readings: 0,
             read_again: VecDeque::new(),
             copied: BTreeMap::new(),
+            audited: BTreeSet::new(),
             logins: None,
             renewal: Renewal::new(now),
         }
@@ -242,6 +245,11 @@ impl Reports {
         if !copied.contains(secret) {
             copied.push(Arc::clone(secret));
         }
+    }
+
+    /// The Pods of a namespace were counted.
+    pub(super) fn audited(&mut self, namespace: &Arc<str>) {
+        self.audited.insert(Arc::clone(namespace));
     }
 
     // --- what is wanted ---
@@ -347,6 +355,7 @@ impl Reports {
 
     fn nothing_to_do(&mut self, key: &Key, now: Instant) -> Option<Doing> {
         self.copied.remove(key.name());
+        self.audited.remove(key.name());
         self.schedule.worked(key, Worked::Done, now);
         None
     }

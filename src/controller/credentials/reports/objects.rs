@@ -31,7 +31,7 @@ use crate::{
         copies::MANAGER,
         reports::{
             Condition, GROUP, LEASE, LOGIN_REPORT, LoginHealth, LoginStatus, PULL_SECRET_REPORT,
-            PULL_SECRET_REPORT_NAME, PullSecretStatus, VERSION,
+            PULL_SECRET_REPORT_NAME, PodSummary, PullSecretStatus, VERSION,
         },
     },
 };
@@ -70,6 +70,8 @@ pub(in super::super) struct Stored<K> {
     seen: SeenReport,
     /// The record of checks, which has a writer of its own.
     health: Option<Box<LoginHealth>>,
+    /// What an audit found, as the report of a namespace says it.
+    pods: Option<Box<PodSummary>>,
     kind: PhantomData<fn() -> K>,
 }
 
@@ -310,12 +312,17 @@ impl<K> Stored<K> {
     pub(in super::super) fn health(&self) -> Option<&LoginHealth> {
         self.health.as_deref()
     }
+
+    pub(in super::super) fn into_pods(self) -> Option<Box<PodSummary>> {
+        self.pods
+    }
 }
 
 impl<K> Clone for Stored<K> {
     fn clone(&self) -> Self {
-        let (metadata, health) = (self.metadata.clone(), self.health.clone());
-        Self { metadata, seen: self.seen, health, kind: PhantomData }
+        let (metadata, health, pods) =
+            (self.metadata.clone(), self.health.clone(), self.pods.clone());
+        Self { metadata, seen: self.seen, health, pods, kind: PhantomData }
     }
 }
 
@@ -349,7 +356,8 @@ impl<'de, K> Deserialize<'de> for Stored<K> {
         let metadata =
             ObjectMeta { name, namespace, resource_version, uid, ..ObjectMeta::default() };
         let health = health.and_then(record).map(Box::new);
-        Ok(Self { metadata, seen: SeenReport::of(&status), health, kind: PhantomData })
+        let pods = PodSummary::deserialize(&status["pods"]).ok().map(Box::new);
+        Ok(Self { metadata, seen: SeenReport::of(&status), health, pods, kind: PhantomData })
     }
 }
 

@@ -47,7 +47,10 @@ impl Reports {
         self.succeeded(key, now);
         if let (Key::Namespace(namespace), ReportStatus::Namespace(status)) = (key, status) {
             let copied = self.copied.remove(namespace).unwrap_or_default();
-            for notice in Notice::of_report(namespace, &written.uid, status, &copied) {
+            let audited = self.audited.remove(namespace).then_some(status.pods.as_ref()).flatten();
+            let pods = audited.and_then(|pods| Notice::of_pods(namespace, &written.uid, pods));
+            let notices = Notice::of_report(namespace, &written.uid, status, &copied);
+            for notice in notices.into_iter().chain(pods) {
                 // Where Events cannot be written as fast, the report has it all the same.
                 let _ = self.notices.try_send(notice);
             }
