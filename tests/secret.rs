@@ -9,7 +9,10 @@ mod snapshot;
 
 use std::{env, fmt::Write, fs, os::unix::fs::PermissionsExt, path::Path, process::Command};
 
-use base64::{Engine, prelude::BASE64_STANDARD};
+use base64::{
+    Engine,
+    prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD},
+};
 use cli::{Run, command, output, run};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -298,6 +301,29 @@ fn what_a_secret_holds_is_shown_without_passwords() {
         let run = run(args, "");
         assert_eq!((run.code, run.stdout.as_str()), (Some(2), ""), "{}", run.shown());
     }
+}
+
+#[test]
+fn a_password_that_says_when_it_ends_is_shown_with_that() {
+    let claims =
+        BASE64_URL_SAFE_NO_PAD.encode(r#"{"exp":1764155700,"iat":1764144000,"jti":"canary"}"#);
+    let config = serde_json::json!({"auths": {
+        "acme.azurecr.io": {"username": "robot", "password": format!("e30.{claims}.c2ln")},
+        "quay.io": {"username": "robot", "password": "canary"},
+    }});
+    let data = BASE64_STANDARD.encode(config.to_string());
+    let secret = serde_json::json!({
+        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "pull"},
+        "type": "kubernetes.io/dockerconfigjson", "data": {".dockerconfigjson": data},
+    });
+    let shown = run(&["secret", "show", "-"], &secret.to_string());
+    assert!(
+        shown.stdout.contains("robot  ********, ends 2025-11-26T11:15:00Z\n"),
+        "{}",
+        shown.stdout
+    );
+    assert!(shown.stdout.contains("robot  ********\n"), "{}", shown.stdout);
+    assert!(!shown.stdout.contains(&claims));
 }
 
 /// Makes a Secret for a registry from a config of this text.

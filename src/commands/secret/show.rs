@@ -5,7 +5,7 @@ use std::{
     io::{self, Write},
 };
 
-use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::{api::core::v1::Secret, jiff::Timestamp};
 use serde_json::Value;
 
 use super::ShowOptions;
@@ -134,8 +134,13 @@ fn table(entries: &[Entry], out: &mut dyn Write) -> io::Result<()> {
         let index = key.index_key().map_or_else(|| "nothing".to_owned(), |key| key.to_string());
         let user = login.username();
         let user = if user.is_empty() { "none".to_owned() } else { Printable(user).to_string() };
-        let password = if login.has_password() { MASK } else { "none" };
-        rows.push([key.to_string(), index, user, password.to_owned()]);
+        let ends = login.life().and_then(|it| Timestamp::from_second(it.ends).ok());
+        let password = match ends {
+            Some(ends) => format!("{MASK}, ends {ends}"),
+            None if login.has_password() => MASK.to_owned(),
+            None => "none".to_owned(),
+        };
+        rows.push([key.to_string(), index, user, password]);
     }
     let width = |column: usize| {
         rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default()

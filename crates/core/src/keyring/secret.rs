@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 
 use super::go_json::{self, Members, Value};
 use super::key::RegistryKey;
+use crate::expiry::Life;
 
 pub use super::go_json::{Kind, SyntaxError};
 
@@ -65,6 +66,7 @@ pub struct Entry {
 pub struct Login {
     username: Zeroizing<Vec<u8>>,
     has_password: bool,
+    life: Option<Life>,
     oddities: Vec<Oddity>,
 }
 
@@ -300,8 +302,8 @@ const fn engine(padding: DecodePaddingMode) -> GeneralPurpose {
 impl Login {
     fn of(username: &[u8], password: &[u8]) -> Self {
         let oddities = Oddity::of(username, password);
-        let has_password = !password.is_empty();
-        Self { username: Zeroizing::new(username.to_vec()), has_password, oddities }
+        let (has_password, life) = (!password.is_empty(), Life::of_password(password));
+        Self { username: Zeroizing::new(username.to_vec()), has_password, life, oddities }
     }
 
     /// Whether both user and password are empty: the kubelet then sends no login.
@@ -326,6 +328,12 @@ impl Login {
     #[must_use]
     pub fn has_password(&self) -> bool {
         self.has_password
+    }
+
+    /// The life of the password, as far as it says it itself.
+    #[must_use]
+    pub fn life(&self) -> Option<Life> {
+        self.life
     }
 }
 
