@@ -255,7 +255,7 @@ impl Sources {
         self.watch(Resource::NamespaceReports, api, selection, |it: Stored<_>, there| {
             let namespace = it.metadata().namespace.as_deref().unwrap_or_default();
             let (key, seen) = (Key::Namespace(namespace.into()), there.then(|| it.seen()));
-            Event::Report { key, seen, health: None, pods: it.into_pods().filter(|_| there) }
+            Event::Report { key, seen, health: None, pods: it.pods.filter(|_| there) }
         });
         self.reachable = everywhere;
     }

@@ -71,7 +71,7 @@ pub(in super::super) struct Stored<K> {
     /// The record of checks, which has a writer of its own.
     health: Option<Box<LoginHealth>>,
     /// What an audit found, as the report of a namespace says it.
-    pods: Option<Box<PodSummary>>,
+    pub(in super::super) pods: Option<Box<PodSummary>>,
     kind: PhantomData<fn() -> K>,
 }
 
@@ -311,10 +311,6 @@ impl<K> Stored<K> {
 
     pub(in super::super) fn health(&self) -> Option<&LoginHealth> {
         self.health.as_deref()
-    }
-
-    pub(in super::super) fn into_pods(self) -> Option<Box<PodSummary>> {
-        self.pods
     }
 }
 
