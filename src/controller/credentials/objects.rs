@@ -222,8 +222,13 @@ impl LoginSecret {
     fn read(mut self) -> LoginRead {
         let uid = self.metadata.uid.take().unwrap_or_default().into();
         let version = self.metadata.resource_version.take().unwrap_or_default().into();
-        let annotations = self.metadata.annotations.take();
-        let accept = annotations.and_then(|mut it| it.remove(ACCEPT)).map(Into::into);
+        let annotation = |key| self.metadata.annotations.as_ref().and_then(|it| it.get(key));
+        let accept = annotation(ACCEPT).map(|it| it.as_str().into());
+        let expires_at = match annotation(EXPIRES).map(|it| it.parse::<Timestamp>()) {
+            None => Annotated::Absent,
+            Some(Ok(at)) => Annotated::Ends(at.as_second()),
+            Some(Err(_)) => Annotated::Unreadable,
+        };
         let decode = |text: &String| BASE64_STANDARD.decode(text).ok().map(Zeroizing::new);
         let data: Vec<(&str, Zeroizing<Vec<u8>>)> = self
             .data
@@ -235,12 +240,6 @@ impl LoginSecret {
         });
         drop(data);
         self.data.values_mut().for_each(Zeroize::zeroize);
-        let annotation = self.metadata.annotations.as_ref().and_then(|it| it.get(EXPIRES));
-        let expires_at = match annotation.map(|it| it.parse::<Timestamp>()) {
-            None => Annotated::Absent,
-            Some(Ok(at)) => Annotated::Ends(at.as_second()),
-            Some(Err(_)) => Annotated::Unreadable,
-        };
         LoginRead { uid, version, accept, credentials, expires_at }
     }
 }
