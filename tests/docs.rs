@@ -427,25 +427,27 @@ fn commands_print_what_they_are_said_to() {
     );
 }
 
-/// What `kubectl` prints in the document of reports is what it printed in the tests on a real API server.
+/// What `kubectl` prints in the documents of reports and of health is what it printed in the tests on a real API server.
 #[test]
 fn transcripts_are_those_of_the_cluster_tests() {
     let snapshots: String = files(&root().join("tests/cluster/scenarios"), ".snap")
         .iter()
         .map(|path| fs::read_to_string(path).unwrap())
         .collect();
-    let mut checked = 0;
-    let text = read("docs/reports.md");
-    for block in blocks(&text).iter().filter(|block| block.language == "console") {
-        for Console { command, output } in commands(block) {
-            if command.starts_with("kubectl ") && !output.is_empty() {
-                checked += 1;
-                let said = format!("$ {command}\n{}\n", output.join("\n"));
-                assert!(snapshots.contains(&said), "{said}");
+    for (name, at_least) in [("docs/reports.md", 5), ("docs/health.md", 3)] {
+        let mut checked = 0;
+        let text = read(name);
+        for block in blocks(&text).iter().filter(|block| block.language == "console") {
+            for Console { command, output } in commands(block) {
+                if command.starts_with("kubectl ") && !output.is_empty() {
+                    checked += 1;
+                    let said = format!("$ {command}\n{}\n", output.join("\n"));
+                    assert!(snapshots.contains(&said), "{name}: {said}");
+                }
             }
         }
+        assert!(checked >= at_least, "only {checked} were found in {name}");
     }
-    assert!(checked >= 5, "only {checked} were found");
 }
 
 /// Where a test of this name is, which may have the name of its module in front.

@@ -36,13 +36,25 @@ impl Controller {
         kubeconfig: &Path,
         logs: &Path,
     ) -> Result<Self> {
+        Self::spawn_with(name, arguments, kubeconfig, logs, &[])
+    }
+
+    /// The same with more environment.
+    pub(crate) fn spawn_with(
+        name: &str,
+        arguments: &[&str],
+        kubeconfig: &Path,
+        logs: &Path,
+        environment: &[(&str, &Path)],
+    ) -> Result<Self> {
         let admin = SocketAddr::from(([127, 0, 0, 1], next_port()));
         let mut command: Command = Pullcred::command();
         command
             .args(arguments)
             .args(["--admin-listen", &admin.to_string()])
             .env("KUBECONFIG", kubeconfig)
-            .env("PULLCRED_LOG", "trace");
+            .env("PULLCRED_LOG", "trace")
+            .envs(environment.iter().copied());
         let process = Process::start(name, &mut command, logs)?;
         Ok(Self { process, log: logs.join(format!("{name}.log")), admin })
     }

@@ -16,6 +16,9 @@ use crate::prometheus::Monitoring;
 const CONTROL_PLANE: [&str; 5] =
     ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl"];
 
+/// The chart's values of a release that tries logins.
+const HEALTH: &str = "charts/pullcred/ci/health-values.yaml";
+
 /// What a node takes beside that.
 const NODE: [&str; 2] = ["kubelet", "kube-proxy"];
 
@@ -57,7 +60,8 @@ impl Programs {
         let node = with_node.then(NodePrograms::build).transpose()?;
         let monitoring = Monitoring {
             programs: script("tests/prometheus/binaries.sh")?,
-            rules: printed("charts/rules.sh")?,
+            rules: printed("charts/rules.sh", &[])?,
+            rules_with_health: printed("charts/rules.sh", &["--values", HEALTH])?,
         };
         Ok(Self { kubernetes, monitoring, node })
     }
@@ -77,13 +81,14 @@ impl NodePrograms {
 /// Runs a script of the repository that builds something and prints where that is.
 fn script(path: &str) -> Result<PathBuf> {
     // One of them prints a path from the repository's root.
-    Ok(Path::new(env!("CARGO_MANIFEST_DIR")).join(printed(path)?.trim()))
+    Ok(Path::new(env!("CARGO_MANIFEST_DIR")).join(printed(path, &[])?.trim()))
 }
 
 /// What a script of the repository prints.
-fn printed(path: &str) -> Result<String> {
+fn printed(path: &str, arguments: &[&str]) -> Result<String> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
     let mut command = Command::new(&script);
+    command.args(arguments);
     for (name, _) in env::vars_os() {
         // What cargo says of this test's package. Build scripts of libraries look at such variables and
         // would run anew each time, here and then where somebody builds the image by hand.

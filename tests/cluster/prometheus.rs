@@ -33,6 +33,8 @@ pub(crate) const WINDOW: Duration = Duration::from_secs(20);
 pub(crate) struct Monitoring {
     pub(crate) programs: PathBuf,
     pub(crate) rules: String,
+    /// Those of a release that tries logins and looks for Pods.
+    pub(crate) rules_with_health: String,
 }
 
 /// A running Prometheus. Dropping it ends it.
@@ -56,12 +58,12 @@ pub(crate) struct Alert(Value);
 // === impl Monitoring ===
 
 impl Monitoring {
-    /// The chart's rules about the series of `namespace` and of the webhook `entry`, with a second in
+    /// The chart's `rules` about the series of `namespace` and of the webhook `entry`, with a second in
     /// place of each `for`, and [`WINDOW`] in place of ten minutes.
-    pub(crate) fn hurried_rules(&self, namespace: &str, entry: &str) -> String {
+    pub(crate) fn hurried(rules: &str, namespace: &str, entry: &str) -> String {
         let window = WINDOW.as_secs();
-        let mut rules = String::new();
-        for line in self.rules.lines() {
+        let mut hurried = String::new();
+        for line in rules.lines() {
             let indent = line.len() - line.trim_start().len();
             let line = if line.trim_start().starts_with("for: ") { "for: 1s" } else { line.trim() };
             let line = line
@@ -70,9 +72,9 @@ impl Monitoring {
                 .replace("time() - 600)", &format!("time() - {window})"))
                 .replace("inject.pullcred.dev", entry)
                 .replace("namespace=\"pullcred\"", &format!("namespace=\"{namespace}\""));
-            let _ = writeln!(rules, "{:indent$}{line}", "");
+            let _ = writeln!(hurried, "{:indent$}{line}", "");
         }
-        rules
+        hurried
     }
 
     /// Starts a Prometheus with these rules, with its files in `folder`, and waits until it is ready.

@@ -14,6 +14,7 @@ mod copies;
 mod copies_story;
 mod documents;
 mod guard;
+mod health;
 mod images;
 mod later;
 mod load;
@@ -144,6 +145,7 @@ pub(crate) fn on_a_control_plane_for_reports(slot: &Slot) -> Vec<Trial> {
         reports::unknown,
         reports::rights,
         reports::status,
+        health::story,
     ];
     alone.into_iter().map(|scenario| scenario.alone().into_trial(slot)).collect()
 }

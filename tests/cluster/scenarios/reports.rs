@@ -3,7 +3,7 @@
 
 mod discovery;
 pub(crate) mod house;
-mod kubectl;
+pub(super) mod kubectl;
 mod releases;
 mod rights;
 mod rows;

@@ -11,7 +11,7 @@ use crate::{
     fixtures::pod,
     namespace::PRIVATE_IMAGE,
     pki::User,
-    prometheus::{Prometheus, Targets},
+    prometheus::{Monitoring, Prometheus, Targets},
     pullcred::Webhook,
     registration::{COLLECTION, Registration},
     report::Report,
@@ -56,7 +56,7 @@ pub(crate) async fn alerts(cluster: Arc<Cluster>) -> Result<Report> {
         ],
         api_server: &cluster.control_plane().kubeconfig(User::ADMIN)?,
     };
-    let rules = monitoring.hurried_rules(namespace, ENTRY);
+    let rules = Monitoring::hurried(&monitoring.rules, namespace, ENTRY);
     let prometheus = monitoring.start(&folder.join("prometheus"), &rules, &targets).await?;
     prometheus.until_scraped(targets.pods.len() + 1).await?;
     Registration::url("alerts-calls", listen, cluster.webhooks())

@@ -1,6 +1,8 @@
 //! A namespace in which credentials controllers live, with logins and a mapping.
 
 use std::{
+    fs,
+    path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -13,6 +15,7 @@ use super::login::{DockerConfig, KEY, TYPE, auth};
 use crate::{
     account::{Account, api_with},
     api::Api,
+    clouds::Authority,
     cluster::Cluster,
     controller::Controller,
     namespace::Namespace,
@@ -25,6 +28,8 @@ use crate::{
 const WITH_REPORTS: &str = include_str!("../../../chart/snapshots/credentials.snap");
 const WITHOUT_REPORTS: &str =
     include_str!("../../../chart/snapshots/credentials-without-reports.snap");
+/// The same with checks of logins and the audit of Pods.
+const WITH_HEALTH: &str = include_str!("../../../chart/snapshots/health.snap");
 
 pub(super) const ADMISSION: &str = "/apis/admissionregistration.k8s.io/v1";
 
@@ -44,8 +49,10 @@ pub(in super::super) struct Home {
     pub(in super::super) cluster: Arc<Cluster>,
     pub(in super::super) namespace: Namespace,
     pub(in super::super) account: Account,
-    /// Whether its controllers write reports.
-    reports: bool,
+    /// What its controllers do besides copying.
+    flags: &'static [&'static str],
+    /// The file with the authorities that they trust outside of the cluster, where it is not the machine's.
+    authorities: Option<PathBuf>,
     passwords: Mutex<Vec<String>>,
 }
 
@@ -60,7 +67,7 @@ impl Home {
         copies: &[&str],
         logins: &[&str],
     ) -> Result<Self> {
-        Self::with(cluster, name, mapping, copies, logins, false).await
+        Self::with(cluster, name, mapping, copies, logins, (WITHOUT_REPORTS, &[])).await
     }
 
     /// The same, and they write reports.
@@ -71,7 +78,23 @@ impl Home {
         copies: &[&str],
         logins: &[&str],
     ) -> Result<Self> {
-        Self::with(cluster, name, mapping, copies, logins, true).await
+        Self::with(cluster, name, mapping, copies, logins, (WITH_REPORTS, &["--reports"])).await
+    }
+
+    /// The same, and they try logins at registries of this authority, and look for Pods.
+    pub(in super::super) async fn with_health(
+        cluster: Arc<Cluster>,
+        name: &str,
+        mapping: &str,
+        copies: &[&str],
+        logins: &[&str],
+        authority: &Authority,
+    ) -> Result<Self> {
+        let authorities = cluster.control_plane().folder().join(format!("{name}-authorities.pem"));
+        fs::write(&authorities, &authority.pem)?;
+        let flags = &["--reports", "--health", "--audit"];
+        let home = Self::with(cluster, name, mapping, copies, logins, (WITH_HEALTH, flags)).await?;
+        Ok(Self { authorities: Some(authorities), ..home })
     }
 
     async fn with(
@@ -80,18 +103,18 @@ impl Home {
         mapping: &str,
         copies: &[&str],
         logins: &[&str],
-        reports: bool,
+        (chart, flags): (&str, &'static [&'static str]),
     ) -> Result<Self> {
         let namespace = Namespace::create(cluster.api(), name, &json!({})).await?;
         let account = Account::create(cluster.control_plane(), &namespace, ACCOUNT).await?;
-        let chart = if reports { WITH_REPORTS } else { WITHOUT_REPORTS };
         grant(cluster.api(), chart, &account, name, copies, logins).await?;
         let mapping = json!({
             "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": MAPPING},
             "data": {"pullcred.yaml": mapping},
         });
         namespace.create_object("/api/v1", "configmaps", &mapping).await?;
-        Ok(Self { cluster, namespace, account, reports, passwords: Mutex::default() })
+        let passwords = Mutex::default();
+        Ok(Self { cluster, namespace, account, flags, authorities: None, passwords })
     }
 
     pub(in super::super) fn api(&self) -> &Api {
@@ -243,6 +266,16 @@ impl Home {
 
     /// Starts a controller and does not wait.
     pub(in super::super) async fn spawn(&self, name: &str, grace: &str) -> Result<Controller> {
+        self.spawn_with(name, grace, self.flags).await
+    }
+
+    /// The same with other flags than those of its home.
+    pub(in super::super) async fn spawn_with(
+        &self,
+        name: &str,
+        grace: &str,
+        flags: &[&str],
+    ) -> Result<Controller> {
         let name = format!("{}-{name}", self.namespace.name());
         let kubeconfig = self.account.kubeconfig(self.account.server()?, &name).await?;
         let mut arguments = vec![
@@ -254,9 +287,10 @@ impl Home {
             "--grace",
             grace,
         ];
-        arguments.extend(self.reports.then_some("--reports"));
+        arguments.extend(flags);
         let logs = self.cluster.control_plane().folder();
-        Controller::spawn(&name, &arguments, &kubeconfig, logs)
+        let authorities = self.authorities.as_deref().map(|file| ("SSL_CERT_FILE", file));
+        Controller::spawn_with(&name, &arguments, &kubeconfig, logs, authorities.as_slice())
     }
 
     /// Waits until `/readyz?verbose` has this text in it, whether ready or not, and answers that line.

@@ -24,10 +24,10 @@ const CHART: &str = include_str!("../../../chart/snapshots/credentials.snap");
 
 const DEFINITIONS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
 /// pullcred's namespace.
-pub(super) const HOME: &str = "pullcred";
+pub(in super::super) const HOME: &str = "pullcred";
 
 /// A webhook that reads reports, registered for every opted-in namespace.
-pub(super) struct Reader {
+pub(in super::super) struct Reader {
     pub(super) pullcred: Pullcred,
     /// Its ServiceAccount, with the rights that the chart gives it.
     pub(super) account: Account,
@@ -41,7 +41,11 @@ pub(super) struct Heartbeat(JoinHandle<()>);
 
 impl Reader {
     /// Starts it in pullcred's namespace, which exists.
-    pub(super) async fn start(cluster: &Cluster, name: &str, mapping: &str) -> Result<Self> {
+    pub(in super::super) async fn start(
+        cluster: &Cluster,
+        name: &str,
+        mapping: &str,
+    ) -> Result<Self> {
         let home = Namespace::existing(cluster.api(), HOME);
         let account = Account::create(cluster.control_plane(), &home, name).await?;
         for role in rendered("templates/webhook/rbac.yaml")? {
@@ -72,7 +76,7 @@ impl Reader {
     }
 
     /// Waits until its reports are fresh, or stale.
-    pub(super) async fn until_fresh(&self, fresh: bool) -> Result<()> {
+    pub(in super::super) async fn until_fresh(&self, fresh: bool) -> Result<()> {
         let what = if fresh { "fresh reports" } else { "stale reports" };
         crate::wait::until_within(Duration::from_secs(120), what, async || {
             Ok(self.is_fresh().await? == fresh)
@@ -81,7 +85,7 @@ impl Reader {
     }
 
     /// Waits until it knows the reports of so many namespaces.
-    pub(super) async fn until_known(&self, namespaces: u64) -> Result<()> {
+    pub(in super::super) async fn until_known(&self, namespaces: u64) -> Result<()> {
         until(&format!("{namespaces} known namespaces"), async || {
             Ok(self.pullcred.metric("pullcred_reports_namespaces").await? == namespaces)
         })
@@ -89,7 +93,7 @@ impl Reader {
     }
 
     /// Takes its registration away, and ends it.
-    pub(super) async fn end(self, api: &Api) -> Result<()> {
+    pub(in super::super) async fn end(self, api: &Api) -> Result<()> {
         api.delete(&format!("{COLLECTION}/{}", self.name)).await?.ok()?;
         self.pullcred.kill();
         Ok(())
@@ -163,7 +167,7 @@ pub(crate) async fn install_definitions(api: &Api) -> Result<()> {
 }
 
 /// Deletes the definitions with all their objects, and waits until they are gone.
-pub(super) async fn delete_definitions(api: &Api) -> Result<()> {
+pub(in super::super) async fn delete_definitions(api: &Api) -> Result<()> {
     for resource in ["loginreports", "pullsecretreports"] {
         let path = format!("{DEFINITIONS}/{resource}.{GROUP}");
         api.delete(&path).await?.ok()?;
@@ -201,7 +205,7 @@ pub(super) async fn apply_older_definition(api: &Api, change: impl Fn(&mut Value
 }
 
 /// The path of a namespace's report.
-pub(super) fn report_path(namespace: &str) -> String {
+pub(in super::super) fn report_path(namespace: &str) -> String {
     format!(
         "/apis/{GROUP}/{VERSION}/namespaces/{namespace}/pullsecretreports/{PULL_SECRET_REPORT_NAME}"
     )
@@ -227,12 +231,12 @@ pub(super) async fn write_report_as(api: &Api, namespace: &str, status: &Value) 
 }
 
 /// A namespace's report, where there is one.
-pub(super) async fn report(api: &Api, namespace: &str) -> Result<Option<Value>> {
+pub(in super::super) async fn report(api: &Api, namespace: &str) -> Result<Option<Value>> {
     api.get(&report_path(namespace)).await?.found()
 }
 
 /// A new opted-in namespace in which Pods can be created.
-pub(super) async fn opted_in(api: &Api, name: &str) -> Result<Namespace> {
+pub(in super::super) async fn opted_in(api: &Api, name: &str) -> Result<Namespace> {
     Namespace::create(api, name, &json!({INJECT: "enabled"})).await
 }
 
@@ -245,7 +249,7 @@ pub(super) async fn make_home(api: &Api) -> Result<()> {
 }
 
 /// Deletes namespaces, and waits until they are gone with what is in them: the next scenario has a cluster to itself.
-pub(super) async fn clear(api: &Api, namespaces: &[&str]) -> Result<()> {
+pub(in super::super) async fn clear(api: &Api, namespaces: &[&str]) -> Result<()> {
     for name in namespaces {
         api.delete(&format!("/api/v1/namespaces/{name}")).await?.ok()?;
     }

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::{cluster::Cluster, pki::User};
 
 /// Commands with what they print.
-pub(super) struct Transcript<'a> {
+pub(in super::super) struct Transcript<'a> {
     cluster: &'a Cluster,
     text: String,
 }
@@ -16,12 +16,12 @@ pub(super) struct Transcript<'a> {
 // === impl Transcript ===
 
 impl<'a> Transcript<'a> {
-    pub(super) fn new(cluster: &'a Cluster) -> Self {
+    pub(in super::super) fn new(cluster: &'a Cluster) -> Self {
         Self { cluster, text: String::new() }
     }
 
     /// Runs a command as the administrator.
-    pub(super) fn run(&mut self, command: &str) -> Result<String> {
+    pub(in super::super) fn run(&mut self, command: &str) -> Result<String> {
         let printed = kubectl(self.cluster, &command.split_whitespace().collect::<Vec<_>>())?;
         let printed = constant(&printed);
         self.text.extend(["$ kubectl ", command, "\n", &printed, "\n"]);
@@ -29,19 +29,19 @@ impl<'a> Transcript<'a> {
     }
 
     /// `kubectl apply` of an object, whose manifest is in a file of this name.
-    pub(super) fn apply(&mut self, file: &str, object: &Value) -> Result<String> {
+    pub(in super::super) fn apply(&mut self, file: &str, object: &Value) -> Result<String> {
         let path = self.cluster.control_plane().folder().join(file);
         fs::write(path, object.to_string())?;
         self.run(&format!("apply --filename {file}"))
     }
 
     /// A heading.
-    pub(super) fn about(&mut self, what: &str) {
+    pub(in super::super) fn about(&mut self, what: &str) {
         self.text.extend(["# ", what, "\n\n"]);
     }
 
     /// All of it.
-    pub(super) fn into_text(self) -> String {
+    pub(in super::super) fn into_text(self) -> String {
         self.text
     }
 }
@@ -98,11 +98,13 @@ fn constant_word(word: &str) -> String {
     let is_age = word.ends_with(['s', 'm', 'h'])
         && word.starts_with(|c: char| c.is_ascii_digit())
         && word.chars().all(|c| c.is_ascii_digit() || "smh".contains(c));
-    let is_time = word.len() == 20 && word.ends_with('Z') && word.as_bytes().get(10) == Some(&b'T');
+    // A sentence may end with it.
+    let time = word.trim_end_matches(['.', ':', ';', ',']);
+    let is_time = time.len() == 20 && time.ends_with('Z') && time.as_bytes()[10] == b'T';
     if is_age {
         format!("{:width$}", "5s", width = word.len())
     } else if is_time {
-        "2026-01-01T00:00:00Z".to_owned()
+        word.replace(time, "2026-01-01T00:00:00Z")
     } else {
         word.to_owned()
     }
