@@ -150,7 +150,7 @@ impl Day {
             let of_it =
                 items.filter(|it| it["reason"] == reason && it["regarding"]["name"] == SECRET);
             let notes = of_it.filter_map(|it| it["note"].as_str());
-            let found = notes.filter(|it| it.contains(words)).last();
+            let found = notes.filter(|it| it.contains(words)).next_back();
             found.unwrap_or_default().clone_into(&mut note);
             Ok(found.is_some())
         });
