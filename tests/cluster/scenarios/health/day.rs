@@ -149,8 +149,8 @@ impl Day {
             let items = list["items"].as_array().into_iter().flatten();
             let of_it =
                 items.filter(|it| it["reason"] == reason && it["regarding"]["name"] == SECRET);
-            let notes = of_it.filter_map(|it| it["note"].as_str());
-            let found = notes.filter(|it| it.contains(words)).next_back();
+            let mut notes = of_it.filter_map(|it| it["note"].as_str());
+            let found = notes.rfind(|it| it.contains(words));
             found.unwrap_or_default().clone_into(&mut note);
             Ok(found.is_some())
         });
