@@ -115,6 +115,18 @@ async fn live_for(cluster: &NodeCluster, namespace: &Namespace, lives: &str) -> 
         Ok(now.is_some() && now != before && alone)
     };
     until("CA with a short life", renewed).await?;
+    // Without its CA a release starts over, and each Pod takes the new leaf when its kubelet brings it.
+    let webhooks = addresses(&cluster.pods_of("webhook").await?)?;
+    let trusted = async || {
+        let bundle = bundle(cluster).await?;
+        for &webhook in &webhooks {
+            if handshake(webhook, HOST, &bundle).await.is_err() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    };
+    until("leaves of that CA in every webhook Pod", trusted).await?;
     namespace.until_injected_for(UNSCHEDULED_IMAGE).await
 }
 
