@@ -15,6 +15,7 @@
 //! | `ends` | when logins end that people keep, as metric, log lines and Events |
 //! | `engine` | the loop between them |
 //! | `audit` | the Pods that lack a Secret, or wait for an image |
+//! | `due` | which namespace is due, and when (pure) |
 //! | `discovery` | the pull Secrets that exist where the mapping discovers them |
 //! | `reports` | what is known, as objects that people and the webhook read |
 //! | [`status`], [`metrics`], [`events`] | what the outside sees |
@@ -23,6 +24,7 @@
 
 mod audit;
 mod discovery;
+mod due;
 mod ends;
 mod engine;
 pub mod events;

@@ -11,12 +11,7 @@
 mod look;
 pub(super) mod metrics;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    pin::Pin,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, pin::Pin, sync::Arc, time::Duration};
 
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use k8s_openapi::jiff::Timestamp;
@@ -27,6 +22,7 @@ use self::{
     look::{Look, look},
     metrics::{AuditMetrics, Audited},
 };
+use super::due::Due;
 use crate::{
     cluster::{Backoff, CallError, Cluster, Outcome, Pace},
     core::{knowledge::Knowledge, reports::PodSummary, rules::Mapping},
@@ -59,7 +55,7 @@ pub(super) struct Audit {
     /// The mapping in force; `None` before there is one.
     mapping: Option<Arc<Mapping>>,
     places: BTreeMap<Arc<str>, Place>,
-    due: BTreeSet<(Instant, Arc<str>)>,
+    due: Due,
     pace: Pace,
     work: FuturesUnordered<Pin<Box<dyn Future<Output = Ended> + Send>>>,
     /// What all places found, in sum.
@@ -73,8 +69,6 @@ pub(super) struct Audit {
 struct Place {
     /// Whether it is audited; otherwise only its report is known.
     covered: bool,
-    /// When its next audit is due; `None` while one is under way.
-    due: Option<Instant>,
     found: Option<Box<PodSummary>>,
 }
 
@@ -104,7 +98,7 @@ impl Audit {
             metrics,
             mapping: None,
             places: BTreeMap::new(),
-            due: BTreeSet::new(),
+            due: Due::default(),
             pace: Pace::new(rate, burst, in_flight, backoff, Instant::now()),
             work: FuturesUnordered::new(),
             sums: Sums::default(),
@@ -115,9 +109,8 @@ impl Audit {
     /// From now on, this mapping holds, in which pullcred's own namespace is excluded. After a change, Pods are looked at soon.
     pub(super) fn set_mapping(&mut self, mapping: Arc<Mapping>, now: Instant) {
         if self.mapping.replace(mapping).is_some() {
-            let later = self.due.iter().filter(|(at, _)| *at > now + FIRST);
-            for name in later.map(|(_, name)| Arc::clone(name)).collect::<Vec<_>>() {
-                self.again(&name, now + FIRST);
+            for name in self.due.after(now + FIRST) {
+                self.due.set(&name, now + FIRST);
             }
         }
     }
@@ -126,16 +119,15 @@ impl Audit {
     pub(super) fn cover(&mut self, namespace: &Arc<str>, is_covered: bool, now: Instant) {
         if !is_covered {
             let Some(place) = self.places.remove(namespace) else { return };
-            if let Some(due) = place.due {
-                self.due.remove(&(due, Arc::clone(namespace)));
-            }
+            self.due.remove(namespace);
             self.count(place.found.as_deref(), None);
             return;
         }
         let place = self.places.entry(Arc::clone(namespace)).or_default();
         if !std::mem::replace(&mut place.covered, true) {
             let seen_at = place.found.as_deref().and_then(seen_at);
-            self.again(namespace, self.due_after(seen_at, now));
+            let at = self.due_after(seen_at, now);
+            self.due.set(namespace, at);
         }
     }
 
@@ -155,7 +147,7 @@ impl Audit {
         };
         let place = self.places.get(namespace);
         let known = place.and_then(|it| seen_at(it.found.as_deref()?));
-        // Nobody has seen anything later than now.
+        // A time that has not come yet cannot be when Pods were seen.
         let Some(seen_at) = seen_at(&found).filter(|it| *it <= self.clock.now() + SKEW) else {
             return;
         };
@@ -163,8 +155,9 @@ impl Audit {
             return;
         }
         self.keep(namespace, *found);
-        if self.places.get(namespace).is_some_and(|it| it.due.is_some()) {
-            self.again(namespace, self.due_after(Some(seen_at), now));
+        if self.due.has(namespace) {
+            let at = self.due_after(Some(seen_at), now);
+            self.due.set(namespace, at);
         }
     }
 
@@ -183,15 +176,6 @@ impl Audit {
         first.max(now + pause.saturating_sub(Duration::from_secs(since)))
     }
 
-    fn again(&mut self, namespace: &Arc<str>, at: Instant) {
-        if let Some(place) = self.places.get_mut(namespace) {
-            if let Some(before) = place.due.replace(at) {
-                self.due.remove(&(before, Arc::clone(namespace)));
-            }
-            self.due.insert((at, Arc::clone(namespace)));
-        }
-    }
-
     /// Starts the audits that are due, as far as the pace allows; `known` says what is known of the Secrets in a namespace.
     /// Answers when there is more.
     pub(super) fn start_work(
@@ -201,16 +185,10 @@ impl Audit {
     ) -> Option<Instant> {
         let mapping = Arc::clone(self.mapping.as_ref()?);
         loop {
-            let at = self.due.first().map(|(at, _)| *at)?;
-            if at > now {
-                return Some(at);
-            }
-            if let Err(at) = self.pace.ready(now) {
-                return at;
-            }
-            let (_, namespace) = self.due.pop_first()?;
-            let Some(place) = self.places.get_mut(&namespace) else { continue };
-            place.due = None;
+            let namespace = match self.due.next(&mut self.pace, now) {
+                Ok(namespace) => namespace,
+                Err(at) => return at,
+            };
             self.pace.start(1);
             let (cluster, mapping) = (self.cluster.clone(), Arc::clone(&mapping));
             let known = known(&namespace);
@@ -243,7 +221,8 @@ impl Audit {
                 // It may no longer be one that is audited.
                 self.places.get(&namespace).filter(|it| it.covered)?;
                 self.keep(&namespace, summary);
-                self.again(&namespace, self.due_after(Some(seen_at), now));
+                let at = self.due_after(Some(seen_at), now);
+                self.due.set(&namespace, at);
                 return Some(namespace);
             }
             Err(error) => error,
@@ -269,7 +248,9 @@ impl Audit {
         if is_outage {
             self.pace.pause(error.retry_after().unwrap_or_default(), now);
         }
-        self.again(&namespace, now + pause);
+        if self.places.get(&namespace).is_some_and(|it| it.covered) {
+            self.due.set(&namespace, now + pause);
+        }
         None
     }
 

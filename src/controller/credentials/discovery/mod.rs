@@ -12,18 +12,13 @@
 mod look;
 mod marked;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    pin::Pin,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, pin::Pin, sync::Arc, time::Duration};
 
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use tokio::time::Instant;
 
 use self::look::{Look, look};
-use super::reports::keys::Contents;
+use super::{due::Due, reports::keys::Contents};
 use crate::cluster::{Backoff, CallError, Cluster, Outcome, Pace};
 
 /// Requests a second, how many at once after a quiet time, and how many namespaces at a time: a thousand namespaces take two
@@ -73,7 +68,7 @@ pub(super) struct FoundSecret {
 pub(super) struct Discovery {
     cluster: Cluster,
     places: BTreeMap<Arc<str>, Place>,
-    due: BTreeSet<(Instant, Arc<str>)>,
+    due: Due,
     /// How many namespaces have not been looked into yet.
     untried: usize,
     pace: Pace,
@@ -87,8 +82,6 @@ struct Place {
     found: Option<Discovered>,
     /// Whether that has been tried.
     tried: bool,
-    /// When its next look is due; `None` while one is under way.
-    due: Option<Instant>,
     /// The names that were looked for among all Secrets, and when.
     named: Option<(Vec<Arc<str>>, Instant)>,
 }
@@ -108,7 +101,7 @@ impl Discovery {
         Self {
             cluster,
             places: BTreeMap::new(),
-            due: BTreeSet::new(),
+            due: Due::default(),
             untried: 0,
             pace: Pace::new(rate, burst, in_flight, backoff, Instant::now()),
             work: FuturesUnordered::new(),
@@ -120,13 +113,11 @@ impl Discovery {
         if !is_covered {
             let Some(place) = self.places.remove(namespace) else { return };
             self.untried -= usize::from(!place.tried);
-            if let Some(due) = place.due {
-                self.due.remove(&(due, Arc::clone(namespace)));
-            }
+            self.due.remove(namespace);
         } else if !self.places.contains_key(namespace) {
             self.places.insert(Arc::clone(namespace), Place::default());
             self.untried += 1;
-            self.again(namespace, now);
+            self.due.set(namespace, now);
         }
     }
 
@@ -140,13 +131,6 @@ impl Discovery {
         self.untried == 0
     }
 
-    fn again(&mut self, namespace: &Arc<str>, at: Instant) {
-        if let Some(place) = self.places.get_mut(namespace) {
-            place.due = Some(at);
-            self.due.insert((at, Arc::clone(namespace)));
-        }
-    }
-
     /// Starts the looks that are due, as far as the pace allows; `named` says which names rules have for a namespace. Answers
     /// when there is more.
     pub(super) fn start_work(
@@ -155,16 +139,11 @@ impl Discovery {
         now: Instant,
     ) -> Option<Instant> {
         loop {
-            let at = self.due.first().map(|(at, _)| *at)?;
-            if at > now {
-                return Some(at);
-            }
-            if let Err(at) = self.pace.ready(now) {
-                return at;
-            }
-            let (_, namespace) = self.due.pop_first()?;
+            let namespace = match self.due.next(&mut self.pace, now) {
+                Ok(namespace) => namespace,
+                Err(at) => return at,
+            };
             let Some(place) = self.places.get_mut(&namespace) else { continue };
-            place.due = None;
             let before = match &place.found {
                 Some(Discovered::Permitted(found)) => Arc::clone(found),
                 _ => Arc::default(),
@@ -229,7 +208,7 @@ impl Discovery {
         if place.found == Some(Discovered::NotPermitted) {
             place.named = None;
         }
-        self.again(namespace, again);
+        self.due.set(namespace, again);
         changed
     }
 }
