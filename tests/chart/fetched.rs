@@ -214,16 +214,7 @@ fn the_identity_is_there_where_its_tokens_are_used() {
 #[test]
 fn they_are_fetched_over_the_network() {
     let egress = |arguments: &[&str]| -> Vec<String> {
-        let objects = objects(arguments);
-        let policy = find(&objects, "NetworkPolicy", NAME);
-        let rules: Vec<_> = policy.items("/spec/egress").collect();
-        let text = |rule: &Object| {
-            let ports: Vec<_> = rule.items("/ports").map(|it| it.at("/port").to_string()).collect();
-            let to: Vec<_> =
-                rule.items("/to").map(|it| it.text("/ipBlock/cidr").to_owned()).collect();
-            format!("{} {}", ports.join(","), to.join(",")).trim_end().to_owned()
-        };
-        rules.iter().map(text).collect()
+        find(&objects(arguments), "NetworkPolicy", NAME).egress()
     };
     let api_server = "443,6443,8443,16443";
     assert_eq!(egress(&[LOGINS]), [api_server]);
@@ -250,12 +241,8 @@ fn proxy_authorities_and_volumes_reach_the_container() {
     let objects = objects(&[CLOUDS]);
     let deployment = find(&objects, "Deployment", NAME);
     let container = "/spec/template/spec/containers/0";
-    let environment: Vec<_> = deployment
-        .items(&format!("{container}/env"))
-        .map(|it| format!("{}={}", it.text("/name"), it.text("/value")))
-        .collect();
     assert_eq!(
-        environment[1..],
+        deployment.environment()[1..],
         [
             "HTTPS_PROXY=http://proxy.example.com:3128",
             "NO_PROXY=.example.com,10.0.0.0/8",

@@ -32,13 +32,7 @@ fn changed(usual: &[&str], arguments: &[&str]) -> Vec<String> {
 /// The rules of the egress of the credentials controller: ports and addresses.
 fn egress(arguments: &[&str]) -> Vec<String> {
     let objects = objects(arguments);
-    let policy = find(&objects, "NetworkPolicy", NAME);
-    let text = |rule: Object| {
-        let ports: Vec<_> = rule.items("/ports").map(|it| it.at("/port").to_string()).collect();
-        let to: Vec<_> = rule.items("/to").map(|it| it.text("/ipBlock/cidr").to_owned()).collect();
-        format!("{} {}", ports.join(","), to.join(",")).trim_end().to_owned()
-    };
-    policy.items("/spec/egress").map(text).collect()
+    find(&objects, "NetworkPolicy", NAME).egress()
 }
 
 /// What the credentials controller runs with, as its own command line says it.
@@ -107,12 +101,8 @@ fn checks_of_logins_go_by_the_proxy_and_trust_private_authorities() {
     ]);
     let deployment = find(&objects, "Deployment", NAME);
     let container = "/spec/template/spec/containers/0";
-    let environment: Vec<_> = deployment
-        .items(&format!("{container}/env"))
-        .map(|it| format!("{}={}", it.text("/name"), it.text("/value")))
-        .collect();
     assert_eq!(
-        environment[1..],
+        deployment.environment()[1..],
         [
             "HTTPS_PROXY=http://proxy:3128",
             "NO_PROXY=a",

@@ -46,6 +46,23 @@ impl Object {
         list.iter().map(|item| item.as_str().unwrap()).collect()
     }
 
+    /// The environment of a Deployment's first container, as `NAME=VALUE`. A variable whose value comes from elsewhere fails.
+    pub(crate) fn environment(&self) -> Vec<String> {
+        let variables = self.items("/spec/template/spec/containers/0/env");
+        variables.map(|it| format!("{}={}", it.text("/name"), it.text("/value"))).collect()
+    }
+
+    /// The rules of a `NetworkPolicy`'s egress: ports and addresses.
+    pub(crate) fn egress(&self) -> Vec<String> {
+        let text = |rule: Self| {
+            let ports: Vec<_> = rule.items("/ports").map(|it| it.at("/port").to_string()).collect();
+            let to = rule.items("/to").map(|it| it.text("/ipBlock/cidr").to_owned());
+            let to: Vec<_> = to.collect();
+            format!("{} {}", ports.join(","), to.join(",")).trim_end().to_owned()
+        };
+        self.items("/spec/egress").map(text).collect()
+    }
+
     /// A Pod, or the template of its Pods: `None` for other kinds.
     pub(crate) fn pod(&self) -> Option<Self> {
         match self.kind() {
