@@ -199,7 +199,7 @@ async fn another_process_goes_on_from_the_reports() {
     assert_eq!(audits(&running.server.take_calls()).len(), 3);
     assert_ne!(pods(&running.server, "shop-0")["seenAt"], found["seenAt"]);
 
-    // A time that has not come yet is nobody's: it would put the next audit off for ever.
+    // A time that has not come yet is ignored: it would put the next audit off for ever.
     running.server.edit(&report_of("shop-0"), |report| {
         report["status"]["pods"]["seenAt"] = json!("2999-01-01T00:00:00Z");
         report["status"]["pods"]["without"] = json!(0);

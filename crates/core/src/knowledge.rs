@@ -110,7 +110,7 @@ impl Default for Knowledge {
     }
 }
 
-/// A quick hash of a name. It has no key, and whoever may make namespaces can choose names with the same hash. So a part is
+/// A quick hash of a name. It has no key, and those who may make namespaces can choose names with the same hash. So a part is
 /// searched in logarithmic time whatever the hashes are, and such names cost only larger copies when they change.
 fn hash(name: &str) -> u64 {
     /// An odd number without a pattern: 2^64 divided by the golden ratio.

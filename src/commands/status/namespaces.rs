@@ -147,7 +147,7 @@ impl From<ReportedSecret> for Secret {
             ReportedState::Pending if reason.is_none() => Level::Note,
             ReportedState::Unknown => Level::Note,
             ReportedState::Conflict => Level::Warning,
-            // Nobody has promised to make it.
+            // No login fills it, so pullcred does not make it.
             ReportedState::Missing if reason.is_none() => Level::Warning,
             _ => Level::Error,
         };

@@ -29,7 +29,7 @@ use crate::{
     scenarios::policy::Policy,
 };
 
-/// After a block its Pods are deleted; whoever watches Pods has handled that by then.
+/// After a block its Pods are deleted; those that watch Pods have handled that by then.
 const PAUSE: Duration = Duration::from_millis(200);
 /// An image that no rule covers.
 const PUBLIC_IMAGE: &str = "public.example.com/nginx:1";

@@ -148,7 +148,7 @@ async fn of_all(admin: &Path) -> Result<String> {
     Ok(format!("{NAMESPACES} namespaces in {took} ms; exit code 1"))
 }
 
-/// An account that may view one namespace sees it, and is told what it may not see.
+/// An account that may view one namespace sees it, and the output says what it may not see.
 async fn of_one(cluster: &Arc<Cluster>) -> Result<String> {
     let api = cluster.api();
     rights::aggregate(api).await?;
