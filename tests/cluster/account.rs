@@ -75,6 +75,15 @@ impl Account {
         api.post(&format!("{collection}bindings"), &binding).await?.ok().map(drop)
     }
 
+    /// Deletes the cluster's role of it, which would outlast its namespace.
+    pub(crate) async fn unbind(&self, api: &Api) -> Result<()> {
+        let name = format!("{}-{}", self.namespace.name(), self.name);
+        for collection in ["clusterrolebindings", "clusterroles"] {
+            api.delete(&format!("/apis/{RBAC}/v1/{collection}/{name}")).await?.ok()?;
+        }
+        Ok(())
+    }
+
     /// Writes a kubeconfig with a token of it, for an API server at this address.
     pub(crate) async fn kubeconfig(&self, server: &str, file: &str) -> Result<PathBuf> {
         let request = json!({

@@ -32,6 +32,8 @@ const WITHOUT_REPORTS: &str =
 const WITH_HEALTH: &str = include_str!("../../../chart/snapshots/health.snap");
 
 pub(super) const ADMISSION: &str = "/apis/admissionregistration.k8s.io/v1";
+const POLICIES: &str = "validatingadmissionpolicies";
+const BINDINGS: &str = "validatingadmissionpolicybindings";
 
 /// The ServiceAccount of controllers.
 pub(in super::super) const ACCOUNT: &str = "pullcred-credentials";
@@ -115,6 +117,15 @@ impl Home {
         namespace.create_object("/api/v1", "configmaps", &mapping).await?;
         let passwords = Mutex::default();
         Ok(Self { cluster, namespace, account, flags, authorities: None, passwords })
+    }
+
+    /// Deletes what the account was granted in the whole cluster, so that another scenario may have a home of this name.
+    pub(in super::super) async fn end(&self) -> Result<()> {
+        for collection in [BINDINGS, POLICIES] {
+            let path = format!("{ADMISSION}/{collection}/{}", self.namespace.name());
+            self.api().delete(&path).await?.ok()?;
+        }
+        self.account.unbind(self.api()).await
     }
 
     pub(in super::super) fn api(&self) -> &Api {
@@ -397,8 +408,8 @@ async fn grant(
                 account.bind(api, &kind, object["rules"].take()).await?;
             }
             "ValidatingAdmissionPolicy" | "ValidatingAdmissionPolicyBinding" => {
-                let collection = if kind.ends_with('g') { "policybindings" } else { "policies" };
-                let path = format!("{ADMISSION}/validatingadmission{collection}");
+                let collection = if kind.ends_with('g') { BINDINGS } else { POLICIES };
+                let path = format!("{ADMISSION}/{collection}");
                 api.post(&path, &policy(&object, account, namespace)?).await?.ok()?;
             }
             _ => continue,

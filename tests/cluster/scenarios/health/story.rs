@@ -77,6 +77,7 @@ pub(crate) async fn story(cluster: Arc<ReportsCluster>) -> Result<Report> {
     );
     reader.end(cluster.api()).await?;
     controller.kill();
+    day.home.end().await?;
     house::delete_definitions(cluster.api()).await?;
     house::clear(cluster.api(), &[&NAMESPACES[..], &[HOME, "team-new", "team-late"]].concat())
         .await?;

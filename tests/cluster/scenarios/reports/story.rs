@@ -74,6 +74,7 @@ pub(crate) async fn story(cluster: Arc<ReportsCluster>) -> Result<Report> {
 
     reader.end(api).await?;
     controller.kill();
+    home.end().await?;
     house::delete_definitions(api).await?;
     house::clear(api, &[&NAMESPACES[..], &[HOME, "team-z"]].concat()).await?;
     Ok(report)
