@@ -19,6 +19,7 @@
 //! | `fingerprint` | a short digest that shows whether two files are the same |
 //! | [`cli`] | the command line, as types |
 //! | `paste`, `pods` | commands that are safe to paste; what made a Pod, what replaces it, and what it waits for |
+//! | `reports` | reports as objects of the API server |
 //! | [`errors`] | errors as text |
 //! | [`supervise`], [`privacy`] | background tasks that must not end; no core dumps |
 //! | [`allocator`], [`telemetry`], [`shutdown`] | the process: its memory, its log, its signals |
@@ -57,6 +58,7 @@ pub mod pki;
 mod pods;
 pub mod privacy;
 pub mod registry;
+mod reports;
 pub mod shutdown;
 pub mod supervise;
 pub mod telemetry;

@@ -6,8 +6,6 @@ use std::{
 };
 
 use k8s_openapi::{api::coordination::v1::Lease, jiff::Timestamp};
-use kube::core::{ApiResource, GroupVersionKind};
-use serde::Deserialize;
 use serde_json::Value;
 use tokio::runtime::Runtime;
 
@@ -20,16 +18,13 @@ use super::{
 use crate::{
     cluster::{CallError, Cluster, ClusterOptions, Collection, client::runtime},
     core::{
-        knowledge::{Knowledge, ReportedSecrets, Unusable},
+        knowledge::Knowledge,
         reports::{
-            GROUP, LEASE, LOGIN_REPORT, PULL_SECRET_REPORT, PULL_SECRET_REPORT_NAME,
-            PullSecretStatus, VERSION,
+            GROUP, LEASE, PULL_SECRET_REPORT, PULL_SECRET_REPORT_NAME, STALE_AFTER, VERSION,
         },
     },
+    reports::{SecretsReport, secrets},
 };
-
-/// After how many seconds without a renewal the webhook takes reports for stale.
-const STALE_AFTER: i64 = 60;
 
 /// The reports at hand.
 #[derive(Debug, Default)]
@@ -159,18 +154,6 @@ impl Age {
     }
 }
 
-/// All reports of a kind's collection, in one namespace or, without one, in all.
-pub(super) fn collection(namespace: Option<&str>) -> Collection {
-    let kind = GroupVersionKind::gvk(GROUP, VERSION, PULL_SECRET_REPORT);
-    Collection::of_resource(&ApiResource::from_gvk(&kind), namespace)
-}
-
-/// The reports of all logins.
-pub(super) fn of_logins() -> Collection {
-    let kind = GroupVersionKind::gvk(GROUP, VERSION, LOGIN_REPORT);
-    Collection::of_resource(&ApiResource::from_gvk(&kind), None)
-}
-
 /// How old the reports of a cluster are, by the Lease in pullcred's namespace `home`.
 pub(super) async fn age(cluster: &Cluster, home: Option<&str>) -> Age {
     let Some(home) = home else {
@@ -184,7 +167,7 @@ pub(super) async fn age(cluster: &Cluster, home: Option<&str>) -> Age {
     let Some(renewed) = lease else { return Age::Stale(None) };
     let now = Timestamp::now().as_second() - cluster.clock_ahead();
     match now - renewed.0.as_second() {
-        age if age > STALE_AFTER => Age::Stale(Some(age)),
+        age if age > STALE_AFTER.cast_signed() => Age::Stale(Some(age)),
         _ => Age::Fresh,
     }
 }
@@ -195,20 +178,12 @@ pub(super) async fn look_up(
     namespace: &str,
     known: &mut Knowledge,
 ) -> Result<(), CallError> {
-    let found = cluster.get::<Value>(&collection(Some(namespace)), PULL_SECRET_REPORT_NAME).await?;
-    if let Some(report) = found
-        && let Ok(secrets) = secrets(namespace, &report)
-    {
+    let reports = Collection::of::<SecretsReport>(Some(namespace));
+    let found = cluster.get::<SecretsReport>(&reports, PULL_SECRET_REPORT_NAME).await?;
+    if let Some(Ok(secrets)) = found.map(SecretsReport::into_kept) {
         known.insert(secrets);
     }
     Ok(())
-}
-
-/// What a report says of the Secrets in its namespace.
-fn secrets(namespace: &str, report: &Value) -> Result<ReportedSecrets, Unusable> {
-    let status = report.get("status").unwrap_or(&Value::Null);
-    let status = PullSecretStatus::deserialize(status).map_err(|_| Unusable::Malformed)?;
-    ReportedSecrets::of(namespace, &status)
 }
 
 /// Takes in the reports of a source. One that cannot be used is said, and its namespace stays unknown, as for the webhook.
@@ -234,7 +209,7 @@ fn read(
             let why = if written.is_some_and(|it| it != api_version) {
                 format!("it is not of version {VERSION}")
             } else {
-                match secrets(namespace, object.value()) {
+                match secrets(namespace, object.value().get("status").unwrap_or(&Value::Null)) {
                     Ok(secrets) => {
                         if known.insert(secrets) {
                             continue;

@@ -17,6 +17,8 @@ pub const PULL_SECRET_REPORT: &str = "PullSecretReport";
 pub const PULL_SECRET_REPORT_NAME: &str = "pullcred";
 /// The Lease in pullcred's namespace that a controller renews while its watches are live.
 pub const LEASE: &str = "pullcred-reports";
+/// After so many seconds without a renewal of [`LEASE`] the reports are stale. It is renewed every ten.
+pub const STALE_AFTER: u64 = 60;
 
 /// What is known of the Secrets in an opted-in namespace. It never has a user name, a hash or a login.
 ///

@@ -3,7 +3,8 @@
 use std::{collections::HashSet, io::BufRead};
 
 use k8s_openapi::jiff::Timestamp;
-use serde::{Deserialize, Deserializer, de::DeserializeOwned};
+use kube::Resource;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::{
@@ -24,35 +25,12 @@ use crate::{
         PullSecretStatus, VERSION,
     },
     errors::with_causes,
+    reports::{LoginReport, NamespaceReport},
 };
 
 /// What a file should have.
 const AS_A_FILE: &str =
     "kubectl get loginreports,pullsecretreports,leases --all-namespaces --output yaml";
-
-/// A report of the API server. Decoding fails for no content, so that one report cannot spoil a list of all.
-#[derive(Clone)]
-struct Reported<S> {
-    name: String,
-    namespace: String,
-    /// `None` where it cannot be read.
-    status: Option<S>,
-}
-
-#[derive(Deserialize)]
-struct Answer {
-    #[serde(default)]
-    metadata: Metadata,
-    #[serde(default)]
-    status: Value,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Metadata {
-    name: String,
-    namespace: String,
-}
 
 /// The summary of what `options` name, read at `now`.
 ///
@@ -82,11 +60,13 @@ async fn live(
     let mut summary = Summary::new(now, program, "live".to_owned(), options.namespace.clone());
     if namespace.is_none() {
         let mut unreadable = 0;
-        let listed =
-            list(&cluster, reports::of_logins(), |it: Reported<LoginStatus>| match it.status {
-                Some(status) => summary.add_login(it.name, status),
+        let listed = list(&cluster, None, |it: LoginReport| {
+            let name = it.name().to_owned();
+            match it.into_kept() {
+                Some(status) => summary.add_login(name, status),
                 None => unreadable += 1,
-            });
+            }
+        });
         match listed.await {
             Ok(()) => {}
             Err(error) if error.outcome() == Outcome::Denied => {
@@ -99,11 +79,14 @@ async fn live(
         summary.unreadable(unreadable, LOGIN_REPORT);
     }
     let mut unreadable = 0;
-    let collection = reports::collection(namespace);
-    let listed = list(&cluster, collection, |it: Reported<PullSecretStatus>| {
-        match it.status.filter(|_| it.name == PULL_SECRET_REPORT_NAME) {
-            Some(status) => summary.add_namespace(it.namespace, status),
-            None => unreadable += u32::from(it.name == PULL_SECRET_REPORT_NAME),
+    let listed = list(&cluster, namespace, |it: NamespaceReport| {
+        if it.name() != PULL_SECRET_REPORT_NAME {
+            return;
+        }
+        let namespace = it.namespace().to_owned();
+        match it.into_kept() {
+            Some(status) => summary.add_namespace(namespace, status),
+            None => unreadable += 1,
         }
     });
     listed.await.map_err(|error| not_listed(&error, namespace))?;
@@ -123,13 +106,13 @@ async fn live(
     Ok(summary.finish(home.as_deref()))
 }
 
-/// Takes in a collection page by page.
-async fn list<S: DeserializeOwned + Clone>(
+/// Takes in the reports of a kind page by page, in one namespace or, without one, all.
+async fn list<R: Resource<DynamicType = ()> + DeserializeOwned + Clone>(
     cluster: &Cluster,
-    collection: Collection,
-    mut take: impl FnMut(Reported<S>),
+    namespace: Option<&str>,
+    mut take: impl FnMut(R),
 ) -> Result<(), CallError> {
-    let mut pages = cluster.list(collection, None);
+    let mut pages = cluster.list(Collection::of::<R>(namespace), None);
     while let Some(page) = pages.next().await? {
         page.into_iter().for_each(&mut take);
     }
@@ -149,14 +132,6 @@ fn not_listed(error: &CallError, namespace: Option<&str>) -> Failure {
         Outcome::Denied => format!("{what}: the ClusterRole `view` in the namespace is enough"),
         _ => what,
     })
-}
-
-impl<'de, S: DeserializeOwned> Deserialize<'de> for Reported<S> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let Answer { metadata: Metadata { name, namespace }, status } =
-            Answer::deserialize(deserializer)?;
-        Ok(Self { name, namespace, status: S::deserialize(status).ok() })
-    }
 }
 
 // === of manifests ===

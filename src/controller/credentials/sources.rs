@@ -19,7 +19,7 @@ use super::{
     lean::{Lean, NamespaceSeen},
     reports::{
         Key,
-        objects::{OfLogins, OfNamespaces, SeenReport, Stored},
+        objects::{SeenReport, Stored, StoredLogin, StoredNamespace},
     },
     seen::Seen,
     status::Status,
@@ -242,20 +242,21 @@ impl Sources {
     /// Watches the reports. `reachable` ends the pause after a failure.
     pub(super) fn watch_reports(&mut self, reachable: Receiver<()>) {
         let everywhere = std::mem::replace(&mut self.reachable, reachable);
-        let api = self.cluster.all::<Stored<OfLogins>>();
+        let api = self.cluster.all::<StoredLogin>();
         let selection = Selection::all("LoginReports");
-        self.watch(Resource::LoginReports, api, selection, |it: Stored<_>, there| {
-            let name = it.metadata().name.as_deref().unwrap_or_default();
-            let (key, seen) = (Key::Login(name.into()), there.then(|| it.seen()));
-            let health = it.health().filter(|_| there).cloned().map(Box::new);
+        self.watch(Resource::LoginReports, api, selection, |it: StoredLogin, there| {
+            let key = Key::Login(it.name().into());
+            let Stored { seen, health, .. } = it.into_kept();
+            let (seen, health) = (there.then_some(seen), health.filter(|_| there));
             Event::Report { key, seen, health, pods: None }
         });
-        let api = self.cluster.all::<Stored<OfNamespaces>>();
+        let api = self.cluster.all::<StoredNamespace>();
         let selection = Selection::all("PullSecretReports").and_name(PULL_SECRET_REPORT_NAME);
-        self.watch(Resource::NamespaceReports, api, selection, |it: Stored<_>, there| {
-            let namespace = it.metadata().namespace.as_deref().unwrap_or_default();
-            let (key, seen) = (Key::Namespace(namespace.into()), there.then(|| it.seen()));
-            Event::Report { key, seen, health: None, pods: it.pods.filter(|_| there) }
+        self.watch(Resource::NamespaceReports, api, selection, |it: StoredNamespace, there| {
+            let key = Key::Namespace(it.namespace().into());
+            let Stored { seen, pods, .. } = it.into_kept();
+            let (seen, pods) = (there.then_some(seen), pods.filter(|_| there));
+            Event::Report { key, seen, health: None, pods }
         });
         self.reachable = everywhere;
     }

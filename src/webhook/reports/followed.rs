@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::core::knowledge::{Knowledge, ReportedSecrets};
+use crate::core::{
+    knowledge::{Knowledge, ReportedSecrets},
+    reports,
+};
 
-/// For how long states count without a sign of those who write reports, or without a watch. Those renew their Lease every
-/// ten seconds.
-pub(super) const STALE_AFTER: Duration = Duration::from_secs(60);
+/// For how long states count without a sign of those who write reports, or without a watch.
+const STALE_AFTER: Duration = Duration::from_secs(reports::STALE_AFTER);
 
 /// What is known, and how old it is.
 #[derive(Debug, Default)]

@@ -4,7 +4,6 @@
 //! not depend on it.
 
 mod followed;
-mod lean;
 
 use std::{future::pending, sync::Arc, time::Duration};
 
@@ -15,10 +14,7 @@ use tokio::{
 };
 use tracing::{info, warn};
 
-use self::{
-    followed::{Followed, Renewal},
-    lean::{LeanReport, PULL_SECRET_REPORTS},
-};
+use self::followed::{Followed, Renewal};
 use super::{admission::Admission, metrics::ReportMetrics};
 use crate::{
     cluster::{
@@ -27,10 +23,14 @@ use crate::{
     },
     core::{
         knowledge::{ReportedSecrets, Unusable},
-        reports::LEASE,
+        reports::{LEASE, PULL_SECRET_REPORT_NAME},
     },
     errors::with_causes,
+    reports::{Kind, OfNamespaces, SecretsReport},
 };
+
+/// The resource of namespaces' reports.
+const PULL_SECRET_REPORTS: &str = OfNamespaces::PLURAL;
 
 /// What is watched, as metrics name it.
 pub(super) const RESOURCES: [&str; 2] = ["leases", PULL_SECRET_REPORTS];
@@ -84,7 +84,7 @@ pub async fn follow(
         let (metrics, reachable) = (metrics.clone(), reachable.clone());
         let translate = move |event| report(event, &metrics, &reachable);
         let selection = Selection::all(PULL_SECRET_REPORTS);
-        watch(cluster.all::<LeanReport>(), selection, seen.clone(), sender.clone(), translate)
+        watch(cluster.all::<SecretsReport>(), selection, seen.clone(), sender.clone(), translate)
     };
     let lease = {
         let metrics = metrics.clone();
@@ -103,17 +103,19 @@ pub async fn follow(
     tokio::join!(reports, lease, follower.run(news));
 }
 
+/// The namespace of a report; `None` for an object of another name, which is no report of pullcred's.
+fn namespace_of(report: &SecretsReport) -> Option<Box<str>> {
+    (report.name() == PULL_SECRET_REPORT_NAME).then(|| report.namespace().into())
+}
+
 fn report(
-    event: WatchEvent<LeanReport>,
+    event: WatchEvent<SecretsReport>,
     metrics: &ReportMetrics,
     reachable: &channel::Sender<()>,
 ) -> Option<News> {
     match event {
-        WatchEvent::Is(report) => {
-            let (namespace, secrets) = report.into_secrets()?;
-            Some(News::Is(namespace, secrets))
-        }
-        WatchEvent::Gone(report) => Some(News::Gone(report.into_secrets()?.0)),
+        WatchEvent::Is(report) => Some(News::Is(namespace_of(&report)?, report.into_kept())),
+        WatchEvent::Gone(report) => Some(News::Gone(namespace_of(&report)?)),
         WatchEvent::Listing => Some(News::Listing),
         WatchEvent::Connected => {
             metrics.watches.connected(PULL_SECRET_REPORTS);

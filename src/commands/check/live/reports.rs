@@ -1,10 +1,8 @@
 //! Whether there are reports for a mapping that decides by them, and whether they count.
 
-use serde_json::Value;
-
 use super::LiveCheck;
 use crate::{
-    cluster::Outcome,
+    cluster::{Collection, Outcome},
     commands::{
         check::{
             Check,
@@ -12,7 +10,11 @@ use crate::{
         },
         reports::{self, Age},
     },
-    core::rules::{Mapping, WhenMissing},
+    core::{
+        reports::Discovery,
+        rules::{Mapping, WhenMissing},
+    },
+    reports::NamespaceReport,
 };
 
 /// The most namespaces in one message.
@@ -29,8 +31,8 @@ impl LiveCheck<'_> {
         if !decides_by_them && mapping.logins().is_empty() {
             return;
         }
-        let collection = reports::collection(self.live.namespace.as_deref());
-        let found: Vec<Value> = match self.cluster.list(collection, None).all().await {
+        let collection = Collection::of::<NamespaceReport>(self.live.namespace.as_deref());
+        let found: Vec<NamespaceReport> = match self.cluster.list(collection, None).all().await {
             Ok(found) => found,
             Err(error) if error.outcome() == Outcome::Gone => {
                 if decides_by_them {
@@ -66,11 +68,11 @@ impl LiveCheck<'_> {
 }
 
 /// The namespaces in which Secrets are to be discovered, and may not be.
-fn discovery(found: &[Value], mapping: &Mapping, report: &mut Report) {
+fn discovery(found: &[NamespaceReport], mapping: &Mapping, report: &mut Report) {
     let not_permitted = found.iter().filter_map(|it| {
-        let namespace = it.pointer("/metadata/namespace")?.as_str()?;
-        let state = it.pointer("/status/discovery")?.as_str()?;
-        (state == "NotPermitted" && mapping.discovers(namespace)).then_some(namespace)
+        let state = it.kept().as_ref()?.discovery?;
+        let is_missed = state == Discovery::NotPermitted && mapping.discovers(it.namespace());
+        is_missed.then(|| it.namespace())
     });
     let mut namespaces: Vec<&str> = not_permitted.collect();
     namespaces.sort_unstable();

@@ -3,7 +3,7 @@
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
 
-use super::super::reports::objects::{OfLogins, Stored};
+use super::super::reports::objects::StoredLogin;
 use crate::{
     cluster::{CallError, Cluster, Collection, Outcome},
     core::reports::{GROUP, LOGIN_REPORT, LoginHealth, VERSION},
@@ -52,12 +52,12 @@ impl Records {
         login: &str,
         next: impl Fn(Option<&LoginHealth>) -> Option<LoginHealth>,
     ) -> Result<Recorded, CallError> {
-        let reports = Collection::of::<Stored<OfLogins>>(None);
+        let reports = Collection::of::<StoredLogin>(None);
         let mut conflicts = 0;
         loop {
-            let found: Option<Stored<OfLogins>> = self.cluster.get(&reports, login).await?;
+            let found: Option<StoredLogin> = self.cluster.get(&reports, login).await?;
             let Some(found) = found else { return Ok(Recorded::NoReport) };
-            let before = found.health().cloned();
+            let before = found.kept().health.as_deref().cloned();
             let Some(record) = next(before.as_ref()) else {
                 return Ok(Recorded::Not(before));
             };
@@ -68,10 +68,10 @@ impl Records {
             });
             let parameters = PatchParams::apply(MANAGER).force();
             let patch = Patch::Apply(report);
-            let written: Result<Stored<OfLogins>, _> =
+            let written: Result<StoredLogin, _> =
                 self.cluster.patch_object("write", &reports, login, &parameters, &patch).await;
             match written {
-                Ok(stored) if stored.health() == Some(&record) => {
+                Ok(stored) if stored.kept().health.as_deref() == Some(&record) => {
                     return Ok(Recorded::Done { before, record });
                 }
                 Ok(_) => return Ok(Recorded::NotKept),

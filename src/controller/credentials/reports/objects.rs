@@ -1,24 +1,17 @@
 //! The objects of reports at the API server, and the Lease.
 
-use std::{
-    borrow::Cow,
-    fmt,
-    hash::{DefaultHasher, Hash, Hasher},
-    marker::PhantomData,
-};
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use k8s_openapi::{
-    ClusterResourceScope, NamespaceResourceScope,
     api::{coordination::v1::Lease, core::v1::Secret},
     apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta},
     jiff::Timestamp,
 };
 use kube::{
-    Resource,
     api::{Patch, PatchParams},
     core::PartialObjectMeta,
 };
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{
@@ -31,13 +24,12 @@ use crate::{
         copies::MANAGER,
         reports::{
             Condition, GROUP, LEASE, LOGIN_REPORT, LoginHealth, LoginStatus, PULL_SECRET_REPORT,
-            PULL_SECRET_REPORT_NAME, PodSummary, PullSecretStatus, VERSION,
+            PULL_SECRET_REPORT_NAME, PodSummary, PullSecretStatus, STALE_AFTER, VERSION,
         },
     },
+    reports::{Kept, OfLogins, OfNamespaces, Report},
 };
 
-/// After so many seconds without a renewal the reports are stale.
-const LEASE_SECONDS: u32 = 60;
 /// How many conditions a report has at most.
 const CONDITIONS: usize = 4;
 
@@ -46,34 +38,21 @@ const TEXT_MAX: usize = 64;
 /// Longer than any image that a registry serves (`NameTotalLengthMax` of the distribution project).
 const IMAGE_MAX: usize = 1024;
 
-/// A kind of report.
-pub(in super::super) trait Kind: Send + Sync + 'static {
-    /// Its name.
-    const NAME: &'static str;
-    /// Its name in URLs.
-    const PLURAL: &'static str;
-    /// Whether its objects are in namespaces.
-    type Scope;
-}
-
-/// Reports of logins.
-#[derive(Debug, Clone, Copy)]
-pub(in super::super) struct OfLogins;
-
-/// Reports of namespaces.
-#[derive(Debug, Clone, Copy)]
-pub(in super::super) struct OfNamespaces;
-
-/// A report as a watch or a write brings it, of which no more is kept than what tells it from another.
-pub(in super::super) struct Stored<K> {
-    metadata: ObjectMeta,
-    seen: SeenReport,
+/// What is kept of a report: no more than what tells it from another.
+#[derive(Debug, Clone)]
+pub(in super::super) struct Stored {
+    pub(in super::super) seen: SeenReport,
     /// The record of checks, which has a writer of its own.
-    health: Option<Box<LoginHealth>>,
+    pub(in super::super) health: Option<Box<LoginHealth>>,
     /// What an audit found, as the report of a namespace says it.
     pub(in super::super) pods: Option<Box<PodSummary>>,
-    kind: PhantomData<fn() -> K>,
 }
+
+/// A login's report, as it is stored.
+pub(in super::super) type StoredLogin = Report<OfLogins, Stored>;
+
+/// A namespace's report, as it is stored.
+pub(in super::super) type StoredNamespace = Report<OfNamespaces, Stored>;
 
 /// What tells the content of a report from another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -142,7 +121,7 @@ impl Objects {
     /// Deletes a report that is still as it is when it is looked at. Answers whether there was one.
     pub(super) async fn delete(&self, key: &Key) -> Result<bool, CallError> {
         let (of, name) = place(key);
-        let found: Option<PartialObjectMeta<Stored<OfNamespaces>>> =
+        let found: Option<PartialObjectMeta<StoredNamespace>> =
             self.cluster.get_metadata(&of, name).await?;
         let Some(found) = found else { return Ok(false) };
         let uid = found.metadata.uid.unwrap_or_default();
@@ -164,11 +143,12 @@ impl Objects {
         let report =
             json!({"apiVersion": version, "kind": kind, "metadata": metadata, "status": status});
         let parameters = PatchParams::apply(MANAGER).force();
-        let stored: Stored<OfNamespaces> = self
+        let stored: StoredNamespace = self
             .cluster
             .patch_object("write", &of, name, &parameters, &Patch::Apply(report))
             .await?;
-        Ok(Written { seen: stored.seen, uid: stored.metadata.uid.unwrap_or_default() })
+        let uid = stored.metadata().uid.clone().unwrap_or_default();
+        Ok(Written { seen: stored.kept().seen, uid })
     }
 
     /// What a Secret in a namespace holds; `None` where there is none.
@@ -190,7 +170,7 @@ impl Objects {
             "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
             "metadata": {"name": LEASE, "namespace": self.own_namespace},
             "spec": {
-                "holderIdentity": self.holder, "leaseDurationSeconds": LEASE_SECONDS, "renewTime": now,
+                "holderIdentity": self.holder, "leaseDurationSeconds": STALE_AFTER, "renewTime": now,
             },
         });
         // Another controller may hold it: any that is alive will do.
@@ -201,9 +181,9 @@ impl Objects {
 
 fn place(key: &Key) -> (Collection, &str) {
     match key {
-        Key::Login(name) => (Collection::of::<Stored<OfLogins>>(None), name),
+        Key::Login(name) => (Collection::of::<StoredLogin>(None), name),
         Key::Namespace(name) => {
-            (Collection::of::<Stored<OfNamespaces>>(Some(name)), PULL_SECRET_REPORT_NAME)
+            (Collection::of::<StoredNamespace>(Some(name)), PULL_SECRET_REPORT_NAME)
         }
     }
 }
@@ -300,100 +280,11 @@ fn first_letter(text: &str) -> u8 {
 
 // === impl Stored ===
 
-impl<K> Stored<K> {
-    pub(in super::super) fn metadata(&self) -> &ObjectMeta {
-        &self.metadata
-    }
-
-    pub(in super::super) fn seen(&self) -> SeenReport {
-        self.seen
-    }
-
-    pub(in super::super) fn health(&self) -> Option<&LoginHealth> {
-        self.health.as_deref()
-    }
-}
-
-impl<K> Clone for Stored<K> {
-    fn clone(&self) -> Self {
-        let (metadata, health, pods) =
-            (self.metadata.clone(), self.health.clone(), self.pods.clone());
-        Self { metadata, seen: self.seen, health, pods, kind: PhantomData }
-    }
-}
-
-impl<K> fmt::Debug for Stored<K> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Stored").field("name", &self.metadata.name).finish_non_exhaustive()
-    }
-}
-
-impl<'de, K> Deserialize<'de> for Stored<K> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        struct Answer {
-            #[serde(default)]
-            metadata: Named,
-            #[serde(default)]
-            status: Value,
-        }
-        // The fields of its managers are longer than all the rest.
-        #[derive(Default, Deserialize)]
-        #[serde(default, rename_all = "camelCase")]
-        struct Named {
-            name: Option<String>,
-            namespace: Option<String>,
-            resource_version: Option<String>,
-            uid: Option<String>,
-        }
-        let Answer { metadata, mut status } = Answer::deserialize(deserializer)?;
+impl Kept for Stored {
+    fn of(_: &ObjectMeta, mut status: Value) -> Self {
         let health = status.as_object_mut().and_then(|it| it.remove("health"));
-        let Named { name, namespace, resource_version, uid } = metadata;
-        let metadata =
-            ObjectMeta { name, namespace, resource_version, uid, ..ObjectMeta::default() };
         let health = health.and_then(record).map(Box::new);
         let pods = PodSummary::deserialize(&status["pods"]).ok().map(Box::new);
-        Ok(Self { metadata, seen: SeenReport::of(&status), health, pods, kind: PhantomData })
-    }
-}
-
-impl Kind for OfLogins {
-    const NAME: &'static str = LOGIN_REPORT;
-    const PLURAL: &'static str = "loginreports";
-    type Scope = ClusterResourceScope;
-}
-
-impl Kind for OfNamespaces {
-    const NAME: &'static str = PULL_SECRET_REPORT;
-    const PLURAL: &'static str = "pullsecretreports";
-    type Scope = NamespaceResourceScope;
-}
-
-impl<K: Kind> Resource for Stored<K> {
-    type DynamicType = ();
-    type Scope = K::Scope;
-
-    fn kind((): &()) -> Cow<'_, str> {
-        K::NAME.into()
-    }
-
-    fn group((): &()) -> Cow<'_, str> {
-        GROUP.into()
-    }
-
-    fn version((): &()) -> Cow<'_, str> {
-        VERSION.into()
-    }
-
-    fn plural((): &()) -> Cow<'_, str> {
-        K::PLURAL.into()
-    }
-
-    fn meta(&self) -> &ObjectMeta {
-        &self.metadata
-    }
-
-    fn meta_mut(&mut self) -> &mut ObjectMeta {
-        &mut self.metadata
+        Self { seen: SeenReport::of(&status), health, pods }
     }
 }
