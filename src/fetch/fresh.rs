@@ -10,7 +10,7 @@ use crate::{
         keyring::secret::Form,
     },
     registry::{
-        Login, Verdict,
+        Login, Question, Verdict,
         tokens::{Proof, Renewal},
     },
 };
@@ -92,7 +92,7 @@ pub async fn verify(
         let parsed = ImageRef::parse(image).map_err(|_| untried())?;
         let (user, password) = credentials.login_for(&parsed).ok_or_else(untried)?;
         let login = Login::new(user.to_string(), password.to_string()).map_err(|_| untried())?;
-        let probed = world.probe(&parsed, &login).await;
+        let probed = world.probe(&parsed, Question::Image, &login).await;
         let verdict = Verdict { user: user.to_string(), probed };
         if !verdict.is_good() {
             let verdict = Box::new(verdict);

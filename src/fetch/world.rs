@@ -15,7 +15,7 @@ use super::{plugins, spec::Spec};
 use crate::{
     core::{image::ImageRef, rules::LoginSource},
     registry::{
-        Http, Login, NoAnswer, Outcome, Probed, Proxy, probe, probe_login,
+        Http, Login, NoAnswer, Outcome, Probed, Proxy, Question, probe,
         tokens::{
             Context, Listener, Machine, MintError, Minted, Problem, Progress, Proof, Step, mint,
         },
@@ -37,14 +37,11 @@ pub trait World: Send + Sync {
         proof: &'a Proof,
     ) -> Asked<'a, Result<Minted, MintError>>;
 
-    /// Asks the registry of an image whether it opens it with a login.
-    fn probe<'a>(&'a self, image: &'a ImageRef<'a>, login: &'a Login) -> Asked<'a, Probed>;
-
-    /// Asks whether the registry of an image takes a login: by that image where it is `named`, otherwise by the login alone.
-    fn probe_login<'a>(
+    /// Asks the registry of an image something of a login.
+    fn probe<'a>(
         &'a self,
         image: &'a ImageRef<'a>,
-        named: bool,
+        question: Question,
         login: &'a Login,
     ) -> Asked<'a, Probed>;
 
@@ -119,24 +116,15 @@ impl World for Outside {
         })
     }
 
-    fn probe<'a>(&'a self, image: &'a ImageRef<'a>, login: &'a Login) -> Asked<'a, Probed> {
-        Box::pin(async move {
-            match self.http().await {
-                Ok(http) => probe(http, image, login).await,
-                Err(why) => Outcome::NoAnswer(why).into(),
-            }
-        })
-    }
-
-    fn probe_login<'a>(
+    fn probe<'a>(
         &'a self,
         image: &'a ImageRef<'a>,
-        named: bool,
+        question: Question,
         login: &'a Login,
     ) -> Asked<'a, Probed> {
         Box::pin(async move {
             match self.http().await {
-                Ok(http) => probe_login(http, image, named, login).await,
+                Ok(http) => probe(http, image, question, login).await,
                 Err(why) => Outcome::NoAnswer(why).into(),
             }
         })

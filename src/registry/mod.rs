@@ -24,7 +24,7 @@ use std::net::IpAddr;
 pub use self::{
     client::{Http, NoAnswer},
     login::{Login, LoginError},
-    probe::{Outcome, Probed, TokenServer, probe, probe_login},
+    probe::{Outcome, Probed, Question, TokenServer, probe},
     proxy::{Proxy, ProxyError},
     verdict::Verdict,
 };

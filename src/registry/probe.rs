@@ -13,6 +13,18 @@ use super::{
 };
 use crate::core::{docker_hub, image::ImageRef};
 
+/// What a registry is asked of a login.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Question {
+    /// Whether it opens an image.
+    Image,
+    /// Whether the registry takes it, by an image. Where that is open to anybody, or the token server denies it, the login is
+    /// tried alone, too: some token servers say 403 to a wrong password.
+    LoginByImage,
+    /// Whether the registry takes it, without an image.
+    LoginAlone,
+}
+
 /// What came of asking for an image, as data: the words for it are the caller's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Probed {
@@ -124,25 +136,18 @@ impl From<Outcome> for Probed {
     }
 }
 
-/// Asks the registry of `image` for its manifest, over HTTPS; where a registry on this machine does not speak that, over
+/// Asks the registry of `image`, over HTTPS; where a registry on this machine does not speak that, over
 /// HTTP, as containerd does.
 ///
 /// The login goes to the registry itself and to the token server that the registry names, and nowhere else. What another
 /// host says, to which a redirection led, never decides where it goes.
-pub async fn probe(http: &Http, image: &ImageRef<'_>, login: &Login) -> Probed {
-    asked(http, image, true, login).await
-}
-
-/// Asks whether the registry of `image` takes a login: by that image where it is `named`; otherwise, or where the image is open
-/// to anybody, by the login alone.
-///
-/// Where the token server denies the image, the login is tried alone, too: some say 403 to a wrong password.
-pub async fn probe_login(http: &Http, image: &ImageRef<'_>, named: bool, login: &Login) -> Probed {
-    if !named {
+pub async fn probe(http: &Http, image: &ImageRef<'_>, question: Question, login: &Login) -> Probed {
+    if question == Question::LoginAlone {
         return alone(http, image, login).await;
     }
-    let probed = probe(http, image, login).await;
+    let probed = asked(http, image, true, login).await;
     match probed.outcome {
+        _ if question == Question::Image => probed,
         Outcome::Public | Outcome::Absent { with_login: false } => alone(http, image, login).await,
         Outcome::Denied { .. } if probed.by_token_server => {
             let alone = alone(http, image, login).await;

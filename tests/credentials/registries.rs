@@ -13,7 +13,7 @@ use pullcred::{
     core::image::ImageRef,
     fetch::{Spec, World, world::Asked},
     registry::{
-        Login, NoAnswer, Outcome, Probed,
+        Login, NoAnswer, Outcome, Probed, Question,
         tokens::{MintError, Minted, Proof},
     },
 };
@@ -31,9 +31,9 @@ pub(crate) enum Registry {
     Hangs,
 }
 
-/// A question.
+/// A question, and whether the login was refused.
 #[derive(Debug, Clone)]
-pub(crate) struct Question {
+pub(crate) struct Attempt {
     /// Seconds since the start.
     pub(crate) at: i64,
     pub(crate) host: String,
@@ -46,7 +46,7 @@ pub(crate) struct Registries {
     started: Instant,
     base: i64,
     hosts: Mutex<BTreeMap<String, Registry>>,
-    questions: Mutex<Vec<Question>>,
+    questions: Mutex<Vec<Attempt>>,
     /// Hosts that are being asked.
     busy: Mutex<BTreeSet<String>>,
     takes: Duration,
@@ -78,7 +78,7 @@ impl Registries {
         self.hosts.lock().unwrap().insert(host.to_owned(), registry);
     }
 
-    pub(crate) fn questions(&self) -> Vec<Question> {
+    pub(crate) fn questions(&self) -> Vec<Attempt> {
         self.questions.lock().unwrap().clone()
     }
 
@@ -132,24 +132,25 @@ impl World for Registries {
         unreachable!("no login is fetched")
     }
 
-    fn probe<'a>(&'a self, _: &'a ImageRef<'a>, _: &'a Login) -> Asked<'a, Probed> {
-        unreachable!("no login is fetched")
-    }
-
-    fn probe_login<'a>(
+    fn probe<'a>(
         &'a self,
         image: &'a ImageRef<'a>,
-        named: bool,
+        question: Question,
         login: &'a Login,
     ) -> Asked<'a, Probed> {
         Box::pin(async move {
+            let named = match question {
+                Question::Image => unreachable!("no login is fetched"),
+                Question::LoginByImage => true,
+                Question::LoginAlone => false,
+            };
             let host = image.registry().to_owned();
             assert!(self.busy.lock().unwrap().insert(host.clone()), "{host} is asked already");
             let _busy = Busy(self, host.clone());
             let place = {
                 let mut questions = self.questions.lock().unwrap();
                 let host = host.clone();
-                questions.push(Question { at: self.seconds(), host, named, refused: false });
+                questions.push(Attempt { at: self.seconds(), host, named, refused: false });
                 questions.len() - 1
             };
             let probed = self.answer(&host, login).await;

@@ -14,7 +14,7 @@ use pullcred::{
     core::image::ImageRef,
     fetch::{Spec, World, world::Asked},
     registry::{
-        Login, NoAnswer, Outcome as Probing, Probed,
+        Login, NoAnswer, Outcome as Probing, Probed, Question,
         tokens::{HostLogin, MintError, Minted, Problem, Proof, Renewal, SecretText, Step},
     },
 };
@@ -149,17 +149,8 @@ impl World for Fake {
         })
     }
 
-    fn probe<'a>(&'a self, _: &'a ImageRef<'a>, _: &'a Login) -> Asked<'a, Probed> {
+    fn probe<'a>(&'a self, _: &'a ImageRef<'a>, _: Question, _: &'a Login) -> Asked<'a, Probed> {
         Box::pin(async move { self.probing.lock().unwrap().clone().into() })
-    }
-
-    fn probe_login<'a>(
-        &'a self,
-        image: &'a ImageRef<'a>,
-        _: bool,
-        login: &'a Login,
-    ) -> Asked<'a, Probed> {
-        self.probe(image, login)
     }
 
     fn read(&self, _: &Path) -> io::Result<Zeroizing<Vec<u8>>> {

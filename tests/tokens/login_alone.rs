@@ -3,7 +3,7 @@
 use base64::{Engine, prelude::BASE64_STANDARD};
 use pullcred::{
     core::image::ImageRef,
-    registry::{Http, Login, NoAnswer, Outcome, Probed, Proxy, probe_login},
+    registry::{Http, Login, NoAnswer, Outcome, Probed, Proxy, Question, probe},
 };
 use serde_json::json;
 
@@ -60,7 +60,8 @@ async fn ask(
     let login = Login::new("robot".to_owned(), password.to_owned()).unwrap();
     let before = server.requests().len();
     let text = image.unwrap_or("registry.example.com/app");
-    let probed = probe_login(&http, &ImageRef::parse(text).unwrap(), image.is_some(), &login).await;
+    let question = image.map_or(Question::LoginAlone, |_| Question::LoginByImage);
+    let probed = probe(&http, &ImageRef::parse(text).unwrap(), question, &login).await;
     let requests = server.requests().into_iter().skip(before);
     let requests = requests.map(|it| format!("{} {}", it.method, it.uri)).collect();
     (probed, requests)

@@ -6,7 +6,7 @@ use crate::{
         image::ImageRef,
         keyring::{Keyring, RegistryKey},
     },
-    registry::{Http, Login, Verdict, probe},
+    registry::{Http, Login, Question, Verdict, probe},
 };
 
 /// Asks a registry for the manifest of `image`, with each login that a node would try, until one opens it. None where the
@@ -21,7 +21,7 @@ pub(super) async fn verify(
     let login = |key: &RegistryKey| logins.iter().find(|(registry, _)| registry.key() == *key);
     let mut verdict = None;
     for (_, login) in offers.iter().filter_map(|offer| login(offer.key)) {
-        let probed = probe(http, image, login).await;
+        let probed = probe(http, image, Question::Image, login).await;
         let is_good = probed.outcome.is_good();
         verdict = Some(Verdict { user: login.username().to_owned(), probed });
         if is_good {

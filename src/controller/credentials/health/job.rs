@@ -23,6 +23,7 @@ use crate::{
         reports::{HealthVerdict, LoginHealth},
     },
     fetch::World,
+    registry::Question,
 };
 
 /// How long one question may take.
@@ -165,7 +166,9 @@ impl Context {
         }
         let Ok(image) = ImageRef::parse(&probe.target.image) else { return Said::unreachable() };
         self.turn().await;
-        let asked = self.world.probe_login(&image, probe.target.named, &probe.login);
+        let question =
+            if probe.target.named { Question::LoginByImage } else { Question::LoginAlone };
+        let asked = self.world.probe(&image, question, &probe.login);
         let said = timeout(ANSWER, asked).await;
         let said = said.map_or_else(|_| Said::unreachable(), |probed| Said::of(&probed));
         if let (HealthVerdict::RateLimited, Some(seconds)) = (said.verdict, said.retry_after) {
