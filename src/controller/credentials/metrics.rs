@@ -112,6 +112,11 @@ impl LoginLabel {
     }
 }
 
+/// A histogram of what takes from a hundredth of a second to a minute and a half.
+pub(super) fn durations() -> Histogram {
+    Histogram::new(exponential_buckets(0.01, 2.5, 11))
+}
+
 // === impl Metrics ===
 
 impl Metrics {

@@ -77,6 +77,7 @@ pub(super) async fn look(
     loop {
         requests += 1;
         let Some(page) = pages.next_page().await? else { break };
+        // Two views, each of which skips what the other reads: that of a decision stays as small as an admission needs it.
         let (stored, pods) = (page.items::<StoredPod<'_>>()?, page.items::<Pod<'_>>()?);
         for (stored, pod) in stored.into_iter().zip(pods) {
             counted.add(namespace, &stored, pod, mapping, known);

@@ -2,14 +2,11 @@
 
 use prometheus_client::{
     encoding::EncodeLabelSet,
-    metrics::{
-        counter::Counter,
-        family::Family,
-        gauge::Gauge,
-        histogram::{Histogram, exponential_buckets},
-    },
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::{Registry, Unit},
 };
+
+use super::super::metrics::durations;
 
 /// The metrics of the audit of Pods.
 #[derive(Debug, Clone)]
@@ -44,8 +41,7 @@ impl AuditMetrics {
         let metrics = Self {
             without: Gauge::default(),
             failing: Gauge::default(),
-            // From a hundredth of a second to a minute and a half.
-            seconds: Histogram::new(exponential_buckets(0.01, 2.5, 11)),
+            seconds: durations(),
             audits: Family::default(),
         };
         for audited in [Audited::Success, Audited::Denied, Audited::Failure] {

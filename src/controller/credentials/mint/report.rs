@@ -9,12 +9,7 @@ use std::{
 use k8s_openapi::jiff::Timestamp;
 use prometheus_client::{
     encoding::EncodeLabelSet,
-    metrics::{
-        counter::Counter,
-        family::Family,
-        gauge::Gauge,
-        histogram::{Histogram, exponential_buckets},
-    },
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::{Registry, Unit},
 };
 use tokio::sync::mpsc;
@@ -22,7 +17,10 @@ use tracing::{info, warn};
 
 pub use super::known::State;
 use super::{
-    super::{events::Notice, metrics::LoginLabel},
+    super::{
+        events::Notice,
+        metrics::{LoginLabel, durations},
+    },
     job::Renewed,
     known::Changes,
     renewals::Key,
@@ -267,8 +265,7 @@ impl FetchMetrics {
         let metrics = Self {
             expires: Family::default(),
             refreshes: Family::default(),
-            // From a hundredth of a second to a minute and a half.
-            seconds: Histogram::new(exponential_buckets(0.01, 2.5, 11)),
+            seconds: durations(),
             skew: Family::default(),
         };
         registry.register_with_unit(
