@@ -37,6 +37,7 @@ use serde_saphyr::Spanned;
 use self::error::Place;
 pub use self::error::{MappingError, Problem};
 use self::logins::FilledPlaces;
+pub(crate) use self::yaml::yaml_hint;
 use self::yaml::{Names, RawMapping, RawRule, place};
 use crate::core::rules::{Mapping, NameError, PatternError, RegistryPattern, Rule};
 

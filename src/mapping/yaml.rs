@@ -229,7 +229,12 @@ fn not_a_list(found: &str) -> String {
 fn not_yaml(message: &str, location: Location) -> String {
     let place = format!(" at line {}, column {}", location.line(), location.column());
     let message = message.strip_suffix(&place).unwrap_or(message);
-    let hint = if message.contains("tabs") {
+    format!("not valid YAML, {message}{}", yaml_hint(message))
+}
+
+/// What to do about a message of the YAML parser, to be written behind it; empty where that is not known.
+pub(crate) fn yaml_hint(message: &str) -> &'static str {
+    if message.contains("tab") {
         ": indent with spaces"
     } else if message.contains("block") || message.contains("indent") {
         ": compare the indentation with the lines above"
@@ -239,6 +244,5 @@ fn not_yaml(message: &str, location: Location) -> String {
         ": text that begins with a special character needs quotes"
     } else {
         ""
-    };
-    format!("not valid YAML, {message}{hint}")
+    }
 }

@@ -21,16 +21,6 @@ const ALONE: &str = "--values=charts/pullcred/ci/credentials-alone-values.yaml";
 const OFF: &str = "--set=reports.enabled=false";
 const LOGIN_REPORTS: &str = "loginreports.pullcred.dev";
 const PULL_SECRET_REPORTS: &str = "pullsecretreports.pullcred.dev";
-const STATES: [ReportedState; 8] = [
-    ReportedState::Ready,
-    ReportedState::Pending,
-    ReportedState::Missing,
-    ReportedState::WrongType,
-    ReportedState::Unreadable,
-    ReportedState::Conflict,
-    ReportedState::Refused,
-    ReportedState::Expired,
-];
 
 fn names(objects: &[Object]) -> BTreeSet<String> {
     objects.iter().map(|object| format!("{}/{}", object.kind(), object.name())).collect()
@@ -219,11 +209,11 @@ fn the_description_of_a_state_has_all_of_them() {
     let mut described: Vec<_> =
         text.split(' ').filter_map(|word| word.strip_suffix(':')).map(str::to_owned).collect();
     let name = |state: &ReportedState| serde_json::to_value(state).unwrap();
-    let mut expected: Vec<_> = STATES.iter().map(name).collect();
+    let mut expected: Vec<_> = ReportedState::KNOWN.iter().map(name).collect();
     described.sort_unstable();
     expected.sort_unstable_by_key(Value::to_string);
     assert_eq!(described, expected);
-    for state in STATES {
+    for state in ReportedState::KNOWN {
         // A state that is added does not compile here until it is listed above.
         match state {
             ReportedState::Ready

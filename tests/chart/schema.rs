@@ -59,8 +59,6 @@ fn slips_of_the_pen_are_refused() {
             r#"--set-json=mapping.rules=[{"registries":["quay.io"],"secret":"s","whenMissing":"drop"}]"#,
             "/mapping/rules/0/whenMissing",
         ),
-        ("--set-json=mapping.discover={}", "missing property 'namespaces'"),
-        (r#"--set-json=mapping.discover={"namespaces":[]}"#, "/mapping/discover/namespaces"),
         ("--set-json=mapping.logins=[]", "/mapping/logins': minItems: got 0, want 1"),
         ("--set=credentials.grace=10", "/credentials/grace"),
         ("--set=credentials.secretNames={Not_A_Name}", "/credentials/secretNames/0"),

@@ -258,3 +258,19 @@ pub struct Condition {
     /// When `status` last changed, as RFC 3339.
     pub last_transition_time: String,
 }
+
+// === impl ReportedState ===
+
+impl ReportedState {
+    /// All that this version knows.
+    pub const KNOWN: [Self; 8] = [
+        Self::Ready,
+        Self::Pending,
+        Self::Missing,
+        Self::WrongType,
+        Self::Unreadable,
+        Self::Conflict,
+        Self::Refused,
+        Self::Expired,
+    ];
+}

@@ -10,6 +10,7 @@ use super::{
     Problem,
     tree::{self, Node},
 };
+use crate::mapping::yaml_hint;
 
 /// The most nodes that aliases may stand for: enough to name things once, too few for a bomb.
 const ALIASED_MAX: usize = 1_000_000;
@@ -193,16 +194,10 @@ fn fault(error: &Error, line: &str) -> String {
 
 /// A message of the YAML parser, with what to do.
 fn not_yaml(message: &str) -> String {
-    let hint = if message.contains("tab") {
-        ": indent with spaces"
-    } else if message.contains("block") || message.contains("indent") {
-        ": compare the indentation with the lines above"
-    } else if message.contains("<document start>") {
+    let hint = if message.contains("<document start>") {
         ": write a line with `---` between documents, and each one in JSON on lines of its own"
-    } else if message.contains("illegal placement") {
-        ": a bracket or quote above may still be open"
     } else {
-        ""
+        yaml_hint(message)
     };
     format!("not valid YAML, {message}{hint}")
 }

@@ -21,18 +21,6 @@ const QUOTA_EXCEEDED: &str = "QuotaExceeded";
 /// What stands for the number of keys where keys are not known.
 const NO_KEYS: u16 = u16::MAX;
 
-/// The states, by the byte that stands for them.
-const STATES: [ReportedState; 8] = [
-    ReportedState::Ready,
-    ReportedState::Pending,
-    ReportedState::Missing,
-    ReportedState::WrongType,
-    ReportedState::Unreadable,
-    ReportedState::Conflict,
-    ReportedState::Refused,
-    ReportedState::Expired,
-];
-
 /// What a report says of the Secrets in a namespace.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ReportedSecrets(Arc<[u8]>);
@@ -188,7 +176,9 @@ impl fmt::Debug for Keys<'_> {
 // front, in one byte or, of a key, in two; and so has a whole Secret, so that a search can pass over it.
 
 fn pack(bytes: &mut Vec<u8>, secret: &ReportedSecret) -> Result<(), Unusable> {
-    let Some(state) = STATES.iter().position(|it| *it == secret.state) else { return Ok(()) };
+    let Some(state) = ReportedState::KNOWN.iter().position(|it| *it == secret.state) else {
+        return Ok(());
+    };
     let mut packed = Vec::new();
     text::<1>(&mut packed, &secret.name, NAME_MAX)?;
     packed.extend(u8::try_from(state));
@@ -252,7 +242,7 @@ impl<'k> Reader<'k> {
     /// What stands behind the name of a Secret.
     fn state_and_keys(self, name: &'k str) -> Option<KnownSecret<'k>> {
         let (&[state, obstacle, high, low], bytes) = self.0.split_first_chunk()?;
-        let state = *STATES.get(usize::from(state))?;
+        let state = *ReportedState::KNOWN.get(usize::from(state))?;
         let obstacle = match obstacle {
             0 => None,
             1 => Some(Obstacle::Quota),
