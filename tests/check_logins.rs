@@ -200,7 +200,7 @@ const WEBHOOKS: &str =
     "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations?&limit=250";
 
 /// A cluster with five opted-in namespaces, in which all copies are as they should be. Of these there is the metadata
-/// alone: whoever reads more takes them for Secrets of another type.
+/// alone: a reader of more takes them for Secrets of another type.
 fn cluster() -> BTreeMap<&'static str, (u16, Value)> {
     let webhook = json!({
         "name": "inject.pullcred.dev", "sideEffects": "None", "admissionReviewVersions": ["v1"],

@@ -335,12 +335,14 @@ fn say_the_same(english: &str, chinese: &str) {
     let levels = |text| headings(text).map(|(level, _)| level).collect::<Vec<_>>();
     assert_eq!(levels(&english), levels(&chinese));
     assert_eq!(blocks(&english), blocks(&chinese));
-    // Each points to the other; all else is the same.
+    // Each points to the other; all else is the same, in the reader's language where there is such a page.
     let foreign = |link: &&str| !(link.starts_with('#') || link.is_empty());
     let targets = |text| {
         links(text).into_iter().skip(1).filter(foreign).map(str::to_owned).collect::<Vec<_>>()
     };
-    assert_eq!(targets(&english), targets(&chinese));
+    let in_english =
+        targets(&chinese).iter().map(|it| it.replace(".zh-CN", "")).collect::<Vec<_>>();
+    assert_eq!(targets(&english), in_english);
     let shape = |text| {
         let marks = ["| ", "- "];
         let first = |line: &str| marks.iter().position(|mark| line.starts_with(mark));

@@ -277,7 +277,7 @@ fn the_schema_knows_the_values_and_no_others() {
     let (mut written, mut known) = (BTreeSet::new(), BTreeSet::new());
     keys(&values, "", Value::as_object, &mut written);
     keys(&schema, "", |schema| schema.get("properties")?.as_object(), &mut known);
-    // Left to whoever installs: a parent chart's condition, and fields that have no default.
+    // Left to who installs: a parent chart's condition, and fields that have no default.
     let discover = ["mapping.discover", "mapping.discover.namespaces"];
     let optional = ["enabled", "mapping.always", "mapping.logins", discover[0], discover[1]];
     let issuer = "certificates.certManager.issuerRef.";

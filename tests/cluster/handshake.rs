@@ -1,4 +1,4 @@
-//! A TLS hand-shake as a caller makes it: does it trust whoever answers?
+//! A TLS handshake as a caller makes it: does it trust the server?
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -28,7 +28,7 @@ pub(crate) async fn handshake(address: SocketAddr, host: &str, bundle: &str) -> 
     let name = ServerName::try_from(host.to_owned())?;
     let connect = async {
         let stream = TcpStream::connect(address).await.context("cannot connect")?;
-        connector.connect(name, stream).await.map(drop).context("hand-shake")
+        connector.connect(name, stream).await.map(drop).context("handshake")
     };
     timeout(ANSWER, connect).await.context("no answer")?
 }

@@ -91,7 +91,7 @@ fn printed(path: &str, arguments: &[&str]) -> Result<String> {
     command.args(arguments);
     for (name, _) in env::vars_os() {
         // What cargo says of this test's package. Build scripts of libraries look at such variables and
-        // would run anew each time, here and then where somebody builds the image by hand.
+        // would run again each time, here and then where somebody builds the image by hand.
         if ["CARGO_PKG_", "CARGO_MANIFEST_"]
             .iter()
             .any(|prefix| name.to_string_lossy().starts_with(prefix))

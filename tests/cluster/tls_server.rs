@@ -20,7 +20,7 @@ use crate::pki::Identity;
 /// A running server. Dropping it ends it.
 pub(crate) struct TlsServer(AbortHandle);
 
-/// Accepts connections with TLS on them; those that fail the hand-shake are forgotten.
+/// Accepts connections with TLS on them; those that fail the handshake are forgotten.
 struct TlsListener {
     tcp: TcpListener,
     tls: TlsAcceptor,

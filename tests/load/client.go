@@ -99,7 +99,7 @@ func (c *client) call() {
 }
 
 func (c *client) post() error {
-	// The request's own body can be read anew, but that is for redirects: what the transport replays, it replays only if nothing was written.
+	// The request's own body can be read again, but that is for redirects: what the transport replays, it replays only if nothing was written.
 	response, err := c.http.Post("https://webhook.test/mutate?timeout=10s", "application/json", bytes.NewReader(c.review))
 	if err != nil {
 		return err

@@ -75,7 +75,7 @@ func rollouts(o options) (map[string]any, error) {
 	return summary, nil
 }
 
-// slow holds clients that are slow in their hand-shake, headers or body beside an ordinary load.
+// slow holds clients that are slow in their handshake, headers or body beside an ordinary load.
 func slow(o options) (map[string]any, error) {
 	c, err := newClient(o.folder)
 	if err != nil {
@@ -122,7 +122,7 @@ func slowly(address string, n int, done chan struct{}) {
 		}
 		var text string
 		switch n % 3 {
-		case 0: // a hand-shake that never comes
+		case 0: // a handshake that never comes
 		case 1:
 			text = "POST /mutate HTTP/1.1\r\nHost: " + strings.Repeat("x", 60_000)
 		case 2:
@@ -259,7 +259,7 @@ func idle(o options) (map[string]any, error) {
 	return c.summary(), nil
 }
 
-// kill ends one of two webhooks at once, again and again, as a node that dies would, and starts it anew at the same address. Each has callers
+// kill ends one of two webhooks at once, again and again, as a node that dies would, and starts it again at the same address. Each has callers
 // of its own. What counts as failed are the calls to the other one, and those to the killed one that began when it was back.
 func kill(o options) (map[string]any, error) {
 	var clients [2]*client

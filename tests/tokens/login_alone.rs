@@ -17,7 +17,7 @@ const REALM: &str = "Bearer realm=\"https://auth.example.com/token\",service=\"r
 #[derive(Clone, Copy)]
 struct Like {
     bearer: bool,
-    /// The status of `acme/web` for whoever has logged in.
+    /// The status of `acme/web` with a login that is taken.
     image: u16,
     /// The status for a wrong password.
     wrong: u16,

@@ -43,7 +43,7 @@ const LONGER: &str = "--ca-duration=60s,--leaf-duration=30s,--propagation=3.75s"
 /// limit allows.
 const SECONDS: u64 = 75;
 
-/// CAs of half a minute, renewed again and again: no Pod goes without, and each hand-shake succeeds.
+/// CAs of half a minute, renewed again and again: no Pod goes without, and each handshake succeeds.
 pub(crate) async fn rotations(cluster: Arc<NodeCluster>) -> Result<Report> {
     let seconds = env::var("PULLCRED_ROTATION_SECONDS").map_or(Ok(SECONDS), |it| it.parse())?;
     let namespace = cluster.covered("rotations", UNSCHEDULED_IMAGE).await?;
@@ -73,7 +73,7 @@ pub(crate) async fn rotations(cluster: Arc<NodeCluster>) -> Result<Report> {
     ensure!(rotations >= seconds / 30, "only {rotations} rotations in {seconds} s");
     Ok(Report::new()
         .seen(format!("CA life 30 s, {rotations} rotations in {seconds} s"), tally)
-        .seen("meanwhile", format!("{handshakes} hand-shakes, each trusted by the `caBundle`")))
+        .seen("meanwhile", format!("{handshakes} handshakes, each trusted by the `caBundle`")))
 }
 
 /// At one step of a rotation the controller's process is killed, at another its Pod is deleted by force:

@@ -170,7 +170,7 @@ pub(crate) async fn webhooks_killed(cluster: Arc<NodeCluster>) -> Result<Report>
         ))
 }
 
-/// After `helm uninstall` nothing is left that could be in anybody's way, and it can be installed anew.
+/// After `helm uninstall` nothing is left that could be in the way of others, and it can be installed again.
 pub(crate) async fn uninstall(cluster: Arc<NodeCluster>) -> Result<Report> {
     let namespace = cluster.covered("uninstall", UNSCHEDULED_IMAGE).await?;
     let printed = cluster.helm_uninstall().await?;

@@ -120,7 +120,7 @@ pub(crate) async fn story(cluster: Arc<NodeCluster>) -> Result<Report> {
     let complete = desk.inject(&["--check"]).await?;
     assert_eq!(complete.code, 0, "{complete:?}");
 
-    // The list of a Pod cannot change: it is made anew, and runs.
+    // The list of a Pod cannot change: it is made again, and runs.
     desk.namespace.delete_pod("front").await?;
     desk.apply_manifest().await?;
     let running = desk.namespace.pod("front").await?;

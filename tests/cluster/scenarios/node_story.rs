@@ -20,7 +20,7 @@ const REFUSAL: &str = "no basic auth credentials";
 /// What the kubelet reports of a container that runs.
 const RUNS: [&str; 4] = ["Pulling", "Pulled", "Created", "Started"];
 
-/// The Pod of before hung; the same Pod, created anew, runs.
+/// The Pod of before hung; the same Pod, created again, runs.
 pub(crate) async fn before_and_after(cluster: Arc<NodeCluster>) -> Result<Report> {
     let before = &cluster.pullcred().await?.before;
     assert!(before.events.has("Failed", REFUSAL), "{}", before.events);

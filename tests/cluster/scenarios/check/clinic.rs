@@ -86,7 +86,7 @@ impl Clinic {
         self.cluster.api().patch(&path, &change).await?.ok().map(drop)
     }
 
-    /// Makes the registration anew, as it was.
+    /// Makes the webhook configuration again, as it was.
     pub(super) async fn restore(&self) -> Result<()> {
         self.delete_registration().await?;
         Registration::url(self.name, self.listen, self.cluster.webhooks())

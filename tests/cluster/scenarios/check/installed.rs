@@ -20,7 +20,7 @@ use crate::{
 
 /// Registration, mapping and what is served are found without a flag for them. Each webhook Pod shakes hands, over a
 /// port that API server and kubelet forward: were it not so, there would be a note. Held against a stranger's
-/// `caBundle`, the same hand-shakes are errors.
+/// `caBundle`, the same handshakes are errors.
 pub(crate) async fn a_real_installation(cluster: Arc<NodeCluster>) -> Result<Report> {
     let namespace = cluster.opted_in("check-real").await?;
     cluster.secret_by_login(&namespace, "first", FIRST, FIRST.password).await?;

@@ -119,7 +119,7 @@ impl Seen {
     fn text(&self) -> String {
         let Self { handshakes, pods, failures, .. } = self;
         format!(
-            "{handshakes} hand-shakes with the replicas and {pods} Pods, {} failures",
+            "{handshakes} handshakes with the replicas and {pods} Pods, {} failures",
             failures.len()
         )
     }

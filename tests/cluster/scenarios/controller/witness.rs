@@ -1,4 +1,4 @@
-//! Whether calls would succeed, seen continuously: hand-shakes of our own with every replica, by what API servers may
+//! Whether calls would succeed, seen continuously: handshakes of our own with every replica, by what API servers may
 //! trust, and Pods that the API server admits.
 
 use std::{
@@ -141,7 +141,7 @@ impl Witness {
         let failures: Vec<String> = handshakes.failures.into_iter().chain(pods.failures).collect();
         ensure!(
             failures.is_empty(),
-            "{} failures in {} hand-shakes and {} Pods, the first: {}",
+            "{} failures in {} handshakes and {} Pods, the first: {}",
             failures.len(),
             handshakes.handshakes,
             pods.pods,
