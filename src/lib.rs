@@ -36,7 +36,7 @@
 //!
 //! ```text
 //! bytes --review::parse--> Request --images--> &str --ImageRef::parse--> ImageRef
-//!       --Mapping::lookup--> names --patch::plan--> Option<Patch> --answer::respond--> bytes
+//!       --Mapping::lookup--> names --patch::plan--> Option<Additions> --answer::respond--> bytes
 //! ```
 //!
 //! `docs/architecture.md` has the way of a request and of a reconciliation, function by function.

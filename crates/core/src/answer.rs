@@ -1,36 +1,44 @@
 //! The response: an AdmissionReview v1 as bytes.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
 
 use base64::{Engine, prelude::BASE64_STANDARD};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::{
     decide::{Decision, Reason},
     review::{API_VERSION, KIND},
 };
 
+/// Most answers have fewer bytes.
+const USUAL: usize = 1024;
+
 /// The AdmissionReview that answers the request `uid`. It is always `allowed`.
 ///
 /// # Errors
 ///
-/// Those of [`serde_json::to_vec`]. No decision causes one: all map keys are strings.
+/// Those of [`serde_json::to_writer`]. No decision causes one: all map keys are strings.
 pub fn respond(uid: &str, decision: &Decision<'_>) -> serde_json::Result<Vec<u8>> {
     // An answer with a `patchType` and no patch is invalid, and so is the reverse
     // (apiserver: admission/plugin/webhook/request/admissionreview.go, VerifyAdmissionResponse).
-    let patch = decision.patch().map(serde_json::to_vec).transpose()?;
-    serde_json::to_vec(&Answer {
-        api_version: API_VERSION,
-        kind: KIND,
-        response: Response {
-            uid,
-            allowed: true,
-            patch_type: patch.as_ref().map(|_| "JSONPatch"),
-            patch: patch.map(|patch| BASE64_STANDARD.encode(patch)),
-            audit_annotations: audit_annotations(uid, decision),
-            warnings: decision.warnings(),
+    let patch = decision.additions().map(serde_json::to_vec).transpose()?;
+    let mut answer = Vec::with_capacity(USUAL);
+    serde_json::to_writer(
+        &mut answer,
+        &Answer {
+            api_version: API_VERSION,
+            kind: KIND,
+            response: Response {
+                uid,
+                allowed: true,
+                patch_type: patch.as_ref().map(|_| "JSONPatch"),
+                patch: patch.map(|patch| BASE64_STANDARD.encode(patch)),
+                audit_annotations: audit_annotations(uid, decision),
+                warnings: decision.warnings(),
+            },
         },
-    })
+    )?;
+    Ok(answer)
 }
 
 #[derive(Serialize)]
@@ -50,7 +58,8 @@ struct Response<'a> {
     patch_type: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     patch: Option<String>,
-    audit_annotations: BTreeMap<String, String>,
+    #[serde(serialize_with = "as_object")]
+    audit_annotations: Vec<(String, Cow<'a, str>)>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     warnings: &'a [String],
 }
@@ -61,35 +70,41 @@ struct Response<'a> {
 /// may call the webhook more than once for a Pod, as a second release of the webhook may. So the keys end in eight digits, a
 /// hash of the content: different responses have different keys. The hash leaves the uid out, because a log store would
 /// otherwise get new keys for every Pod.
-fn audit_annotations(uid: &str, decision: &Decision<'_>) -> BTreeMap<String, String> {
-    let registries = decision.matched_registries().join(",");
+fn audit_annotations<'a>(uid: &'a str, decision: &Decision<'_>) -> Vec<(String, Cow<'a, str>)> {
+    let joined = |names: &[&str]| Cow::from(names.join(","));
+    let registries = joined(decision.matched_registries());
     let (key, value) = match decision.reason() {
-        None => ("injected", decision.injected().join(",")),
-        Some(Reason::AlreadyPresent) => ("already-present", decision.present().join(",")),
-        Some(reason) => ("skipped-reason", reason.as_str().to_owned()),
+        None => ("injected", joined(decision.injected())),
+        Some(Reason::AlreadyPresent) => ("already-present", joined(&decision.present())),
+        Some(reason) => ("skipped-reason", reason.as_str().into()),
     };
-    let (withheld, discovered) = (decision.withheld().join(","), decision.discovered().join(","));
+    let withheld = ("withheld", joined(&decision.withheld()));
+    let discovered = ("discovered", joined(&decision.discovered()));
     // A response without these has the same keys as before they existed.
-    let more = [("withheld", withheld), ("discovered", discovered)];
-    let more = more.into_iter().filter(|(_, names)| !names.is_empty());
-    let more: Vec<(&str, String)> = more.collect();
-    let texts = more.iter().flat_map(|(key, names)| [*key, names]);
-    let digits = digest([key, &value, &registries].into_iter().chain(texts));
-    let mut annotations = BTreeMap::new();
-    if decision.reason().is_none() {
-        // The log has a line with this uid for every response that adds Secrets.
-        annotations.insert(format!("uid-{digits:08x}"), uid.to_owned());
-    }
-    annotations.insert(format!("{key}-{digits:08x}"), value);
-    if !registries.is_empty() {
-        annotations.insert(format!("matched-registry-{digits:08x}"), registries);
-    }
-    annotations.extend(more.into_iter().map(|(key, names)| (format!("{key}-{digits:08x}"), names)));
-    annotations
+    let more = [&withheld, &discovered].into_iter().filter(|(_, names)| !names.is_empty());
+    let more = more.flat_map(|(key, names)| [*key, names]);
+    let digits = digest([key, &value, &registries].into_iter().chain(more));
+    let digits = format!("-{digits:08x}");
+    // The log has a line with this uid for every response that adds Secrets.
+    let uid = ("uid", if decision.reason().is_none() { uid } else { "" }.into());
+    let mut annotations =
+        [(key, value), discovered, ("matched-registry", registries), uid, withheld];
+    annotations.sort_unstable_by_key(|(key, _)| *key);
+    let annotations = annotations.into_iter().filter(|(_, value)| !value.is_empty());
+    annotations.map(|(key, value)| ([key, &digits].concat(), value)).collect()
+}
+
+fn as_object<S: Serializer>(
+    annotations: &[(String, Cow<'_, str>)],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(annotations.iter().map(|(key, value)| (key, value)))
 }
 
 /// FNV-1a, 32 bits: the same in every version and on every machine. Each text is followed by 0xff, which UTF-8 never has.
 fn digest<'t>(texts: impl Iterator<Item = &'t str>) -> u32 {
-    let bytes = texts.flat_map(|text| text.bytes().chain([0xff]));
-    bytes.fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
+    texts.fold(0x811c_9dc5, |hash, text| {
+        let bytes = text.bytes().chain([0xff]);
+        bytes.fold(hash, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
+    })
 }

@@ -10,7 +10,7 @@ use self::known::Known;
 use super::{
     image::ImageRef,
     knowledge::NamespaceKnowledge,
-    patch,
+    patch::{self, Additions},
     pod::{OPTED_OUT, Pod},
     reports::ReportedState,
     review::Request,
@@ -26,7 +26,7 @@ pub const OPERATION: &str = "CREATE";
 pub struct Decision<'a> {
     reason: Option<Reason>,
     secrets: Vec<SecretDecision<'a>>,
-    patch: Option<Patch>,
+    additions: Option<Additions<'a>>,
     registries: Vec<&'a str>,
     warnings: Vec<String>,
     /// How many of the warnings are about images: the first.
@@ -184,11 +184,11 @@ fn decide_for_pod<'a>(
         secrets.push(SecretDecision { name, source, outcome });
     }
     let missing = secrets.iter().filter(|it| it.outcome == SecretOutcome::Injected);
-    let missing: Vec<&str> = missing.map(|it| it.name).collect();
-    let patch = patch::plan(entries, &missing);
-    let reason = patch.is_none().then(|| unchanged(&secrets));
+    let missing = missing.map(|it| it.name).collect();
+    let additions = patch::plan(entries, missing);
+    let reason = additions.is_none().then(|| unchanged(&secrets));
     let (warnings, of_images) = warnings.into_texts();
-    Decision { reason, secrets, patch, registries, warnings, of_images }
+    Decision { reason, secrets, additions, registries, warnings, of_images }
 }
 
 /// The outcome for a Secret that the Pod is to have.
@@ -214,7 +214,7 @@ impl<'a> Decision<'a> {
         Self {
             reason: Some(reason),
             secrets: Vec::new(),
-            patch: None,
+            additions: None,
             registries: Vec::new(),
             warnings: Vec::new(),
             of_images: 0,
@@ -223,8 +223,13 @@ impl<'a> Decision<'a> {
 
     /// The patch that applies the decision; `None` where the Pod stays unchanged.
     #[must_use]
-    pub fn patch(&self) -> Option<&Patch> {
-        self.patch.as_ref()
+    pub fn patch(&self) -> Option<Patch> {
+        self.additions.as_ref().map(Additions::patch)
+    }
+
+    /// What the patch adds, to serialize it; `None` where the Pod stays unchanged.
+    pub(super) fn additions(&self) -> Option<&Additions<'a>> {
+        self.additions.as_ref()
     }
 
     /// The decision on each Secret that the Pod is to have, in the order of the list.
@@ -235,8 +240,8 @@ impl<'a> Decision<'a> {
 
     /// The Secrets that the patch adds, in order.
     #[must_use]
-    pub fn injected(&self) -> Vec<&'a str> {
-        self.names(|it| it.outcome == SecretOutcome::Injected)
+    pub fn injected(&self) -> &[&'a str] {
+        self.additions.as_ref().map_or(&[], Additions::names)
     }
 
     /// Of the Secrets that the patch adds, those that no rule names, in order.

@@ -141,7 +141,7 @@ impl ImageFacts<'_> {
         };
         let request = Request::create(namespace, pod);
         let decision = decide(&request, mapping, known);
-        self.secrets = names(&decision.injected());
+        self.secrets = names(decision.injected());
         self.discovered = names(&decision.discovered());
         self.withheld = names(&decision.withheld());
         self.warnings = decision.secret_warnings().to_vec();

@@ -157,7 +157,7 @@ impl Subject {
             name: name.to_owned(),
             images,
             listed,
-            added: names(&decision.injected()),
+            added: names(decision.injected()),
             discovered: names(&decision.discovered()),
             withheld: names(&decision.withheld()),
             warnings: decision.secret_warnings().to_vec(),

@@ -154,7 +154,7 @@ impl Planner<'_> {
             line,
             object: object.to_string(),
             secrets: decision.injected().iter().map(ToString::to_string).collect(),
-            adds: below(&template.pointer, patch, &copied),
+            adds: below(&template.pointer, &patch, &copied),
         });
         if let Some(name) = unknown {
             let account = (namespace, name.to_owned());
