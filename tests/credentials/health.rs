@@ -398,6 +398,81 @@ async fn without_the_switch_no_registry_is_asked() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn checks_that_are_turned_off_leave_no_verdict() {
+    let world = takes(&["first"]);
+    let running = in_order(&world).await;
+    assert_eq!(health(&running.server)["verdict"], "Accepted");
+    let running = Running::reporting_in(running.end(), world.clone());
+    sleep(SETTLED).await;
+    let left = health(&running.server);
+    assert_eq!((&left["verdict"], &left["image"]), (&Value::Null, &Value::Null), "{left}");
+    // Until then checks that are turned on again have nothing to ask.
+    assert!(left["nextCheckAt"].is_string(), "{left}");
+    assert_eq!(healthy(&running.server), "Unknown NotChecked");
+    assert!(!running.status_text().contains("pullcred_login_health{"));
+    running.server.take_calls();
+    sleep(HOUR).await;
+    let calls = running.server.take_calls();
+    assert!(calls.iter().all(|it| !it.query.contains("pullcred-health")), "{calls:?}");
+    let running = running.restart();
+    sleep(SETTLED).await;
+    assert_eq!(health(&running.server), Value::Null);
+    assert_eq!(world.questions().len(), 1);
+
+    let running = Running::checking(running.end(), world.clone());
+    sleep(SETTLED).await;
+    assert_eq!(healthy(&running.server), "True Accepted");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_verdict_that_cannot_be_removed_at_once_is_removed_later() {
+    let world = takes(&["first"]);
+    let server = in_order(&world).await.end();
+    let refused_until = MINUTE * 2;
+    let began = tokio::time::Instant::now();
+    server.refuse(move |call| {
+        let is_record = call.query.contains("pullcred-health");
+        (is_record && began.elapsed() < refused_until)
+            .then_some(Refusal::Status(409, "changed", None))
+    });
+    let running = Running::reporting_in(server, world.clone());
+    sleep(MINUTE).await;
+    assert_eq!(health(&running.server)["verdict"], "Accepted");
+    sleep(2 * MINUTE).await;
+    assert_eq!(health(&running.server)["verdict"], Value::Null);
+}
+
+#[tokio::test(start_paused = true)]
+async fn checks_that_are_turned_off_and_on_all_day_lock_no_account() {
+    let world = takes(&["first"]);
+    let mut running = in_order(&world).await;
+    world.set("ghcr.io", Registry::Takes(&[]));
+    for _ in 0..24 * 6 {
+        sleep(8 * MINUTE).await;
+        let off = Running::reporting_in(running.end(), world.clone());
+        sleep(2 * MINUTE).await;
+        let left = health(&off.server);
+        assert_eq!((&left["verdict"], &left["held"]), (&Value::Null, &Value::Null), "{left}");
+        running = Running::checking(off.end(), world.clone());
+    }
+    let refusals = world.questions().iter().filter(|it| it.refused).count();
+    let in_an_hour = world.most_refusals_within(3600);
+    println!("{refusals} failures in a day, at most {in_an_hour} in an hour");
+    assert!((2..=8).contains(&refusals) && in_an_hour <= 4, "{:?}", world.questions());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_process_without_checks_makes_the_one_beside_it_ask_no_more_often() {
+    let world = takes(&["first"]);
+    let running = in_order(&world).await;
+    let beside = Running::reporting_in(running.server.clone(), world.clone());
+    sleep(8 * HOUR).await;
+    let questions = world.questions().len();
+    assert!((14..=21).contains(&questions), "{questions}");
+    drop(beside);
+}
+
+#[tokio::test(start_paused = true)]
 async fn nothing_of_a_login_shows() {
     const CANARIES: [&str; 2] = ["pH5tL8nR2sD6yG4j", "qM7cF1xV9bK3zT5w"];
     let log = Logged::start();

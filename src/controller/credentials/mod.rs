@@ -56,7 +56,7 @@ use self::{
     audit::Audit,
     discovery::Discovery,
     engine::Engine,
-    health::{Board, Checks},
+    health::{Board, Checks, Former},
     metrics::Metrics,
     mint::{Orders, Renewals},
     objects::Objects,
@@ -209,14 +209,8 @@ pub fn start(
     let objects = Objects::new(cluster.clone());
     let orders = Arc::new(Orders::default());
     let fetched = Arc::clone(status.fetched());
-    let checks = health.then(|| {
-        let (objects, world) = (objects.clone(), Arc::clone(&world));
-        let board = Arc::new(Board::default());
-        let reported = status.for_checks();
-        let checks =
-            Checks::new(cluster.clone(), objects, &namespace, world, Arc::clone(&board), reported);
-        (checks, board)
-    });
+    let board = Arc::new(Board::default());
+    let outside = Arc::clone(&world);
     let renewals = Renewals::new(
         cluster.clone(),
         objects.clone(),
@@ -226,12 +220,25 @@ pub fn start(
         fetched,
     );
     let everywhere = holder.is_some();
-    let mut engine =
-        Engine::new(objects, &namespace, grace, sources, Arc::clone(&status), reachable, world)
-            .with_orders(orders);
-    if let Some((checks, board)) = checks {
-        engine = engine.with_checks(board);
+    let mut engine = Engine::new(
+        objects.clone(),
+        &namespace,
+        grace,
+        sources,
+        Arc::clone(&status),
+        reachable,
+        world,
+    )
+    .with_orders(orders);
+    if health {
+        engine = engine.with_checks(Arc::clone(&board));
+        let reported = status.for_checks();
+        let checks = Checks::new(cluster.clone(), objects, &namespace, outside, board, reported);
         supervisor.spawn("checks of logins", checks.run());
+    } else if everywhere {
+        engine = engine.with_records(Arc::clone(&board));
+        let former = Former::new(cluster.clone(), outside, board);
+        supervisor.spawn("verdicts of former checks", former.run());
     }
     if let Some(holder) = holder {
         let (said, said_received) = mpsc::channel(reports::events::NOTICES);

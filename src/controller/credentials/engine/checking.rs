@@ -19,7 +19,13 @@ use crate::{
 impl Engine {
     /// The same, which copies a content only after it was tried.
     pub(in super::super) fn with_checks(self, board: Arc<Board>) -> Self {
-        Self { state: self.state.trying(), checks: Some(board), ..self }
+        let checks = Some(Arc::clone(&board));
+        Self { state: self.state.trying(), checks, ..self }.with_records(board)
+    }
+
+    /// The same, which passes on the records of checks that reports have.
+    pub(in super::super) fn with_records(self, board: Arc<Board>) -> Self {
+        Self { records: Some(board), ..self }
     }
 
     /// This mapping is in force.
@@ -46,14 +52,14 @@ impl Engine {
 
     /// The report of a login is like this.
     pub(super) fn record_seen(&self, login: &Arc<str>, record: Option<Box<LoginHealth>>) {
-        if let Some(board) = &self.checks {
+        if let Some(board) = &self.records {
             board.saw(login, record.map(|it| *it));
         }
     }
 
     /// All reports of logins have come; `None` where they can no longer be watched.
     pub(super) fn records_listed(&self, names: Option<&BTreeSet<Box<str>>>) {
-        if let Some(board) = &self.checks {
+        if let Some(board) = &self.records {
             board.set_listed(names.cloned());
         }
     }

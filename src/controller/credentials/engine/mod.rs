@@ -108,6 +108,8 @@ pub(super) struct Engine {
     reports_reachable: Sender<()>,
     /// Where logins are checked.
     checks: Option<Arc<Board>>,
+    /// Where records of checks go as reports have them.
+    records: Option<Arc<Board>>,
 }
 
 /// Work at the API server that has ended.
@@ -156,6 +158,7 @@ impl Engine {
             discovers: None,
             reports_reachable: Sender::new(()),
             checks: None,
+            records: None,
         }
     }
 

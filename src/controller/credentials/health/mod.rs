@@ -9,12 +9,14 @@
 //! | `job` | one check, step by step |
 //! | `checks` | the loop: which check is due |
 //! | `board` | what the engine and the checks say to each other |
+//! | `former` | where logins are no longer checked: the end of former verdicts |
 //! | [`report`] | what the outside sees: metrics, the log, Events |
 //!
 //! The loop is a task of its own: a registry that hangs holds up nothing but the checks of its host.
 
 pub(super) mod board;
 mod checks;
+mod former;
 mod job;
 pub(super) mod plan;
 mod record;
@@ -25,5 +27,6 @@ pub mod verdict;
 pub(super) use self::{
     board::{Board, Content, Health},
     checks::Checks,
+    former::Former,
     plan::Plan,
 };

@@ -52,25 +52,14 @@ impl Records {
         login: &str,
         next: impl Fn(Option<&LoginHealth>) -> Option<LoginHealth>,
     ) -> Result<Recorded, CallError> {
-        let reports = Collection::of::<StoredLogin>(None);
         let mut conflicts = 0;
         loop {
-            let found: Option<StoredLogin> = self.cluster.get(&reports, login).await?;
-            let Some(found) = found else { return Ok(Recorded::NoReport) };
+            let Some(found) = self.find(login).await? else { return Ok(Recorded::NoReport) };
             let before = found.kept().health.as_deref().cloned();
             let Some(record) = next(before.as_ref()) else {
                 return Ok(Recorded::Not(before));
             };
-            let report = json!({
-                "apiVersion": format!("{GROUP}/{VERSION}"), "kind": LOGIN_REPORT,
-                "metadata": {"name": login, "resourceVersion": found.metadata().resource_version},
-                "status": {"health": record},
-            });
-            let parameters = PatchParams::apply(MANAGER).force();
-            let patch = Patch::Apply(report);
-            let written: Result<StoredLogin, _> =
-                self.cluster.patch_object("write", &reports, login, &parameters, &patch).await;
-            match written {
+            match self.apply(login, &found, Some(&record)).await {
                 Ok(stored) if stored.kept().health.as_deref() == Some(&record) => {
                     return Ok(Recorded::Done { before, record });
                 }
@@ -81,5 +70,51 @@ impl Records {
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// Writes what `rest` leaves of the record that is there, or removes the record where that is `None`. Answers whether
+    /// anything was written.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`]: a conflict, too, where the report has changed meanwhile.
+    pub(super) async fn reduce(
+        &self,
+        login: &str,
+        rest: impl Fn(&LoginHealth) -> Option<LoginHealth>,
+    ) -> Result<bool, CallError> {
+        let Some(found) = self.find(login).await? else { return Ok(false) };
+        let Some(record) = found.kept().health.as_deref() else { return Ok(false) };
+        let rest = rest(record);
+        if rest.as_ref() == Some(record) {
+            return Ok(false);
+        }
+        self.apply(login, &found, rest.as_ref()).await.map(|_| true)
+    }
+
+    async fn find(&self, login: &str) -> Result<Option<StoredLogin>, CallError> {
+        self.cluster.get(&Collection::of::<StoredLogin>(None), login).await
+    }
+
+    /// Writes a record into a report that is still as it was `found`; without one, removes the field.
+    async fn apply(
+        &self,
+        login: &str,
+        found: &StoredLogin,
+        record: Option<&LoginHealth>,
+    ) -> Result<StoredLogin, CallError> {
+        let report = json!({
+            "apiVersion": format!("{GROUP}/{VERSION}"), "kind": LOGIN_REPORT,
+            "metadata": {"name": login, "resourceVersion": found.metadata().resource_version},
+            "status": {"health": record},
+        });
+        let parameters = PatchParams::apply(MANAGER);
+        let (parameters, patch) = match record {
+            Some(_) => (parameters.force(), Patch::Apply(report)),
+            // An apply without the field may leave an empty one.
+            None => (parameters, Patch::Merge(report)),
+        };
+        let reports = Collection::of::<StoredLogin>(None);
+        self.cluster.patch_object("write", &reports, login, &parameters, &patch).await
     }
 }

@@ -71,7 +71,8 @@ pub fn trial(record: Option<&LoginHealth>, content: &str, accepted: bool) -> Tri
     match record.filter(|it| it.content == content) {
         _ if accepted => Trial::Passed,
         Some(record) if record.held => Trial::Held,
-        Some(LoginHealth { verdict: Some(_), .. }) => Trial::Passed,
+        // Without a verdict, it was tried before checks were turned off, and has been copied since.
+        Some(record) if record.verdict.is_some() || !record.trying => Trial::Passed,
         _ => Trial::Waiting,
     }
 }
@@ -147,6 +148,14 @@ pub fn ended(
     };
     let next = text(now + next.max(wait));
     LoginHealth { verdict, held, refusals, next_check_at: Some(next), trying: false, ..begun }
+}
+
+/// What stays of a record where logins are no longer checked: what counts tries, so that checks that are turned on again go on
+/// from there. `None` where nothing is to be counted: there was no refusal, and the next check would be due.
+#[must_use]
+pub fn without_verdict(record: &LoginHealth, now: i64) -> Option<LoginHealth> {
+    let counts = counted(record) > 0 || due(Some(record), &record.content, now) > now;
+    counts.then(|| LoginHealth { verdict: None, held: false, image: None, ..record.clone() })
 }
 
 /// The refusals in a row, with a try whose end was not recorded.

@@ -160,3 +160,44 @@ fn a_record_from_a_clock_that_was_wrong_ends_within_a_day() {
     let broken = LoginHealth { checked_at: "x".to_owned(), ..record };
     assert_eq!(due(Some(&broken), "a", NOW), NOW);
 }
+
+#[test]
+fn a_record_without_its_verdict_counts_tries_as_before() {
+    use HealthVerdict::{Accepted, Refused};
+    let taken = ended(None, &tried("a"), &said(Accepted), NOW, 0.0);
+    let left = without_verdict(&taken, NOW + 60).unwrap();
+    assert_eq!((left.verdict, left.held, &left.content), (None, false, &taken.content));
+    assert_eq!(due(Some(&left), "a", NOW + 60), due(Some(&taken), "a", NOW + 60));
+    // It has been copied meanwhile.
+    assert_eq!(trial(Some(&left), "a", false), Trial::Passed);
+    assert_eq!(without_verdict(&taken, NOW + HOUR), None);
+
+    let refused = ended(None, &tried("a"), &said(Refused), NOW, 0.0);
+    let left = without_verdict(&refused, NOW + 400 * HOUR).unwrap();
+    assert_eq!((refused.held, left.held, left.verdict, left.refusals), (true, false, None, 1));
+    assert_eq!(without_verdict(&left, NOW + 400 * HOUR).as_ref(), Some(&left));
+    let again = ended(Some(&left), &tried("a"), &said(Refused), NOW + 400 * HOUR, 0.0);
+    assert_eq!((again.refusals, again.verdict, again.held), (2, Some(Refused), true));
+
+    let trying = without_verdict(&begun(None, &tried("a"), NOW), NOW + HOUR).unwrap();
+    assert!(trying.trying && trial(Some(&trying), "a", false) == Trial::Waiting);
+}
+
+#[test]
+fn checks_that_are_turned_off_after_each_try_refuse_a_login_no_more_often() {
+    let mut record: Option<LoginHealth> = None;
+    let mut times: Vec<i64> = Vec::new();
+    for now in (NOW..NOW + 72 * HOUR).step_by(30) {
+        if due(record.as_ref(), "a", now) <= now {
+            times.push(now);
+            let said = said(HealthVerdict::Refused);
+            record = Some(ended(record.as_ref(), &tried("a"), &said, now, 0.0));
+        }
+        record = record.and_then(|it| without_verdict(&it, now));
+    }
+    let within = |from: i64, to: i64| times.iter().filter(|it| (from..to).contains(*it)).count();
+    assert_eq!(within(NOW, NOW + HOUR), 4, "{times:?}");
+    for start in times.iter().skip(4) {
+        assert!(within(*start, start + 24 * HOUR) <= 5, "{times:?}");
+    }
+}
