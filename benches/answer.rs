@@ -54,8 +54,13 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 /// Reports of ten thousand namespaces, in which all is as it should be.
 fn knowledge(mapping: &Mapping, namespace: &str, own: bool) -> Result<Knowledge, Unusable> {
-    let secret =
-        |name, keys| ReportedSecret { name, state: ReportedState::Ready, reason: None, keys };
+    let secret = |name, keys| ReportedSecret {
+        name,
+        state: ReportedState::Ready,
+        reason: None,
+        expired_at: None,
+        keys,
+    };
     let names = mapping.rules().iter().map(|rule| &rule.secret).chain(mapping.always());
     let mut names: Vec<String> = names.map(ToString::to_string).collect();
     names.sort_unstable();

@@ -150,6 +150,7 @@ fn reports(namespaces: usize) -> (Knowledge, Vec<String>) {
         name: format!("pull-registry-{n}"),
         state: ReportedState::Ready,
         reason: None,
+        expired_at: None,
         keys: None,
     };
     let status = PullSecretStatus { secrets: (0..3).map(secret).collect(), ..Default::default() };

@@ -120,6 +120,20 @@ impl Keeper<'_> {
         }
     }
 
+    /// What to do where a registry refuses the login, so that the Secret is not made.
+    pub(super) fn renew(&self) -> String {
+        let login = &self.login.name;
+        let describe = match paste::name(login.as_str()) {
+            Some(name) => format!(": kubectl describe loginreport {name}"),
+            None => String::new(),
+        };
+        format!(
+            "renew login {login}, which a registry refuses, so that pullcred makes Secret {}; the login's report says how to \
+             copy it all the same{describe}",
+            self.rule.secret
+        )
+    }
+
     /// What to do where the Secret is missing, and it is not `opted_in` that is amiss. `make` makes it by hand.
     pub(super) fn advice(&self, namespace: &str, make: &str) -> String {
         let Self { login, rule, reach, .. } = self;

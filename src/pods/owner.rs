@@ -23,8 +23,8 @@ pub(crate) struct Owner {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Replaced {
     all: Named,
-    /// Those of which a container waits for an image, so that the Pod has perhaps never been ready.
-    waiting: Named,
+    /// Those that have perhaps never been ready.
+    stuck: Named,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -58,15 +58,15 @@ impl Owner {
     }
 
     /// How to replace its Pods, as a sentence without a full stop. What is in it as a command is safe to paste.
-    pub(crate) fn remedy(&self, Replaced { all, waiting }: &Replaced) -> String {
+    pub(crate) fn remedy(&self, Replaced { all, stuck }: &Replaced) -> String {
         let Self { namespace, kind, .. } = self;
         match (self.group.as_str(), kind.as_str()) {
             ("", "Pod") => "Delete it and create it again: nothing else does".to_owned(),
-            ("apps", "StatefulSet") if waiting.count > 0 => {
-                let delete = waiting.delete(namespace);
+            ("apps", "StatefulSet") if stuck.count > 0 => {
+                let delete = stuck.delete(namespace);
                 let why =
                     "a restart of the StatefulSet does not replace a Pod that was never ready";
-                match self.restart().filter(|_| waiting.count < all.count) {
+                match self.restart().filter(|_| stuck.count < all.count) {
                     Some(restart) => {
                         format!("New ones: {restart}, and {delete} for what waits, since {why}")
                     }
@@ -77,13 +77,13 @@ impl Owner {
                 Some(restart) => format!("New ones: {restart}"),
                 None => format!("New ones: {}", all.delete(namespace)),
             },
-            ("batch", "Job") if waiting.count == 0 => {
+            ("batch", "Job") if stuck.count == 0 => {
                 "Let the Job end, or delete it and create it again".to_owned()
             }
             ("batch", "Job") => format!(
                 "New ones: {}. The Job replaces a deleted Pod and counts it as failed; with `backoffLimit: 0`, delete the \
                  Job and create it again instead",
-                waiting.delete(namespace),
+                stuck.delete(namespace),
             ),
             _ => {
                 let delete = all.delete(namespace);
@@ -109,23 +109,23 @@ impl Owner {
 // === impl Replaced ===
 
 impl Replaced {
-    /// One more, which waits for an image, or does not.
-    pub(crate) fn add(&mut self, name: &str, waits: bool) {
+    /// One more, which has perhaps never been ready ([`StoredPod::is_stuck`]), or has been.
+    pub(crate) fn add(&mut self, name: &str, stuck: bool) {
         self.all.add(name);
-        if waits {
-            self.waiting.add(name);
+        if stuck {
+            self.stuck.add(name);
         }
     }
 
     /// The same with one more.
-    pub(crate) fn with(mut self, name: &str, waits: bool) -> Self {
-        self.add(name, waits);
+    pub(crate) fn with(mut self, name: &str, stuck: bool) -> Self {
+        self.add(name, stuck);
         self
     }
 
-    /// How many there are, and how many of them wait for an image.
-    pub(crate) fn counts(&self) -> (usize, usize) {
-        (self.all.count, self.waiting.count)
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.all.count
     }
 
     /// The name of the first.

@@ -143,6 +143,11 @@ impl StoredPod<'_> {
         waiting.filter(|it| PULL_REASONS.contains(&it.reason))
     }
 
+    /// Whether it may never have been ready: it is pending, or a container waits for its image.
+    pub(crate) fn is_stuck(&self) -> bool {
+        &*self.status.phase == "Pending" || self.waiting().next().is_some()
+    }
+
     /// The version, the kind and the name of what made it.
     pub(super) fn controller(&self) -> Option<(&str, &str, &str)> {
         let references = self.metadata.owner_references.iter().flatten();
@@ -178,6 +183,22 @@ mod tests {
         let app = ("app", "ImagePullBackOff", "Back-off \"x\"");
         assert_eq!(waiting, [("init", "ErrImagePull", ""), app]);
         assert!(pod.controller().is_none() && pod.template_hash().is_none());
+        assert!(pod.is_stuck());
+    }
+
+    #[test]
+    fn a_pod_without_a_node_is_stuck_and_one_that_runs_is_not() {
+        for (status, stuck) in [
+            (r#"{"phase": "Pending"}"#, true),
+            (r#"{"phase": "Running"}"#, false),
+            (
+                r#"{"phase": "Running", "containerStatuses": [{"name": "a", "state": {"waiting": {"reason": "ErrImagePull"}}}]}"#,
+                true,
+            ),
+        ] {
+            let text = format!(r#"{{"status": {status}}}"#);
+            assert_eq!(serde_json::from_str::<StoredPod<'_>>(&text).unwrap().is_stuck(), stuck);
+        }
     }
 
     #[test]

@@ -77,6 +77,7 @@ fn secrets() -> PullSecretStatus {
             name: "example".to_owned(),
             state: ReportedState::Conflict,
             reason: Some("NameConflict".to_owned()),
+            expired_at: Some("2026-01-01T00:00:00Z".to_owned()),
             keys: Some(vec!["quay.io".to_owned()]),
         }],
         discovery: Some(Discovery::Permitted),

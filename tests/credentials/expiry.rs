@@ -80,6 +80,8 @@ async fn a_login_that_ends_is_reported_at_that_moment_and_renewed_it_is_ready_ag
         (conditions(&running), state(&running)),
         (ended.map(str::to_owned), json!("Expired"))
     );
+    let secret = || status(&running.server, "shop-0")["secrets"][0].clone();
+    assert_eq!(secret()["expiredAt"], report(&running)["expiresAt"]);
     assert!(running.has_event("LoginExpired", "pulls fail until a new one is in this Secret"));
     let calls = running.server.take_calls();
     assert_eq!(writes(&calls).len(), 0, "{calls:?}");
@@ -89,6 +91,7 @@ async fn a_login_that_ends_is_reported_at_that_moment_and_renewed_it_is_ready_ag
     running.server.put(LOGIN, Some(login(&token(now + 10 * HOUR, later))));
     sleep(REPORTED * 2).await;
     assert_eq!((conditions(&running), state(&running)), (fresh, json!("Ready")));
+    assert_eq!(secret()["expiredAt"], Value::Null);
     assert_eq!(running.metric(metric), later);
 }
 

@@ -29,6 +29,19 @@ async fn each_row_of_the_table_is_answered_as_it_says() {
             Some("cannot be read, and fails every pull of this Pod: correct or delete it"),
         ),
         (is("Expired"), Some("has an expired login: pulls fail until it is renewed")),
+        (
+            json!([{"name": "robot", "state": "Expired", "expiredAt": "2026-01-01T00:00:00Z"}]),
+            Some("has a login that ended at 2026-01-01T00:00:00Z: pulls fail until it is renewed"),
+        ),
+        (
+            json!([{"name": "robot", "state": "Expired", "expiredAt": "at the end of the year"}]),
+            Some("has an expired login: pulls fail until it is renewed"),
+        ),
+        (json!([{"name": "robot", "state": "Ready", "expiredAt": "2026-01-01T00:00:00Z"}]), None),
+        (
+            json!([{"name": "robot", "state": "Missing", "reason": "LoginRefused"}]),
+            Some("is not in namespace shop: a registry refuses its login"),
+        ),
         (is("Refused"), Some("has a login that its registry refuses: ask who runs pullcred")),
         (is("Reinvented"), None),
         (own(json!(["ghcr.io"])), None),

@@ -98,6 +98,9 @@ pub struct ReportedSecret {
     /// Why it is not `Ready`, as one word, where the state does not say it: `LoginMissing`, `QuotaExceeded`, …
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// When its login ended, as RFC 3339, where its state is `Expired` and that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expired_at: Option<String>,
     /// The registry keys of its Docker config, as they are written there, where the mapping does not imply them: of a Secret
     /// that people made.
     #[serde(default, skip_serializing_if = "Option::is_none")]

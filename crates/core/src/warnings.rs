@@ -20,10 +20,12 @@ const NAMED: usize = 28;
 /// What is wrong with a Secret that a Pod is to have, or what becomes of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Fault {
-    /// Its login has expired.
-    Expired,
+    /// Its login has expired, and when it did, as RFC 3339, where that is known.
+    Expired(Option<String>),
     /// pullcred fills it, but cannot get its login.
     LoginMissing,
+    /// pullcred fills it, but a registry refuses its login.
+    LoginRefused,
     /// People have not made it.
     Missing,
     /// A quota of the namespace leaves no room for it.
@@ -111,9 +113,17 @@ impl Display for InNamespace<'_> {
         let Self { name, namespace, fault } = self;
         write!(f, "pull secret {name} ")?;
         match fault {
-            Fault::Expired => f.write_str("has an expired login: pulls fail until it is renewed"),
+            Fault::Expired(None) => {
+                f.write_str("has an expired login: pulls fail until it is renewed")
+            }
+            Fault::Expired(Some(at)) => {
+                write!(f, "has a login that ended at {at}: pulls fail until it is renewed")
+            }
             Fault::LoginMissing => {
                 write!(f, "is not in namespace {namespace}: pullcred lacks its login")
+            }
+            Fault::LoginRefused => {
+                write!(f, "is not in namespace {namespace}: a registry refuses its login")
             }
             Fault::Missing => {
                 write!(f, "is not in namespace {namespace}: create it, or pulls fail")
@@ -181,8 +191,10 @@ mod tests {
             warnings.into_texts().0.concat()
         };
         for fault in [
-            Fault::Expired,
+            Fault::Expired(None),
+            Fault::Expired(Some("2026-01-01T00:00:00Z".to_owned())),
             Fault::LoginMissing,
+            Fault::LoginRefused,
             Fault::Missing,
             Fault::NoRoom,
             Fault::NotWritten,

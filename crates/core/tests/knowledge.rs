@@ -20,6 +20,7 @@ fn report(namespace: usize, state: ReportedState) -> ReportedSecrets {
         name,
         state,
         reason: None,
+        expired_at: None,
         keys,
     };
     let copies = (0..3).map(|n| secret(format!("pull-registry-{n}"), None));

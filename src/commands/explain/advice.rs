@@ -12,7 +12,7 @@ use crate::{
         keeper::{Audience, Keeper, Reach},
         secret::how_to_make,
     },
-    core::{decide::Reason, image::ImageRef, pod::INJECT_LABEL},
+    core::{decide::Reason, image::ImageRef, knowledge::Obstacle, pod::INJECT_LABEL},
     paste,
     pods::Replaced,
 };
@@ -31,7 +31,7 @@ pub(super) fn advice(
         advice.push(format!("correct the image {:?}: {}", facts.image, facts.error));
     }
     let opted_out = context.opted_in() == Some(false);
-    advice.extend(of_secrets(images, at_hand, opted_out, audience));
+    advice.extend(of_secrets(images, at_hand, context, audience));
     let kept = |name: &&str| kept(name, audience).is_some();
     let missing: Vec<&str> = at_hand.missing.iter().map(String::as_str).filter(kept).collect();
     if opted_out && !missing.is_empty() {
@@ -50,7 +50,7 @@ pub(super) fn advice(
         if opted_out && missing.is_empty() {
             advice.push(format!("opt the namespace in: {}", paste::opt_in(namespace)));
         }
-        let pod = Replaced::default().with(&subject.name, !subject.waiting.is_empty());
+        let pod = Replaced::default().with(&subject.name, subject.stuck);
         let remedy = subject.owner.as_ref().map(|owner| owner.remedy(&pod));
         advice.push(format!(
             "replace the Pod, since only a new one gets {}. {}",
@@ -64,15 +64,20 @@ pub(super) fn advice(
     advice
 }
 
-/// What to do about Secrets that are of no use, missing or unknown. Where the namespace is `opted_out`, its label comes
+/// What to do about Secrets that are of no use, missing or unknown. Where the namespace has not opted in, its label comes
 /// before what pullcred would make.
 fn of_secrets(
     images: &[ImageFacts<'_>],
     AtHand { pull, besides, missing, unknown, .. }: &AtHand,
-    opted_out: bool,
+    context: PodContext<'_>,
     audience: Audience<'_>,
 ) -> Vec<String> {
     let namespace = audience.namespace;
+    let opted_out = context.opted_in() == Some(false);
+    let is_refused = |name: &str| {
+        let known = context.known.as_ref().and_then(|it| it.secret(name));
+        known.is_some_and(|it| it.obstacle == Some(Obstacle::LoginRefused))
+    };
     let make = |name: &str| make(name, namespace, images);
     let mut advice = Vec::new();
     for (name, _) in pull.bad.iter().chain(&besides.bad) {
@@ -93,6 +98,9 @@ fn of_secrets(
     for name in missing {
         advice.push(match (paste::name(name), audience.keeper(name)) {
             (Some(_), Some(keeper)) if opted_out && keeper.reach == Reach::Here => continue,
+            (Some(_), Some(keeper)) if keeper.reach == Reach::Here && is_refused(name) => {
+                keeper.renew()
+            }
             (Some(name), Some(keeper)) => keeper.advice(namespace, &make(name)),
             (Some(name), None) => format!("make Secret {name}: {}", make(name)),
             // The API server does not check the names that a Pod lists.

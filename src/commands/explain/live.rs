@@ -125,7 +125,7 @@ fn subject(value: &Value, explainer: &Explainer<'_>, knowledge: &Knowledge) -> O
     let stored = StoredPod::deserialize(value).unwrap_or_default();
     let owner = Some(Owner::of(namespace, &stored));
     let waiting = stored.waiting().map(Waiting::from).collect();
-    Some(Subject { waiting, owner, runs: true, ..subject })
+    Some(Subject { waiting, stuck: stored.is_stuck(), owner, runs: true, ..subject })
 }
 
 fn namespace_of(object: &Value) -> Option<&str> {

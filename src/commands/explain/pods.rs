@@ -42,6 +42,8 @@ pub(super) struct Subject {
     pub(super) reason: Option<Reason>,
     /// Its containers that wait; empty where it does not run yet.
     pub(super) waiting: Vec<Waiting>,
+    /// Whether it may never have been ready.
+    pub(super) stuck: bool,
     /// What replaces it; none where it does not run.
     pub(super) owner: Option<Owner>,
     /// Whether it is a Pod that runs, so that its list cannot change any more.
@@ -163,6 +165,7 @@ impl Subject {
             warnings: decision.secret_warnings().to_vec(),
             reason: decision.reason(),
             waiting: Vec::new(),
+            stuck: false,
             owner: None,
             runs: false,
         }

@@ -198,6 +198,7 @@ mod tests {
             name: name.to_owned(),
             state,
             reason: reason.map(str::to_owned),
+            expired_at: None,
             keys: None,
         }
     }

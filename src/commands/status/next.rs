@@ -43,7 +43,11 @@ fn of_all(summary: &Summary, steps: &mut Vec<Step>) {
         let command = paste::name(&login.name);
         let command = command.map(|name| format!("kubectl describe loginreport {name}"));
         let what = match login.verdict() {
-            verdict @ ("expired" | "held back" | "refused") => {
+            "held back" => format!(
+                "Renew the login {}, which is held back; its report says how to copy it all the same",
+                login.name
+            ),
+            verdict @ ("expired" | "refused") => {
                 format!("Renew the login {}, which is {verdict}", login.name)
             }
             _ if login.ends_soon() => format!("Renew the login {}, which ends soon", login.name),

@@ -82,13 +82,16 @@ impl<'a, 'n> Known<'a, 'n> {
 
     /// What is wrong with a Secret for the images that need it.
     fn fault(&self, secret: KnownSecret<'a>) -> Option<Fault> {
-        let KnownSecret { name, state, obstacle, keys } = secret;
+        let KnownSecret { name, state, obstacle, expired_at, keys } = secret;
         match state {
             ReportedState::Pending => Some(match obstacle {
                 None => Fault::Pending,
                 Some(Obstacle::Quota) => Fault::NoRoom,
-                Some(Obstacle::Other) => Fault::NotWritten,
+                Some(Obstacle::LoginRefused | Obstacle::Other) => Fault::NotWritten,
             }),
+            ReportedState::Missing if obstacle == Some(Obstacle::LoginRefused) => {
+                Some(Fault::LoginRefused)
+            }
             ReportedState::Missing => {
                 let is_filled = |rule: &Rule| rule.fill.is_some();
                 let by_login = obstacle.is_some() || self.needed.rules(name).any(is_filled);
@@ -96,7 +99,7 @@ impl<'a, 'n> Known<'a, 'n> {
             }
             ReportedState::WrongType => Some(Fault::WrongType),
             ReportedState::Unreadable => Some(Fault::Unreadable),
-            ReportedState::Expired => Some(Fault::Expired),
+            ReportedState::Expired => Some(Fault::Expired(expired_at.map(str::to_owned))),
             ReportedState::Refused => Some(Fault::Refused),
             ReportedState::Conflict => self
                 .not_opened(name, keys?)

@@ -14,6 +14,7 @@ fn knowledge(secrets: &[Reported<'_>]) -> Knowledge {
         name: name.to_owned(),
         state,
         reason: None,
+        expired_at: None,
         keys: keys.map(|keys| keys.iter().map(|&key| key.to_owned()).collect()),
     };
     let secrets = secrets.iter().map(secret).collect();
@@ -164,9 +165,11 @@ fn a_secret_that_cannot_be_made_is_not_said_to_be_on_its_way() {
         (Pending, Some("QuotaExceeded"), "is not in namespace shop: its quota leaves no room"),
         (Pending, Some("Denied"), "is not in namespace shop: the API server refuses it"),
         (Missing, Some("LoginMissing"), "is not in namespace shop: pullcred lacks its login"),
+        (Missing, Some("LoginRefused"), "is not in namespace shop: a registry refuses its login"),
     ] {
         let reason = reason.map(str::to_owned);
-        let secret = ReportedSecret { name: "quay".to_owned(), state, reason, keys: None };
+        let secret =
+            ReportedSecret { name: "quay".to_owned(), state, reason, expired_at: None, keys: None };
         let status = PullSecretStatus { secrets: vec![secret], ..Default::default() };
         let mut known = Knowledge::default();
         known.set_fresh(true);
@@ -310,7 +313,7 @@ proptest! {
         let images: Vec<&str> = images.iter().map(String::as_str).collect();
         let listed: Vec<&str> = listed.iter().map(String::as_str).collect();
         let secrets = reported.iter().map(|(name, (state, keys))| ReportedSecret {
-            name: name.clone(), state: *state, reason: None, keys: keys.clone(),
+            name: name.clone(), state: *state, reason: None, expired_at: None, keys: keys.clone(),
         }).collect();
         let status = PullSecretStatus { secrets, ..Default::default() };
         let mut known = Knowledge::default();

@@ -18,6 +18,10 @@ const KEYS_MAX: usize = 512;
 const PACKED_MAX: usize = 16 << 10;
 /// The reason of a Secret for which a quota leaves no room.
 const QUOTA_EXCEEDED: &str = "QuotaExceeded";
+/// The length of a moment in a report, such as `2026-01-01T00:00:00Z`.
+const MOMENT: usize = 20;
+/// The reason of a Secret whose login a registry refuses.
+const LOGIN_REFUSED: &str = "LoginRefused";
 /// What stands for the number of keys where keys are not known.
 const NO_KEYS: u16 = u16::MAX;
 
@@ -34,6 +38,8 @@ pub struct KnownSecret<'k> {
     pub state: ReportedState,
     /// What keeps pullcred from making it; `None` where nothing does.
     pub obstacle: Option<Obstacle>,
+    /// When its login ended, as RFC 3339, where its state is [`ReportedState::Expired`]; `None` where that is not known.
+    pub expired_at: Option<&'k str>,
     /// The registry keys of its logins; `None` where they are not known, as of copies of pullcred.
     pub keys: Option<Keys<'k>>,
 }
@@ -41,6 +47,8 @@ pub struct KnownSecret<'k> {
 /// Why a Secret that is not there is not made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Obstacle {
+    /// A registry refuses its login.
+    LoginRefused,
     /// Another reason.
     Other,
     /// A quota of the namespace leaves no room for it.
@@ -172,8 +180,8 @@ impl fmt::Debug for Keys<'_> {
 
 // === the format ===
 //
-// The namespace, and then each Secret: its name, its state, the obstacle, the number of its keys, and the keys. A text has its length in
-// front, in one byte or, of a key, in two; and so has a whole Secret, so that a search can pass over it.
+// The namespace, and then each Secret: its name, its state, the obstacle, the number of its keys, if it has expired when that was, and the
+// keys. A text has its length in front, in one byte or, of a key, in two; and so has a whole Secret, so that a search can pass over it.
 
 fn pack(bytes: &mut Vec<u8>, secret: &ReportedSecret) -> Result<(), Unusable> {
     let Some(state) = ReportedState::KNOWN.iter().position(|it| *it == secret.state) else {
@@ -185,10 +193,16 @@ fn pack(bytes: &mut Vec<u8>, secret: &ReportedSecret) -> Result<(), Unusable> {
     packed.push(match secret.reason.as_deref() {
         None => 0,
         Some(QUOTA_EXCEEDED) => 1,
-        Some(_) => 2,
+        Some(LOGIN_REFUSED) => 2,
+        Some(_) => 3,
     });
     let count = secret.keys.as_ref().map_or(Ok(NO_KEYS), |keys| u16::try_from(keys.len()));
     packed.extend(count.unwrap_or(NO_KEYS).to_be_bytes());
+    if secret.state == ReportedState::Expired {
+        let moment = secret.expired_at.as_deref().filter(|it| is_moment(it)).unwrap_or_default();
+        packed.extend(u8::try_from(moment.len()));
+        packed.extend(moment.as_bytes());
+    }
     for key in secret.keys.iter().flatten() {
         text::<2>(&mut packed, key, KEY_MAX)?;
     }
@@ -196,6 +210,11 @@ fn pack(bytes: &mut Vec<u8>, secret: &ReportedSecret) -> Result<(), Unusable> {
     bytes.extend(length.to_be_bytes());
     bytes.append(&mut packed);
     Ok(())
+}
+
+/// Whether a text has the form of a moment as reports have it. It comes to be shown to people.
+fn is_moment(text: &str) -> bool {
+    text.len() == MOMENT && text.bytes().all(|it| it.is_ascii_digit() || b"-:TZ".contains(&it))
 }
 
 /// Writes a text and before it its length, in `N` bytes.
@@ -241,15 +260,21 @@ impl<'k> Reader<'k> {
 
     /// What stands behind the name of a Secret.
     fn state_and_keys(self, name: &'k str) -> Option<KnownSecret<'k>> {
-        let (&[state, obstacle, high, low], bytes) = self.0.split_first_chunk()?;
+        let (&[state, obstacle, high, low], rest) = self.0.split_first_chunk()?;
         let state = *ReportedState::KNOWN.get(usize::from(state))?;
         let obstacle = match obstacle {
             0 => None,
             1 => Some(Obstacle::Quota),
+            2 => Some(Obstacle::LoginRefused),
             _ => Some(Obstacle::Other),
         };
+        let mut rest = Reader(rest);
+        let expired_at = match state {
+            ReportedState::Expired => Some(rest.text::<1>()?).filter(|it| !it.is_empty()),
+            _ => None,
+        };
         let count = u16::from_be_bytes([high, low]);
-        let keys = (count != NO_KEYS).then_some(Keys { count, bytes });
-        Some(KnownSecret { name, state, obstacle, keys })
+        let keys = (count != NO_KEYS).then_some(Keys { count, bytes: rest.0 });
+        Some(KnownSecret { name, state, obstacle, expired_at, keys })
     }
 }

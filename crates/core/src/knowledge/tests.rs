@@ -8,6 +8,7 @@ fn status(secrets: &[(&str, ReportedState, Option<&[&str]>)]) -> PullSecretStatu
         name: name.to_owned(),
         state,
         reason: None,
+        expired_at: None,
         keys: keys.map(|keys| keys.iter().map(|&key| key.to_owned()).collect()),
     };
     PullSecretStatus { secrets: secrets.iter().map(secret).collect(), ..Default::default() }
@@ -154,7 +155,7 @@ proptest! {
         other in "[a-z]{1,4}",
     ) {
         let reported = |(name, (state, keys)): (&String, &(_, Option<Vec<String>>))| ReportedSecret {
-            name: name.clone(), state: *state, reason: None, keys: keys.clone(),
+            name: name.clone(), state: *state, reason: None, expired_at: None, keys: keys.clone(),
         };
         let list: Vec<_> = secrets.iter().map(reported).collect();
         let report = PullSecretStatus { secrets: list.clone(), ..Default::default() };

@@ -35,6 +35,8 @@ pub(super) struct Usage {
 #[derive(Debug, Default)]
 struct Lacking {
     pods: Replaced,
+    /// Whether one of them waits for an image.
+    hangs: bool,
     secrets: BTreeSet<String>,
 }
 
@@ -78,7 +80,8 @@ impl Usage {
         self.need(namespace, &pod, mapping);
         if !decision.injected().is_empty() {
             let lacking = self.lacking.entry(Owner::of(namespace, &stored)).or_default();
-            lacking.pods.add(stored.name(), stored.waiting().next().is_some());
+            lacking.pods.add(stored.name(), stored.is_stuck());
+            lacking.hangs |= stored.waiting().next().is_some();
             lacking.secrets.extend(decision.injected().iter().map(ToString::to_string));
         }
     }
@@ -166,10 +169,10 @@ impl Usage {
 
 impl Lacking {
     fn report(&self, owner: &Owner, report: &mut Report) {
-        let Self { pods, secrets } = self;
+        let Self { pods, hangs, secrets } = self;
         let secrets = secrets.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
-        let (count, waiting) = pods.counts();
-        let (one, hangs) = (count == 1, waiting > 0);
+        let count = pods.count();
+        let one = count == 1;
         let which = match (owner.kind.as_str(), pods.first()) {
             ("Pod", _) => "it".to_owned(),
             (_, Some(pod)) if one => format!("Pod {pod}"),
@@ -178,7 +181,7 @@ impl Lacking {
         let message = format!(
             "{which} {} Secret {secrets}, which a new Pod gets{}. {}",
             if one { "lacks" } else { "lack" },
-            match (hangs, one) {
+            match (*hangs, one) {
                 (true, true) => ", and waits for an image",
                 (true, false) => ", and not all of them have their images",
                 (false, _) => "",
@@ -186,7 +189,7 @@ impl Lacking {
             owner.remedy(pods),
         );
         let place = format!("{} {}/{}", owner.kind.to_lowercase(), owner.namespace, owner.name);
-        if hangs {
+        if *hangs {
             report.error(Check::PodWithoutSecret, place, message);
         } else {
             report.warning(Check::PodWithoutSecret, place, message);

@@ -112,7 +112,7 @@ impl Counted {
         let Some(group) = self.group(Owner::of(namespace, stored)) else { return };
         if lacks {
             group.without += 1;
-            group.lacking.add(stored.name(), stored.waiting().next().is_some());
+            group.lacking.add(stored.name(), stored.is_stuck());
         }
         if fails {
             group.failing += 1;

@@ -221,6 +221,7 @@ fn logins(
         let facts = LoginFacts {
             kind,
             mapping,
+            secret: state.logins().secret(name).map(|secret| (own_namespace, secret)),
             problem: problems.get(name).and_then(Option::as_ref),
             unread: unread(name),
             held,

@@ -22,7 +22,7 @@ use crate::{
     core::{
         copies::ACCEPT,
         reports::{HealthVerdict, LoginHealth},
-        rules::LoginName,
+        rules::{LoginName, SecretName},
     },
     errors::with_causes,
 };
@@ -172,8 +172,7 @@ impl Report {
             );
             self.notify(Notice::held_back(&plan.secret, &format!(
                 "login {login}: {refusing} refuses what has changed, so copies stay as they are; it is tried again at {next}. \
-                 To copy it all the same: kubectl -n {} annotate --overwrite secret {} {ACCEPT}={}",
-                self.namespace, &plan.secret, record.content,
+                 {}", to_copy(&self.namespace, &plan.secret, &record.content),
             )));
         } else if is_refused(record) && !same.is_some_and(is_refused) {
             let copies = if record.held { "no copy is written from it" } else { "its copies stay" };
@@ -194,6 +193,13 @@ impl Report {
         // Where Events cannot be written as fast, the log and the report have it all the same.
         let _ = self.notices.try_send(notice);
     }
+}
+
+/// What lets a content be copied that a registry refuses.
+pub(in super::super) fn to_copy(namespace: &str, secret: &SecretName, content: &str) -> String {
+    format!(
+        "To copy it all the same: kubectl -n {namespace} annotate --overwrite secret {secret} {ACCEPT}={content}"
+    )
 }
 
 /// A content is copied that could not be tried in time.

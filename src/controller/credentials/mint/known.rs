@@ -68,8 +68,7 @@ impl State {
         match self {
             _ if !self.is_tried() => Fetch::Unknown,
             _ if self.usable => Fetch::Usable,
-            _ if self.has_expired() => Fetch::Expired,
-            _ => Fetch::Failed,
+            _ => self.expires.map_or(Fetch::Failed, Fetch::Expired),
         }
     }
 }

@@ -195,7 +195,7 @@ mod tests {
 
     fn secret(name: &str, state: ReportedState, reason: Option<&str>) -> ReportedSecret {
         let reason = reason.map(ToOwned::to_owned);
-        ReportedSecret { name: name.to_owned(), state, reason, keys: None }
+        ReportedSecret { name: name.to_owned(), state, reason, expired_at: None, keys: None }
     }
 
     #[test]

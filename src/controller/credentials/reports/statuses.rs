@@ -11,15 +11,18 @@ mod health;
 use std::sync::Arc;
 
 use super::super::state::{
-    CopyState, Expiry, Failing, Fault, LoginOverview, LoginProblem, Progress, Refusal,
+    CopyState, Expiry, Failing, Fault, Fetch, LoginOverview, LoginProblem, Progress, Refusal,
 };
 use super::{
     super::{discovery::Discovered, health::Health, mint::report::State as FetchedLogin},
     keys::Contents,
 };
-use crate::core::reports::{
-    Condition, Discovery, FailingNamespace, LoginStatus, NamespaceSummary, PullSecretStatus,
-    ReportedSecret, ReportedState,
+use crate::core::{
+    reports::{
+        Condition, Discovery, FailingNamespace, LoginStatus, NamespaceSummary, PullSecretStatus,
+        ReportedSecret, ReportedState,
+    },
+    rules::SecretName,
 };
 
 /// The most that the list of Secrets takes in a report, in bytes of JSON: the webhook holds as much of a namespace.
@@ -40,6 +43,8 @@ pub(in super::super) struct LoginFacts<'f> {
     pub(in super::super) kind: &'static str,
     /// The fingerprint of the mapping in force.
     pub(in super::super) mapping: &'f str,
+    /// pullcred's namespace, and the Secret there that has the login.
+    pub(in super::super) secret: Option<(&'f str, &'f SecretName)>,
     /// Why it fills nothing, or not all registries.
     pub(in super::super) problem: Option<&'f LoginProblem>,
     /// Whether the API server does not let pullcred read it.
@@ -244,7 +249,11 @@ fn of_copy(copy: &CopyFacts<'_>) -> ReportedSecret {
     let says_it =
         matches!(state, ReportedState::Ready | ReportedState::Expired | ReportedState::Refused);
     let reason = reason.filter(|_| !says_it);
-    ReportedSecret { name: copy.state.secret.to_string(), state, reason, keys }
+    let expired_at = match copy.state.fetch {
+        Fetch::Expired(at) if state == ReportedState::Expired => expiry::moment(at),
+        _ => None,
+    };
+    ReportedSecret { name: copy.state.secret.to_string(), state, reason, expired_at, keys }
 }
 
 fn namespace_ready(secrets: &[ReportedSecret], discovery: Option<&Discovered>) -> Condition {
@@ -274,7 +283,10 @@ fn namespace_ready(secrets: &[ReportedSecret], discovery: Option<&Discovered>) -
     };
     let mut bad: Vec<_> = secrets.iter().filter(|it| it.state != ReportedState::Ready).collect();
     bad.sort_by_key(|it| urgency(it.state));
-    let named = bad.iter().take(NAMED).map(|it| format!("{} {}", it.name, fault(it)));
+    let named = bad.iter().take(NAMED).map(|it| match &it.expired_at {
+        Some(at) => format!("{} holds a login that ended at {at}", it.name),
+        None => format!("{} {}", it.name, fault(it)),
+    });
     let more = bad.len().checked_sub(NAMED).filter(|more| *more > 0);
     let more = more.map(|more| format!("and {more} more"));
     let message = named.chain(more).collect::<Vec<_>>().join("; ");

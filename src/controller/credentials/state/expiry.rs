@@ -118,9 +118,9 @@ impl Logins {
         self.all.iter().filter_map(|(name, login)| Some((name, login.expiry.life()?.ends)))
     }
 
-    /// Whether a login has ended that people keep.
-    pub(super) fn has_ended(&self, name: &LoginName) -> bool {
-        self.expiry(name).is_some_and(|it| it.phase() == Phase::Ended)
+    /// When a login ended that people keep; `None` where it has not.
+    pub(super) fn ended_at(&self, name: &LoginName) -> Option<i64> {
+        Some(self.expiry(name).filter(|it| it.phase() == Phase::Ended)?.life()?.ends)
     }
 }
 

@@ -18,8 +18,8 @@ pub enum Fetch {
     Usable,
     /// It cannot be had, and there is none from before.
     Failed,
-    /// The one that there is has expired.
-    Expired,
+    /// The one that there is has ended, at this second since the Unix epoch.
+    Expired(i64),
 }
 
 // === impl State ===
@@ -56,11 +56,12 @@ impl State {
         let key = if self.copies.identity(recipe).is_some() {
             (Arc::clone(namespace), Arc::from(secret))
         } else {
-            match self.logins.secret(login).filter(|_| self.logins.is_fetched(login)) {
-                Some(secret) => (Arc::clone(&self.own_namespace), Arc::from(secret.as_str())),
-                None if self.logins.has_ended(login) => return Fetch::Expired,
-                None => return Fetch::Usable,
-            }
+            let secret = self.logins.secret(login).filter(|_| self.logins.is_fetched(login));
+            let Some(secret) = secret else {
+                let ended = self.logins.ended_at(login);
+                return ended.map_or(Fetch::Usable, Fetch::Expired);
+            };
+            (Arc::clone(&self.own_namespace), Arc::from(secret.as_str()))
         };
         self.fetched.get(&key).copied().unwrap_or_default()
     }

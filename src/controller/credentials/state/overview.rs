@@ -316,7 +316,7 @@ impl CopyState<'_> {
                 Some(Failing::Unfetched)
             }
             Progress::Ready | Progress::Kept | Progress::Outdated
-                if self.fetch == Fetch::Expired =>
+                if matches!(self.fetch, Fetch::Expired(_)) =>
             {
                 Some(Failing::Expired)
             }

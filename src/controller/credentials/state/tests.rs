@@ -13,6 +13,8 @@ const MAPPING: &str = "logins:\n\
     rules:\n\
     - {registries: [ghcr.io/acme], secret: robot, login: acme, namespaces: ['*']}\n";
 const CONFIG: &str = r#"{"auths":{"ghcr.io":{"username":"u","password":"p"}}}"#;
+/// When a login ended, in seconds since the Unix epoch.
+const ENDED: i64 = 1_767_225_600;
 const GRACE: Duration = Duration::from_secs(600);
 
 struct Setup {
@@ -317,9 +319,9 @@ fn what_came_of_fetching_shows_where_the_login_is_and_of_its_own_only_there() {
     let key = |namespace: &str, secret: &str| (Arc::from(namespace), Arc::from(secret));
     assert_eq!(shown(&setup), [Fetch::Unknown; 4]);
     assert!(setup.state.set_fetched(key("pullcred", "pullcred-login-acme"), Fetch::Failed));
-    assert!(setup.state.set_fetched(key("b", "own"), Fetch::Expired));
-    assert!(!setup.state.set_fetched(key("b", "own"), Fetch::Expired));
-    let expected = [Fetch::Failed, Fetch::Unknown, Fetch::Failed, Fetch::Expired];
+    assert!(setup.state.set_fetched(key("b", "own"), Fetch::Expired(ENDED)));
+    assert!(!setup.state.set_fetched(key("b", "own"), Fetch::Expired(ENDED)));
+    let expected = [Fetch::Failed, Fetch::Unknown, Fetch::Failed, Fetch::Expired(ENDED)];
     assert_eq!(shown(&setup), expected);
     setup.see("a", "", true);
     setup.see("b", "", true);

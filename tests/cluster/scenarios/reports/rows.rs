@@ -110,6 +110,7 @@ pub(super) fn status((state, keys): (ReportedState, Option<&[&str]>)) -> PullSec
         name: name.to_owned(),
         state,
         reason: None,
+        expired_at: None,
         keys: keys.clone(),
     };
     PullSecretStatus { secrets: NAMES.map(secret).to_vec(), ..PullSecretStatus::default() }

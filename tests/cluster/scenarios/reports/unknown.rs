@@ -42,6 +42,7 @@ pub(crate) async fn unknown(cluster: Arc<ReportsCluster>) -> Result<Report> {
         name: "own".to_owned(),
         state: ReportedState::Ready,
         reason: None,
+        expired_at: None,
         keys: Some(vec!["quay.io/team".to_owned()]),
     };
     let status = PullSecretStatus { secrets: vec![secret], ..PullSecretStatus::default() };

@@ -1,5 +1,7 @@
 //! What reports say of the end of logins.
 
+use k8s_openapi::jiff::Timestamp;
+
 use super::{LoginFacts, condition, health};
 use crate::{
     controller::credentials::state::{Expiry, Failing},
@@ -32,7 +34,7 @@ pub(super) fn healthy(facts: &LoginFacts<'_>) -> Condition {
         let message = format!("the login ended at {until}: registries refuse it");
         return condition("Healthy", "False", "Expired", &message);
     }
-    health::healthy(facts.health.as_ref())
+    health::healthy(facts.health.as_ref(), facts.secret)
 }
 
 /// Why a login that people keep is not as it should be.
@@ -46,6 +48,11 @@ pub(super) fn fault(facts: &LoginFacts<'_>) -> Option<Condition> {
 
 fn ended_at(facts: &LoginFacts<'_>) -> Option<String> {
     until(facts.expiry.as_ref().filter(|it| it.phase() == Phase::Ended)?)
+}
+
+/// A moment as reports have it.
+pub(super) fn moment(seconds: i64) -> Option<String> {
+    Timestamp::from_second(seconds).ok().map(|it| it.to_string())
 }
 
 /// The end, where it is known.

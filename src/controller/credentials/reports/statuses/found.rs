@@ -34,6 +34,7 @@ pub(super) fn add(secrets: &mut Vec<ReportedSecret>, found: &Found, named: &[Arc
         name,
         state,
         reason: None,
+        expired_at: None,
         keys,
     }));
 }

@@ -2,7 +2,7 @@
 
 use super::{
     super::super::{
-        health::{Health, schedule::Trial},
+        health::{Health, report::to_copy, schedule::Trial},
         state::{Fault, LoginProblem},
     },
     condition,
@@ -10,26 +10,29 @@ use super::{
 use crate::core::{
     copies::ACCEPT,
     reports::{Condition, HealthVerdict, LoginHealth},
+    rules::SecretName,
 };
 
-/// The condition `Healthy`.
-pub(super) fn healthy(health: Option<&Health>) -> Condition {
+/// The condition `Healthy` of a login, whose Secret in pullcred's namespace is `secret`.
+pub(super) fn healthy(health: Option<&Health>, secret: Option<(&str, &SecretName)>) -> Condition {
     let Some((health, record)) = health.and_then(|it| Some((it, it.record.as_ref()?))) else {
         let message = "pullcred has not asked the registry";
         return condition("Healthy", "Unknown", "NotChecked", message);
     };
     let LoginHealth { verdict, image, content, held, .. } = record;
+    let is_held = *held && !health.accepted;
+    let to_copy = secret.filter(|_| is_held).map_or_else(String::new, |(namespace, secret)| {
+        format!(". {}", to_copy(namespace, secret, content))
+    });
     let next = record.next_check_at.as_deref().unwrap_or("once that try has ended");
     let instead = match (held, health.accepted) {
-        (true, false) => format!(
-            ": copies stay as they are, unless the login's Secret has the annotation {ACCEPT}: {content}"
-        ),
+        (true, false) => ": copies stay as they are".to_owned(),
         (_, true) => format!(": it is copied by its annotation {ACCEPT}"),
         (false, false) => ": its copies stay".to_owned(),
     };
     if *held && *verdict != Some(HealthVerdict::Refused) {
         let message = format!(
-            "a registry has refused the changed login once{instead}; it is tried again at {next}"
+            "a registry has refused the changed login once{instead}; it is tried again at {next}{to_copy}"
         );
         return condition("Healthy", "False", "HeldBack", &message);
     }
@@ -74,8 +77,9 @@ pub(super) fn healthy(health: Option<&Health>) -> Condition {
             ),
         ),
         Some(HealthVerdict::Refused) => {
-            let message =
-                format!("a registry refuses the login{instead}; it is tried again at {next}");
+            let message = format!(
+                "a registry refuses the login{instead}; it is tried again at {next}{to_copy}"
+            );
             ("False", "Refused", message)
         }
         Some(HealthVerdict::Unknown) | None => {
@@ -102,8 +106,10 @@ mod tests {
     fn said(trial: Trial, accepted: bool, record: LoginHealth) -> String {
         let content = CONTENT.to_owned();
         let record = Some(LoginHealth { content, ..record });
+        let health = Health { content: CONTENT.into(), trial, accepted, record };
+        let secret = "acme-robot".parse().unwrap();
         let Condition { status, reason, message, .. } =
-            healthy(Some(&Health { content: CONTENT.into(), trial, accepted, record }));
+            healthy(Some(&health), Some(("pullcred", &secret)));
         format!("{status} {reason}: {message}")
     }
 
@@ -126,15 +132,17 @@ mod tests {
                 Trial::Held,
                 false,
                 of(None, 1, true),
-                "False HeldBack: a registry has refused the changed login once: copies stay as they are, unless the login's \
-                 Secret has the annotation pullcred.dev/accept: 0123456789ab; it is tried again at T",
+                "False HeldBack: a registry has refused the changed login once: copies stay as they are; it is tried again \
+                 at T. To copy it all the same: kubectl -n pullcred annotate --overwrite secret acme-robot \
+                 pullcred.dev/accept=0123456789ab",
             ),
             (
                 Trial::Held,
                 false,
                 of(refused, 2, true),
-                "False Refused: a registry refuses the login: copies stay as they are, unless the login's Secret has the \
-                 annotation pullcred.dev/accept: 0123456789ab; it is tried again at T",
+                "False Refused: a registry refuses the login: copies stay as they are; it is tried again at T. To copy it \
+                 all the same: kubectl -n pullcred annotate --overwrite secret acme-robot \
+                 pullcred.dev/accept=0123456789ab",
             ),
             (
                 Trial::Passed,
@@ -171,6 +179,6 @@ mod tests {
         ] {
             assert_eq!(said(trial, accepted, record), expected);
         }
-        assert_eq!(healthy(None).reason, "NotChecked");
+        assert_eq!(healthy(None, None).reason, "NotChecked");
     }
 }

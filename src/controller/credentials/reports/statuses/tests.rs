@@ -23,6 +23,7 @@ fn login_facts<'f>(
     LoginFacts {
         kind: "secret",
         mapping: "3f9c",
+        secret: None,
         problem,
         unread,
         held,
@@ -228,23 +229,19 @@ fn the_state_of_a_copy_follows_from_what_is_there() {
 
 #[test]
 fn a_copy_of_a_fetched_login_says_what_came_of_that() {
-    let none = Progress::Missing(Fault::Missing);
+    let (none, ended) = (Progress::Missing(Fault::Missing), Fetch::Expired(1_767_225_600));
+    let unfetched = ("Missing LoginRefreshFailed", "False LoginRefreshFailed");
     let cases = [
         (Progress::Ready, Fetch::Usable, "Ready", "True AllReady"),
         (Progress::Ready, Fetch::Failed, "Ready", "True AllReady"),
-        (Progress::Ready, Fetch::Expired, "Expired", "False Expired"),
-        (Progress::Kept, Fetch::Expired, "Expired", "False Expired"),
-        (Progress::Outdated, Fetch::Expired, "Expired", "False Expired"),
+        (Progress::Ready, ended, "Expired", "False Expired"),
+        (Progress::Kept, ended, "Expired", "False Expired"),
+        (Progress::Outdated, ended, "Expired", "False Expired"),
         (Progress::Pending, Fetch::Usable, "Pending", "False Copying"),
-        (
-            Progress::Pending,
-            Fetch::Failed,
-            "Missing LoginRefreshFailed",
-            "False LoginRefreshFailed",
-        ),
-        (none, Fetch::Failed, "Missing LoginRefreshFailed", "False LoginRefreshFailed"),
+        (Progress::Pending, Fetch::Failed, unfetched.0, unfetched.1),
+        (none, Fetch::Failed, unfetched.0, unfetched.1),
         // A foreign Secret stays one whatever its login would be.
-        (Progress::Conflict, Fetch::Expired, "Conflict NameConflict", "False NameConflict"),
+        (Progress::Conflict, ended, "Conflict NameConflict", "False NameConflict"),
         (Progress::Conflict, Fetch::Failed, "Conflict NameConflict", "False NameConflict"),
     ];
     for (progress, fetch, state, ready) in cases {
@@ -252,6 +249,8 @@ fn a_copy_of_a_fetched_login_says_what_came_of_that() {
             facts.copies[0].state.fetch = fetch;
             let status = namespace_status(&facts);
             let secret = &status.secrets[0];
+            let ended = state.starts_with("Expired").then_some("2026-01-01T00:00:00Z");
+            assert_eq!(secret.expired_at.as_deref(), ended, "{progress:?} {fetch:?}");
             let words = [Some(format!("{:?}", secret.state)), secret.reason.clone()];
             let words: Vec<_> = words.into_iter().flatten().collect();
             assert_eq!(words.join(" "), state, "{progress:?} {fetch:?}");
