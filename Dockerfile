@@ -35,6 +35,8 @@ LABEL org.opencontainers.image.title="pullcred" \
       org.opencontainers.image.url="https://github.com/pullcred/pullcred" \
       org.opencontainers.image.version="${VERSION}"
 COPY --from=build /image/ /
+# With it the program need not start itself again: src/allocator.rs.
+ENV GLIBC_TUNABLES=glibc.malloc.mmap_threshold=131072
 USER 65532:65532
 EXPOSE 8443 8080
 ENTRYPOINT ["/pullcred"]

@@ -134,9 +134,11 @@ lines() {
   (line "a pipe" 2> >(cat >/dev/null))
 }
 
-# From exec to the first answer of /readyz, asked every tenth of a millisecond or so.
+# From exec to the first answer of /readyz, asked every tenth of a millisecond or so, with the environment of the image.
 starts() {
   local begin status
+  local -x GLIBC_TUNABLES
+  GLIBC_TUNABLES=$(sed -n 's/^ENV GLIBC_TUNABLES=//p' Dockerfile)
   for _ in $(seq "$((rounds * 4))"); do
     begin=$(date +%s%N)
     "$release/pullcred" webhook --config examples/pullcred.yaml --listen 127.0.0.1:18443 --admin-listen 127.0.0.1:18080 \

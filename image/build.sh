@@ -23,6 +23,8 @@ epoch=${SOURCE_DATE_EPOCH:-$(git -C "$repository" log -1 --format=%ct)}
 revision=${REVISION:-$(git -C "$repository" rev-parse HEAD)}
 created=$(date --utc --date="@$epoch" +%Y-%m-%dT%H:%M:%SZ)
 oci=application/vnd.oci.image
+# Where an image has an environment, container runtimes add no PATH; this is theirs.
+path=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 umask 022
 staging=$(mktemp -d)
@@ -65,7 +67,7 @@ image() {
   diff_id=sha256:$(digest_of <"$staging/layer.tar")
   blob layer < <(gzip --no-name --best --stdout "$staging/layer.tar")
   blob config <<EOF
-{"created":"$created","architecture":"$architecture","os":"linux","config":{"User":"65532:65532","ExposedPorts":{"8080/tcp":{},"8443/tcp":{}},"Entrypoint":["/pullcred"],"WorkingDir":"/","Labels":{"org.opencontainers.image.created":"$created","org.opencontainers.image.description":"$description","org.opencontainers.image.licenses":"Apache-2.0","org.opencontainers.image.revision":"$revision","org.opencontainers.image.source":"https://github.com/pullcred/pullcred","org.opencontainers.image.title":"pullcred","org.opencontainers.image.url":"https://github.com/pullcred/pullcred","org.opencontainers.image.version":"$version"}},"rootfs":{"type":"layers","diff_ids":["$diff_id"]},"history":[{"created":"$created","created_by":"image/build.sh"}]}
+{"created":"$created","architecture":"$architecture","os":"linux","config":{"User":"65532:65532","ExposedPorts":{"8080/tcp":{},"8443/tcp":{}},"Env":["PATH=$path","GLIBC_TUNABLES=glibc.malloc.mmap_threshold=131072"],"Entrypoint":["/pullcred"],"WorkingDir":"/","Labels":{"org.opencontainers.image.created":"$created","org.opencontainers.image.description":"$description","org.opencontainers.image.licenses":"Apache-2.0","org.opencontainers.image.revision":"$revision","org.opencontainers.image.source":"https://github.com/pullcred/pullcred","org.opencontainers.image.title":"pullcred","org.opencontainers.image.url":"https://github.com/pullcred/pullcred","org.opencontainers.image.version":"$version"}},"rootfs":{"type":"layers","diff_ids":["$diff_id"]},"history":[{"created":"$created","created_by":"image/build.sh"}]}
 EOF
   blob manifest <<EOF
 {"schemaVersion":2,"mediaType":"$oci.manifest.v1+json","config":{"mediaType":"$oci.config.v1+json","digest":"$config_digest","size":$config_size},"layers":[{"mediaType":"$oci.layer.v1.tar+gzip","digest":"$layer_digest","size":$layer_size}]}

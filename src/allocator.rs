@@ -8,9 +8,10 @@
 use std::{env, io, os::unix::process::CommandExt, process::Command};
 
 /// glibc reads this variable once, before the program begins.
-const VARIABLE: &str = "GLIBC_TUNABLES";
-/// Blocks from 128 KiB on are mapped and unmapped one by one. That is what glibc begins with; set, it stays so.
-const SETTING: &str = "glibc.malloc.mmap_threshold=131072";
+pub const VARIABLE: &str = "GLIBC_TUNABLES";
+/// Blocks from 128 KiB on are mapped and unmapped one by one. That is what glibc begins with; set, it stays so. The image
+/// has it in its environment.
+pub const SETTING: &str = "glibc.malloc.mmap_threshold=131072";
 
 /// The roles whose memory has a documented bound.
 const BOUNDED: [&str; 2] = ["credentials", "webhook"];

@@ -9,6 +9,7 @@ use std::{
     process::{Command, Output},
 };
 
+use pullcred::allocator;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -237,9 +238,11 @@ fn image_and_dockerfile_say_the_same() {
         "org.opencontainers.image.url": env!("CARGO_PKG_REPOSITORY"),
         "org.opencontainers.image.version": version,
     });
+    let allocator = format!("{}={}", allocator::VARIABLE, allocator::SETTING);
     assert_eq!(
         config["config"],
         json!({
+            "Env": ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", allocator],
             "User": "65532:65532",
             "ExposedPorts": {"8080/tcp": {}, "8443/tcp": {}},
             "Entrypoint": ["/pullcred"],
@@ -251,7 +254,8 @@ fn image_and_dockerfile_say_the_same() {
     let dockerfile = fs::read_to_string(repository().join("Dockerfile")).unwrap();
     let (_, last_stage) = dockerfile.split_once("FROM scratch").unwrap();
     assert!(dockerfile.contains("image/roots.sh /image\n"), "the Dockerfile has no authorities");
-    for line in ["USER 65532:65532", "EXPOSE 8443 8080", "ENTRYPOINT [\"/pullcred\"]"] {
+    let allocator = format!("ENV {allocator}");
+    for line in [&allocator, "USER 65532:65532", "EXPOSE 8443 8080", "ENTRYPOINT [\"/pullcred\"]"] {
         assert!(last_stage.lines().any(|found| found == line), "the Dockerfile lacks {line}");
     }
     assert!(last_stage.contains(&format!("ARG VERSION={version}\n")), "the Dockerfile's VERSION");
