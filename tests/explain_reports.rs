@@ -131,3 +131,36 @@ fn the_reports_of_a_cluster_count_while_they_are_fresh() {
     let image = run(&[&["explain", "-n", "other", "skip.io/app"], &live[..]].concat(), "");
     assert!(image.stdout.contains("gets extra, tools\n"), "{}", image.shown());
 }
+
+#[test]
+fn a_secret_whose_login_is_refused_has_the_advice_to_renew_it() {
+    let pod = json!({
+        "metadata": {"name": "web", "namespace": "shop"},
+        "spec": {
+            "imagePullSecrets": [{"name": "robot"}, {"name": "tools"}],
+            "containers": [{"name": "app", "image": "ghcr.io/acme/web:1"}],
+        },
+    });
+    let pods = json!({"kind": "PodList", "metadata": {}, "items": [pod]});
+    let report = json!({
+        "metadata": {"name": "pullcred", "namespace": "shop"},
+        "status": {"secrets": [{"name": "robot", "state": "Missing", "reason": "LoginRefused"}]},
+    });
+    let answers = BTreeMap::from([
+        ("/api/v1/namespaces/shop/pods?&limit=250", (200, pods)),
+        ("/apis/pullcred.dev/v1alpha1/namespaces/shop/pullsecretreports/pullcred", (200, report)),
+    ]);
+    let folder = tempfile::tempdir().unwrap();
+    let kubeconfig = folder.path().join("kubeconfig");
+    fs::write(&kubeconfig, ApiServer::start(answers).kubeconfig()).unwrap();
+    let kubeconfig = kubeconfig.to_str().unwrap();
+    let live = ["--config", CONFIG, "--reports", "live", "--kubeconfig", kubeconfig];
+    let pods = run(&[&["explain", "--live"], &live[..]].concat(), "");
+    for said in [
+        "pull secret robot is not in namespace shop: a registry refuses its login",
+        "renew login acme, which a registry refuses, so that pullcred makes Secret robot",
+        "kubectl describe loginreport acme",
+    ] {
+        assert!(pods.stdout.contains(said), "{}", pods.shown());
+    }
+}
