@@ -108,8 +108,13 @@ impl Account {
 
 /// The API with what a kubeconfig holds.
 pub(crate) async fn api_with(kubeconfig: &Path) -> Result<Api> {
+    Ok(Api::new(client_with(kubeconfig).await?))
+}
+
+/// A client with what a kubeconfig holds.
+pub(crate) async fn client_with(kubeconfig: &Path) -> Result<Client> {
     let document: Value = serde_json::from_str(&fs::read_to_string(kubeconfig)?)?;
     let options = KubeConfigOptions::default();
     let config = Config::from_custom_kubeconfig(serde_json::from_value(document)?, &options);
-    Ok(Api::new(Client::try_from(config.await?)?))
+    Ok(Client::try_from(config.await?)?)
 }

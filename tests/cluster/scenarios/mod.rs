@@ -146,6 +146,7 @@ pub(crate) fn on_a_control_plane_for_reports(slot: &Slot) -> Vec<Trial> {
         reports::rights,
         reports::status,
         health::story,
+        health::audit,
     ];
     alone.into_iter().map(|scenario| scenario.alone().into_trial(slot)).collect()
 }

@@ -77,11 +77,30 @@ pub(crate) async fn story(cluster: Arc<ReportsCluster>) -> Result<Report> {
     );
     reader.end(cluster.api()).await?;
     controller.kill();
+    let off = turned_off(&day).await?;
+    report = report.seen("without `--health` again: the report has no verdict after", seconds(off));
     day.home.end().await?;
     house::delete_definitions(cluster.api()).await?;
     house::clear(cluster.api(), &[&NAMESPACES[..], &[HOME, "team-new", "team-late"]].concat())
         .await?;
     Ok(report)
+}
+
+/// Without the flag again, no verdict stays that no check renews. The refusals do, which count tries.
+async fn turned_off(day: &Day) -> Result<Duration> {
+    let before = day.report().await?["status"]["health"].take();
+    ensure!(before["verdict"] == "Refused", "{before}");
+    let begin = Instant::now();
+    let mut controller = day.home.spawn_with("off-again", "3s", &["--reports"]).await?;
+    controller.ready().await?;
+    let took = time_until(begin, SOON, "end of the verdict", async || {
+        let health = day.report().await?["status"]["health"].take();
+        Ok(health["verdict"].is_null() && health["refusals"] == before["refusals"])
+    });
+    let took = took.await?;
+    day.until_health(begin, SOON, "NotChecked").await?;
+    controller.kill();
+    Ok(took)
 }
 
 /// Without the flag, copies are made and rotated, and the registry is not asked.

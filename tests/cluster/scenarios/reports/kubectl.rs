@@ -48,7 +48,7 @@ impl<'a> Transcript<'a> {
 
 /// Runs kubectl as the administrator, in the folder of the control plane: what it prints to standard error comes first, as warnings
 /// do.
-pub(super) fn kubectl(cluster: &Cluster, arguments: &[&str]) -> Result<String> {
+pub(in super::super) fn kubectl(cluster: &Cluster, arguments: &[&str]) -> Result<String> {
     let output = cluster
         .control_plane()
         .program("kubectl")
