@@ -1,7 +1,7 @@
 //! Who may do what.
 
 use crate::{
-    helm::{examples, objects},
+    helm::{LOGINS, examples, objects},
     object::{Object, find},
 };
 
@@ -217,10 +217,7 @@ fn the_webhook_connects_to_nothing() {
 /// Not even with reports to anything but the API server, as the controllers.
 #[test]
 fn with_reports_the_webhook_connects_to_the_api_server() {
-    let objects = objects(&[
-        "--values=charts/pullcred/ci/credentials-values.yaml",
-        "--set=networkPolicy.apiServerCIDRs={192.0.2.1/32}",
-    ]);
+    let objects = objects(&[LOGINS, "--set=networkPolicy.apiServerCIDRs={192.0.2.1/32}"]);
     let policy = find(&objects, "NetworkPolicy", "pullcred-webhook");
     let controllers = find(&objects, "NetworkPolicy", "pullcred-controller");
     assert_eq!(policy.texts("/spec/policyTypes"), ["Ingress", "Egress"]);

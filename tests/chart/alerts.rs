@@ -1,7 +1,7 @@
 //! The alerts as the chart renders them. What fires when is for promtool: charts/alerts.sh.
 
 use crate::{
-    helm::{NAMESPACE, objects, refusal},
+    helm::{LOGINS, NAMESPACE, objects, refusal},
     object::{Object, find},
 };
 
@@ -14,8 +14,6 @@ fn alerts(arguments: &[&str]) -> Vec<Object> {
     let objects = objects(&[&[RULES, ELSEWHERE], arguments].concat());
     find(&objects, "PrometheusRule", "pullcred").items("/spec/groups/0/rules").collect()
 }
-
-const LOGINS: &str = "--values=charts/pullcred/ci/credentials-values.yaml";
 
 fn names(alerts: &[Object]) -> Vec<&str> {
     alerts.iter().map(|alert| alert.text("/alert")).collect()

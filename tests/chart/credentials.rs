@@ -14,12 +14,10 @@ use serde_json::{Value, json};
 
 use crate::{
     access::rights,
-    helm::{examples, objects, render},
+    helm::{ALONE, LOGINS, examples, objects, render},
     object::{Object, find},
 };
 
-const LOGINS: &str = "--values=charts/pullcred/ci/credentials-values.yaml";
-const ALONE: &str = "--values=charts/pullcred/ci/credentials-alone-values.yaml";
 const NAME: &str = "pullcred-credentials";
 
 fn names(objects: &[Object]) -> Vec<String> {

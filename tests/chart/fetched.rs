@@ -13,12 +13,10 @@ use serde_json::{Value, json};
 
 use crate::{
     access::rights,
-    helm::{objects, refusal, render},
+    helm::{CLOUDS, LOGINS, objects, refusal, render},
     object::{Object, find},
 };
 
-const CLOUDS: &str = "--values=charts/pullcred/ci/clouds-values.yaml";
-const LOGINS: &str = "--values=charts/pullcred/ci/credentials-values.yaml";
 const NAME: &str = "pullcred-credentials";
 
 /// Values that say the same of the mapping in a ConfigMap of one's own as the chart reads in that of [`CLOUDS`].

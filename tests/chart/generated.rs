@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, process::Command};
 
-use crate::helm::{check_manifests, examples, render, repository};
+use crate::helm::{LOGINS, check_manifests, examples, render, repository};
 
 #[test]
 fn two_renders_are_identical() {
@@ -27,12 +27,11 @@ fn renders_are_what_they_were() {
 /// The snapshot is that of the version before reports.
 #[test]
 fn without_reports_a_release_with_logins_is_what_it_was() {
-    let values = "--values=charts/pullcred/ci/credentials-values.yaml";
     let off = "--set=reports.enabled=false";
     insta::with_settings!({
         snapshot_path => "snapshots", prepend_module_to_snapshot => false, omit_expression => true,
     }, {
-        insta::assert_snapshot!("credentials-without-reports", beside_the_default(&[values, off]));
+        insta::assert_snapshot!("credentials-without-reports", beside_the_default(&[LOGINS, off]));
     });
 }
 

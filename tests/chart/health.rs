@@ -7,12 +7,10 @@ use pullcred::cli::{Cli, Command};
 
 use crate::{
     access::rights,
-    helm::{notes, objects, refusal, render},
+    helm::{CLOUDS, LOGINS, notes, objects, refusal, render},
     object::{Object, find},
 };
 
-const CLOUDS: &str = "--values=charts/pullcred/ci/clouds-values.yaml";
-const LOGINS: &str = "--values=charts/pullcred/ci/credentials-values.yaml";
 const HEALTH: &str = "--set=health.enabled=true";
 const AUDIT: &str = "--set=audit.enabled=true";
 const NAME: &str = "pullcred-credentials";

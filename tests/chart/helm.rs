@@ -13,6 +13,13 @@ use crate::object::Object;
 /// The namespace into which everything is rendered.
 pub(crate) const NAMESPACE: &str = "pullcred";
 
+/// The values of an installation with logins.
+pub(crate) const LOGINS: &str = "--values=charts/pullcred/ci/credentials-values.yaml";
+/// The values of an installation of the credentials controller alone.
+pub(crate) const ALONE: &str = "--values=charts/pullcred/ci/credentials-alone-values.yaml";
+/// The values of an installation with logins of each cloud.
+pub(crate) const CLOUDS: &str = "--values=charts/pullcred/ci/clouds-values.yaml";
+
 /// The registry of the image. What follows it can say otherwise.
 const REGISTRY: &str = "--values=tests/chart/registry.yaml";
 

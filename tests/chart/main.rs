@@ -14,6 +14,7 @@ mod alerts;
 #[path = "../support/api_server.rs"]
 mod api_server;
 mod credentials;
+mod definitions;
 mod fetched;
 mod generated;
 mod health;

@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::{api_server::ApiServer, helm::template};
+use crate::{
+    api_server::ApiServer,
+    helm::{LOGINS, template},
+};
 
 const ADMISSION: &str = "admissionregistration.k8s.io/v1";
 const RBAC: &str = "rbac.authorization.k8s.io/v1";
-const LOGINS: &str = "--values=charts/pullcred/ci/credentials-values.yaml";
 
 /// Why the templates refuse a cluster with these objects; nothing where they render.
 fn refusal(configurations: &Value, roles: &Value, arguments: &[&str]) -> Option<String> {

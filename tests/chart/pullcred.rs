@@ -14,7 +14,7 @@ use pullcred::{
 };
 
 use crate::{
-    helm::{NAMESPACE, examples, notes, objects, render, repository},
+    helm::{CLOUDS, LOGINS, NAMESPACE, examples, notes, objects, render, repository},
     object::{Object, find},
 };
 
@@ -132,7 +132,7 @@ fn the_notes_have_the_hash_of_the_mapping() {
 fn the_environment_has_names_that_pullcred_reads() {
     let source = std::fs::read_to_string(repository().join("src/cli/mod.rs")).unwrap()
         + &std::fs::read_to_string(repository().join("src/cli/webhook.rs")).unwrap();
-    for object in objects(&["--values=charts/pullcred/ci/credentials-values.yaml"]) {
+    for object in objects(&[LOGINS]) {
         let Some(pod) = object.pod() else { continue };
         for variable in pod.items("/spec/containers/0/env") {
             let name = variable.text("/name");
@@ -224,7 +224,7 @@ fn alerts_and_dashboard_ask_for_metrics_that_are_there() {
         exposed.lines().filter_map(|line| line.split(['{', ' ']).next()).collect();
 
     let text = render(&[
-        "--values=charts/pullcred/ci/clouds-values.yaml",
+        CLOUDS,
         "--set=health.enabled=true",
         "--set=metrics.prometheusRule.enabled=true,metrics.prometheusRule.scrapedElsewhere=true",
         "--set=metrics.dashboard.enabled=true",

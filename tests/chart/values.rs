@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::{
-    helm::{examples, objects},
+    helm::{LOGINS, examples, objects},
     object::find,
 };
 
@@ -33,8 +33,7 @@ fn names() {
 #[test]
 fn names_have_at_most_63_characters() {
     let long = format!("--set=fullnameOverride={}", "x".repeat(53));
-    let logins = "--values=charts/pullcred/ci/credentials-values.yaml";
-    for object in objects(&[&long, logins, "--set=metrics.service.enabled=true"]) {
+    for object in objects(&[&long, LOGINS, "--set=metrics.service.enabled=true"]) {
         assert!(object.name().len() <= 63, "{} {}", object.kind(), object.name());
     }
 }
@@ -293,7 +292,7 @@ fn monitoring_is_there_when_asked_for() {
         "--set=metrics.serviceMonitor.enabled=true,metrics.serviceMonitor.labels.release=prometheus",
         "--set=metrics.prometheusRule.enabled=true,metrics.prometheusRule.disabled={PullcredSlow}",
         "--set=metrics.dashboard.enabled=true",
-        "--values=charts/pullcred/ci/credentials-values.yaml",
+        LOGINS,
     ]);
     let monitor = find(&objects, "ServiceMonitor", "pullcred");
     assert_eq!(monitor.text("/metadata/labels/release"), "prometheus");

@@ -7,12 +7,11 @@ use tokio::time::sleep;
 
 use crate::{
     reports::{REPORTED, report_of, report_writes, status},
-    running::{CONFIG_MAP, MAPPING, Running, cluster, config_map, path_of},
+    running::{CONFIG_MAP, MAPPING, MINUTE, Running, cluster, config_map, path_of},
     scripted::{Call, Refusal, Scripted},
     world::{Cloud, Fake},
 };
 
-const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
 /// When all audits that follow a start are over.
 const FIRST: Duration = Duration::from_secs(11 * 60);

@@ -8,13 +8,12 @@ use tokio::time::sleep;
 use crate::{
     reports::{REPORTED, report_of, reported, status},
     running::{
-        CONFIG_MAP, MAPPING, SOON, cluster, config_map, docker_config, namespace, path_of, secret,
-        writes,
+        CONFIG_MAP, MAPPING, MINUTE, SOON, cluster, config_map, docker_config, namespace, path_of,
+        secret, writes,
     },
     scripted::{Call, Refusal, Scripted},
 };
 
-const MINUTE: Duration = Duration::from_secs(60);
 /// No logins, and a rule whose Secret people make.
 const DISCOVER: &str = "\
 discover: {namespaces: ['sandbox-*']}

@@ -15,13 +15,12 @@ use crate::{
     registries::{Registries, Registry},
     reports::{GROUP, condition, first, report_of_login},
     running::{
-        CONFIG_MAP, LOGIN, Running, cluster, config_map, copy_of, docker_config, login, namespace,
-        password, path_of, writes,
+        CONFIG_MAP, LOGIN, MINUTE, Running, cluster, config_map, copy_of, docker_config, login,
+        namespace, password, path_of, writes,
     },
     scripted::{Refusal, Scripted},
 };
 
-const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
 const ANSWER: Duration = Duration::from_millis(50);
 const SETTLED: Duration = Duration::from_secs(8);

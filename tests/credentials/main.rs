@@ -14,8 +14,10 @@ mod health;
 mod logged;
 mod logins;
 mod outages;
+mod own_identity;
 mod refusals;
 mod registries;
+mod report_troubles;
 mod reports;
 mod running;
 #[path = "../support/scripted/mod.rs"]

@@ -23,6 +23,7 @@ pub(crate) const CONFIG_MAP: &str = "/api/v1/namespaces/pullcred/configmaps/mapp
 pub(crate) const LOGIN: &str = "/api/v1/namespaces/pullcred/secrets/acme-login";
 pub(crate) const EVENTS: &str = "/apis/events.k8s.io/v1/namespaces/pullcred/events";
 pub(crate) const GRACE: Duration = Duration::from_secs(600);
+pub(crate) const MINUTE: Duration = Duration::from_secs(60);
 /// What a step may take, in which no pause is due.
 pub(crate) const SOON: Duration = Duration::from_millis(500);
 

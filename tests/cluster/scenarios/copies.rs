@@ -4,6 +4,7 @@ mod drift;
 mod fetched;
 mod follow;
 mod foreign;
+mod granted;
 pub(super) mod home;
 mod lifetime;
 pub(super) mod login;

@@ -8,7 +8,8 @@ use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
 use super::{
-    home::{ACCOUNT, ADMISSION, MARK, secret_path},
+    granted::ADMISSION,
+    home::{ACCOUNT, MARK, secret_path},
     login::DockerConfig,
 };
 use crate::{

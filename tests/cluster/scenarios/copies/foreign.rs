@@ -16,7 +16,8 @@ use tokio::time::sleep;
 
 use super::{
     follow::ms,
-    home::{ADMISSION, Home, MANAGER, MARK, SOON, secret_path, shape},
+    granted::ADMISSION,
+    home::{Home, MANAGER, MARK, SOON, secret_path, shape},
     login::DockerConfig,
 };
 use crate::{

@@ -11,7 +11,10 @@ use anyhow::{Context, Result, ensure};
 use base64::{Engine, prelude::BASE64_STANDARD_NO_PAD};
 use serde_json::{Value, json};
 
-use super::login::{DockerConfig, KEY, TYPE, auth};
+use super::{
+    granted::{WITH_HEALTH, WITH_REPORTS, WITHOUT_REPORTS, grant, revoke},
+    login::{DockerConfig, KEY, TYPE, auth},
+};
 use crate::{
     account::{Account, api_with},
     api::Api,
@@ -23,17 +26,6 @@ use crate::{
     registration::INJECT,
     wait::{time_until, until},
 };
-
-/// The chart with logins as Helm renders it: its own tests keep these files true.
-const WITH_REPORTS: &str = include_str!("../../../chart/snapshots/credentials.snap");
-const WITHOUT_REPORTS: &str =
-    include_str!("../../../chart/snapshots/credentials-without-reports.snap");
-/// The same with checks of logins and the audit of Pods.
-const WITH_HEALTH: &str = include_str!("../../../chart/snapshots/health.snap");
-
-pub(super) const ADMISSION: &str = "/apis/admissionregistration.k8s.io/v1";
-const POLICIES: &str = "validatingadmissionpolicies";
-const BINDINGS: &str = "validatingadmissionpolicybindings";
 
 /// The ServiceAccount of controllers.
 pub(in super::super) const ACCOUNT: &str = "pullcred-credentials";
@@ -121,11 +113,7 @@ impl Home {
 
     /// Deletes what the account was granted in the whole cluster, so that another scenario may have a home of this name.
     pub(in super::super) async fn end(&self) -> Result<()> {
-        for collection in [BINDINGS, POLICIES] {
-            let path = format!("{ADMISSION}/{collection}/{}", self.namespace.name());
-            self.api().delete(&path).await?.ok()?;
-        }
-        self.account.unbind(self.api()).await
+        revoke(self.api(), &self.account, self.namespace.name()).await
     }
 
     pub(in super::super) fn api(&self) -> &Api {
@@ -378,68 +366,6 @@ impl Home {
         let bytes: usize = places.iter().map(|(_, text)| text.len()).sum();
         Ok(format!("{} passwords looked for in {} KiB", passwords.len(), bytes / 1024))
     }
-}
-
-/// Gives an account the rights and the policy that the chart gives to its controller, for these names of copies and logins.
-async fn grant(
-    api: &Api,
-    chart: &str,
-    account: &Account,
-    namespace: &str,
-    copies: &[&str],
-    logins: &[&str],
-) -> Result<()> {
-    let mut granted = Vec::new();
-    for rendered in chart.split("\n---\n") {
-        if !rendered.contains("# Source: pullcred/templates/credentials/") {
-            continue;
-        }
-        let mut object: Value = serde_saphyr::from_str(rendered)?;
-        let kind = object["kind"].as_str().unwrap_or_default().to_owned();
-        match kind.as_str() {
-            "ClusterRole" | "Role" => {
-                let secrets = if kind == "Role" { logins } else { copies };
-                for rule in object["rules"].as_array_mut().into_iter().flatten() {
-                    if rule["resources"][0] == "secrets" {
-                        ensure!(rule["resourceNames"].is_array(), "a rule without names: {rule}");
-                        rule["resourceNames"] = json!(secrets);
-                    }
-                }
-                account.bind(api, &kind, object["rules"].take()).await?;
-            }
-            "ValidatingAdmissionPolicy" | "ValidatingAdmissionPolicyBinding" => {
-                let collection = if kind.ends_with('g') { BINDINGS } else { POLICIES };
-                let path = format!("{ADMISSION}/{collection}");
-                api.post(&path, &policy(&object, account, namespace)?).await?.ok()?;
-            }
-            _ => continue,
-        }
-        granted.push(kind);
-    }
-    granted.sort_unstable();
-    let all =
-        ["ClusterRole", "Role", "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"];
-    ensure!(granted == all, "the chart has {granted:?}");
-    Ok(())
-}
-
-/// A policy or a binding of the chart, for another account in another namespace.
-fn policy(rendered: &Value, account: &Account, namespace: &str) -> Result<Value> {
-    let release = "system:serviceaccount:pullcred:pullcred-credentials";
-    let text = rendered.to_string();
-    let changed = text
-        .replace(release, &account.user())
-        .replace("'kube-system', 'pullcred'", &format!("'kube-system', '{namespace}'"));
-    let is_binding = rendered["kind"] == "ValidatingAdmissionPolicyBinding";
-    let is_for = |words: &str| is_binding || changed.contains(words);
-    ensure!(is_for(&account.user()), "not for {}: {text}", account.user());
-    ensure!(is_for(&format!("'kube-system', '{namespace}'")), "not for {namespace}: {text}");
-    let mut object: Value = serde_json::from_str(&changed)?;
-    object["metadata"]["name"] = namespace.into();
-    if is_binding {
-        object["spec"]["policyName"] = namespace.into();
-    }
-    Ok(object)
 }
 
 /// A password as it is, as a Docker config has it, and as a Secret has that, wherever it begins.
