@@ -30,6 +30,11 @@ FAST = $(filter-out $(SLOW),$(basename $(notdir $(wildcard tests/*.rs))) $(patsu
 test-fast: ## Run the tests that take seconds, after each edit: units, vectors, properties, router, loops, commands, documents
 	$(CARGO) test --locked --workspace --lib --bins --test vectors $(addprefix --test ,$(FAST))
 
+.PHONY: test-oldest
+test-oldest: ## Run the scenarios that need no node on Kubernetes 1.30, the oldest supported version
+	tests/packages.sh
+	PULLCRED_KUBERNETES=1.30 $(CARGO) test --locked --test cluster
+
 .PHONY: test-arm64
 test-arm64: ## Cross-build for arm64, and run vectors and a served review under qemu's emulation
 	tests/packages.sh arm64

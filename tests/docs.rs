@@ -295,9 +295,12 @@ fn the_supported_versions_are_those_of_the_tests() {
     let schemas: Vec<&str> =
         schemas.lines().filter_map(|line| line.strip_prefix("v0.")?.split('.').next()).collect();
     let (first, last) = (schemas.first().unwrap(), schemas.last().unwrap());
+    let newest = minor("tests/cluster/kubernetes/go.mod", "k8s.io/kubernetes");
+    let folder = format!("tests/cluster/kubernetes/1.{first}/go.mod");
+    let oldest = minor(&folder, "k8s.io/kubernetes");
     let tested = [
         format!("1.{first} to 1.{last}"),
-        minor("tests/cluster/kubernetes/go.mod", "k8s.io/kubernetes"),
+        format!("{oldest} and {newest}"),
         minor("tests/cluster/helm/go.mod", "helm.sh/helm/v4"),
         minor("tests/cluster/containerd/go.mod", "github.com/containerd/containerd/v2"),
     ];
@@ -307,6 +310,27 @@ fn the_supported_versions_are_those_of_the_tests() {
     assert_eq!(documented[..tested.len()], tested);
     let minimum = format!("kubeVersion: \">=1.{first}.0-0\"");
     assert!(read("charts/pullcred/Chart.yaml").contains(&minimum), "{minimum}");
+    let lane = format!("PULLCRED_KUBERNETES={oldest} $(CARGO) test --locked --test cluster\n");
+    assert!(read("Makefile").contains(&lane), "{lane}");
+}
+
+/// docs/versions.md says how many of the scenarios without a node run on the oldest version: those that need nothing newer.
+#[test]
+fn the_number_of_scenarios_on_the_oldest_version_is_that_of_the_list() {
+    let list = read("tests/cluster/scenarios/mod.rs");
+    let (without_a_node, _) = list.split_once("fn on_a_node").unwrap();
+    let is_path = |it: &str| {
+        it.contains("::") && it.chars().all(|it| it.is_ascii_lowercase() || "_:".contains(it))
+    };
+    let scenarios: Vec<(&str, bool)> = without_a_node
+        .lines()
+        .filter_map(|line| line.trim().strip_suffix(','))
+        .map(|line| line.split_once(" needs ").map_or((line, false), |(path, _)| (path, true)))
+        .filter(|(path, _)| is_path(path))
+        .collect();
+    let run = scenarios.iter().filter(|(_, newer)| !newer).count();
+    let count = format!("{run} of the {} scenarios that need no node", scenarios.len());
+    assert!(read("docs/versions.md").contains(&count), "{count}");
 }
 
 /// The commands of SECURITY.md are those that `make release DRY_RUN=1` runs.

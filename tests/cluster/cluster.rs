@@ -23,6 +23,7 @@ use crate::{
     sandbox::{Sandbox, next_port},
     setting::{Scene, Setting},
     stage::Stage,
+    version::{STATIC_POLICIES, Version},
 };
 
 /// The mapping of the common webhook.
@@ -53,9 +54,12 @@ impl Setting for Cluster {
     async fn start(sandbox: &Sandbox, folder: &Path) -> Result<Self> {
         let policy = folder.join("audit-policy.yaml");
         fs::write(&policy, audit::POLICY)?;
-        let admission = static_policies(folder)?;
-        let options = Options::default()
-            .api_server("--admission-control-config-file", admission)
+        let mut options = Options::default();
+        if Version::of_this_run()?.has(STATIC_POLICIES) {
+            let admission = static_policies(folder)?;
+            options = options.api_server("--admission-control-config-file", admission);
+        }
+        options = options
             // Without kube-proxy a Service has no address that answers; with this the API server
             // resolves a webhook's Service to its EndpointSlices itself.
             .api_server("--enable-aggregator-routing", "true")

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`sandbox`] | namespaces of the run's own, in which this program executes itself again |
 //! | [`programs`] | what is built for the runs before they enter the sandbox |
+//! | [`version`] | the version of Kubernetes, and which scenarios an older one cannot have |
 //! | [`process`] | a child with a log, limits on waiting, and a certain end |
 //! | [`pki`], [`access`], [`account`] | certificates; kubeconfigs and clients for any user; a `ServiceAccount` |
 //! | [`control_plane`] | the four Kubernetes processes |
@@ -20,8 +21,8 @@
 //! | [`benchmark`] | what copies of logins cost; `cargo bench --test cluster` measures it |
 //!
 //! `cargo test --test cluster` runs them, `-- --list` names them, `-- NAME` runs some. The table of
-//! a whole run without failure goes to `cluster-scenarios.md` in cargo's folder for tests' files;
-//! with `PULLCRED_TABLE=1` any run's table goes to stderr.
+//! a whole run without failure goes to `cluster-scenarios-VERSION.md` in cargo's folder for tests'
+//! files; with `PULLCRED_TABLE=1` any run's table goes to stderr.
 
 mod access;
 mod account;
@@ -51,6 +52,7 @@ mod setting;
 mod sidecar;
 mod stage;
 mod tls_server;
+mod version;
 mod wait;
 
 use std::{
@@ -61,7 +63,11 @@ use std::{
 use anyhow::{Context, Result};
 use libtest_mimic::{Arguments, Trial};
 
-use crate::{sandbox::Sandbox, stage::Stage};
+use crate::{
+    sandbox::Sandbox,
+    stage::Stage,
+    version::{Selection, Version},
+};
 
 /// Scenarios wait more than they compute, so there are more of them at once than processors.
 const AT_ONCE: usize = 8;
@@ -77,10 +83,11 @@ fn run() -> Result<ExitCode> {
     let mut arguments = Arguments::from_args();
     arguments.test_threads.get_or_insert(AT_ONCE);
     let slot = Arc::new(OnceLock::new());
-    let mut trials = scenarios::on_a_control_plane(&slot);
-    trials.extend(scenarios::on_a_control_plane_for_reports(&slot));
-    let node_trials = scenarios::on_a_node(&slot);
-    trials.extend(benchmark::trials(&slot, arguments.bench));
+    let mut selection = Selection::new(&slot, Version::of_this_run()?);
+    let mut trials = scenarios::on_a_control_plane(&mut selection);
+    trials.extend(scenarios::on_a_control_plane_for_reports(&mut selection));
+    let node_trials = scenarios::on_a_node(&mut selection);
+    trials.extend(benchmark::trials(&mut selection, arguments.bench));
     let will_run = |trials: &[Trial]| {
         !arguments.list && trials.iter().any(|trial| !arguments.is_filtered_out(trial))
     };
@@ -90,6 +97,7 @@ fn run() -> Result<ExitCode> {
         slot.set(stage).ok().context("the stage was set already")?;
     }
     trials.extend(node_trials);
+    selection.left_out().iter().for_each(|line| stage::say(line));
     let conclusion = libtest_mimic::run(&arguments, trials);
     if let Some(stage) = Arc::into_inner(slot).and_then(OnceLock::into_inner) {
         stage.close(&conclusion)?;

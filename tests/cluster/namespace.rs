@@ -1,6 +1,6 @@
 //! A namespace of a scenario's own, and the Pods that the API server stored in it.
 
-use std::fmt;
+use std::{fmt, net::SocketAddr};
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
@@ -8,8 +8,11 @@ use serde_json::{Value, json};
 use crate::{
     api::{Answer, Api},
     fixtures::{Pod, pod},
+    version::{Version, WEBHOOKS_BY_SLICES},
     wait::{until, until_some},
 };
+
+const SLICES: &str = "/apis/discovery.k8s.io/v1";
 
 /// An image whose registry the mapping knows, and the Secret that the mapping names for it.
 pub(crate) const PRIVATE_IMAGE: (&str, &str) =
@@ -128,6 +131,52 @@ impl Namespace {
     /// Deletes any object (`endpointslices/NAME`).
     pub(crate) async fn delete_object(&self, group_version: &str, resource: &str) -> Result<()> {
         self.api.delete(&self.path(group_version, resource)).await?.ok().map(drop)
+    }
+
+    /// Leads a Service without a selector to one more address, by an `EndpointSlice` of this name.
+    pub(crate) async fn add_endpoint(
+        &self,
+        service: &str,
+        name: &str,
+        address: SocketAddr,
+    ) -> Result<()> {
+        let slice = json!({
+            "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
+            "metadata": {"name": name, "labels": {"kubernetes.io/service-name": service}},
+            "addressType": "IPv4",
+            "ports": [{"name": "https", "port": address.port(), "protocol": "TCP"}],
+            "endpoints": [{"addresses": [address.ip()], "conditions": {"ready": true}}],
+        });
+        self.create_object(SLICES, "endpointslices", &slice).await?;
+        self.copy_slices(service).await
+    }
+
+    /// Takes an address away again.
+    pub(crate) async fn remove_endpoint(&self, service: &str, name: &str) -> Result<()> {
+        self.delete_object(SLICES, &format!("endpointslices/{name}")).await?;
+        self.copy_slices(service).await
+    }
+
+    /// Writes a Service's slices as `Endpoints`, for an API server that finds webhooks by those. Where a Service has a selector,
+    /// Kubernetes makes both.
+    async fn copy_slices(&self, service: &str) -> Result<()> {
+        if Version::of_this_run()?.has(WEBHOOKS_BY_SLICES) {
+            return Ok(());
+        }
+        let selector = format!("endpointslices?labelSelector=kubernetes.io/service-name={service}");
+        let slices = self.object(SLICES, &selector).await?;
+        let subset = |slice: &Value| {
+            let ip = &slice["endpoints"][0]["addresses"][0];
+            json!({"addresses": [{"ip": ip}], "ports": slice["ports"]})
+        };
+        let subsets: Vec<_> =
+            slices["items"].as_array().into_iter().flatten().map(subset).collect();
+        let endpoints = json!({
+            "apiVersion": "v1", "kind": "Endpoints", "subsets": subsets,
+            "metadata": {"name": service, "labels": {"endpointslice.kubernetes.io/skip-mirror": "true"}},
+        });
+        let path = self.path("/api/v1", &format!("endpoints/{service}"));
+        self.api.apply(&path, "fieldManager=scenario&force=true", &endpoints).await?.ok().map(drop)
     }
 
     /// The first Pod with the label `app: <app>`, once a controller has made one.

@@ -23,6 +23,7 @@ use crate::{
     report::{Report, Table},
     sandbox::Sandbox,
     setting::{Company, Scene, Setting, describe},
+    version::{Since, Version},
 };
 
 /// A scenario is given no more; neither the start of its cluster counts nor the wait for its turn.
@@ -39,6 +40,7 @@ pub(crate) struct Scenario<S> {
     play: Play<S>,
     company: Company,
     limit: Duration,
+    needed: Option<Since>,
 }
 
 /// Everything that a run must take down again.
@@ -66,7 +68,20 @@ impl<S: Setting> Scenario<S> {
         F: Future<Output = Result<Report>> + 'static,
     {
         let play: Play<S> = Box::new(move |cluster| Box::pin(play(cluster)));
-        Self { name, play, company: Company::WithOthers, limit: LIMIT }
+        Self { name, play, company: Company::WithOthers, limit: LIMIT, needed: None }
+    }
+
+    /// The scenario, for versions of Kubernetes that have this.
+    pub(crate) fn needs(self, feature: Since) -> Self {
+        Self { needed: Some(feature), ..self }
+    }
+
+    pub(crate) fn needed(&self) -> Option<Since> {
+        self.needed
+    }
+
+    pub(crate) fn name(&self) -> &'static str {
+        self.name
     }
 
     /// The scenario, to be played while no other plays in its setting.
@@ -131,7 +146,8 @@ impl Stage {
             say(&table.to_markdown());
         }
         if !conclusion.has_failed() && conclusion.num_filtered_out == 0 {
-            let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cluster-scenarios.md");
+            let file = format!("cluster-scenarios-{}.md", Version::of_this_run()?);
+            let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(file);
             fs::write(&path, format!("{}\n{facts}\n", table.to_markdown()))
                 .with_context(|| format!("cannot write {}", path.display()))?;
             say(&format!("what the API server stored: {}", path.display()));

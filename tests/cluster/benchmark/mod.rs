@@ -29,17 +29,17 @@ mod proxy;
 mod reports;
 mod table;
 
-use std::{
-    path::Path,
-    sync::{Arc, OnceLock},
-    time::Duration,
-};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use anyhow::Result;
 use libtest_mimic::{Failed, Measurement, Trial};
 
 use self::table::Table;
-use crate::{sandbox::Sandbox, stage::Stage};
+use crate::{
+    sandbox::Sandbox,
+    scenarios::Slot,
+    version::{MUTATING_POLICIES, Selection},
+};
 
 /// What a benchmark came to.
 struct Outcome {
@@ -53,12 +53,14 @@ struct Outcome {
 
 /// The benchmarks. Where they measure, those with ten thousand namespaces take many minutes and run only with
 /// `--ignored`.
-pub(crate) fn trials(stage: &Arc<OnceLock<Stage>>, measures: bool) -> Vec<Trial> {
-    let admission =
-        trial(stage, "admission::through_the_api_server", async |sandbox, folder, test| {
-            admission::run(sandbox, folder, if test { &admission::SMALL } else { &admission::FULL })
-                .await
-        });
+pub(crate) fn trials(selection: &mut Selection, measures: bool) -> Vec<Trial> {
+    const ADMISSION: &str = "admission::through_the_api_server";
+    let with_policies = selection.can_have(ADMISSION, MUTATING_POLICIES);
+    let stage = selection.slot();
+    let admission = trial(stage, ADMISSION, async |sandbox, folder, test| {
+        admission::run(sandbox, folder, if test { &admission::SMALL } else { &admission::FULL })
+            .await
+    });
     let copies = trial(stage, "copies::thousand", async |sandbox, folder, test| {
         copies::run(sandbox, folder, if test { &copies::SMALL } else { &copies::FULL }).await
     });
@@ -68,12 +70,11 @@ pub(crate) fn trials(stage: &Arc<OnceLock<Stage>>, measures: bool) -> Vec<Trial>
     let reports = trial(stage, "reports::ten_thousand", async |sandbox, folder, test| {
         reports::run(sandbox, folder, if test { &reports::SMALL } else { &reports::FULL }).await
     });
-    let mut trials = vec![
-        admission,
-        copies,
-        many.with_ignored_flag(measures),
-        reports.with_ignored_flag(measures),
-    ];
+    let mut trials =
+        vec![copies, many.with_ignored_flag(measures), reports.with_ignored_flag(measures)];
+    if with_policies {
+        trials.insert(0, admission);
+    }
     if measures {
         let pods = async |sandbox: &Sandbox, folder: &Path, _| pods::run(sandbox, folder).await;
         trials.push(trial(stage, "pods::twenty_thousand", pods).with_ignored_flag(true));
@@ -82,7 +83,7 @@ pub(crate) fn trials(stage: &Arc<OnceLock<Stage>>, measures: bool) -> Vec<Trial>
 }
 
 fn trial(
-    stage: &Arc<OnceLock<Stage>>,
+    stage: &Slot,
     name: &'static str,
     run: impl AsyncFnOnce(&Sandbox, &Path, bool) -> Result<Outcome> + Send + 'static,
 ) -> Trial {

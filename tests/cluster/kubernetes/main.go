@@ -26,8 +26,16 @@ var components = map[string]func() *cobra.Command{
 	"kube-controller-manager": controllermanager.NewControllerManagerCommand,
 	"kube-scheduler":          func() *cobra.Command { return scheduler.NewSchedulerCommand() },
 	"kube-proxy":              proxy.NewProxyCommand,
-	"kubelet":                 func() *cobra.Command { return kubelet.NewKubeletCommand(context.Background()) },
+	"kubelet":                 func() *cobra.Command { return withContext(kubelet.NewKubeletCommand) },
 	"kubectl":                 kubectl.NewDefaultKubectlCommand,
+}
+
+// withContext makes a command whose constructor takes a context in newer versions of Kubernetes only.
+func withContext(constructor any) *cobra.Command {
+	if constructor, old := constructor.(func() *cobra.Command); old {
+		return constructor()
+	}
+	return constructor.(func(context.Context) *cobra.Command)(context.Background())
 }
 
 func main() {

@@ -18,7 +18,7 @@ use crate::{
 
 pub(crate) async fn dry_run_equals_reality(cluster: Arc<Cluster>) -> Result<Report> {
     let namespace = cluster.opted_in("dry-run").await?;
-    let app = pod("app").image(PRIVATE_IMAGE.0).image_volume("quay.io/acme/model:7");
+    let app = pod("app").image(PRIVATE_IMAGE.0).init_image("quay.io/acme/model:7");
     let dry = StoredPod::from(namespace.dry_run(app.clone()).await?.object()?);
     let absent = namespace.answer_to_get("app").await?.status();
     assert_eq!(absent, StatusCode::NOT_FOUND, "a dry run must store nothing");

@@ -138,12 +138,5 @@ async fn publish(home: &Namespace, address: SocketAddr) -> Result<()> {
         "spec": {"ports": [{"name": "https", "port": 443, "targetPort": address.port()}]},
     });
     home.create_object("/api/v1", "services", &service).await?;
-    let slice = json!({
-        "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
-        "metadata": {"name": "pullcred-1", "labels": {"kubernetes.io/service-name": "pullcred"}},
-        "addressType": "IPv4",
-        "ports": [{"name": "https", "port": address.port(), "protocol": "TCP"}],
-        "endpoints": [{"addresses": [address.ip()], "conditions": {"ready": true}}],
-    });
-    home.create_object("/apis/discovery.k8s.io/v1", "endpointslices", &slice).await.map(drop)
+    home.add_endpoint("pullcred", "pullcred-1", address).await
 }

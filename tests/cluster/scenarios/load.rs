@@ -86,11 +86,7 @@ pub(crate) async fn rolling_restarts(cluster: Arc<Cluster>) -> Result<Report> {
         replicas.push(replica(&cluster, &home, next).await?);
         old.process().terminate()?;
         sleep(ENDPOINT_LAG).await;
-        home.delete_object(
-            "/apis/discovery.k8s.io/v1",
-            &format!("endpointslices/pullcred-{}", next - 2),
-        )
-        .await?;
+        home.remove_endpoint("pullcred", &format!("pullcred-{}", next - 2)).await?;
         leaving.spawn(async move { old.process().ended(LEAVE).await });
     }
     done.store(true, Ordering::Relaxed);
@@ -186,14 +182,7 @@ async fn replica(cluster: &Cluster, home: &Namespace, number: usize) -> Result<P
     let listen = SocketAddr::new(NODE_ADDRESS, next_port());
     let host = format!("pullcred.{}.svc", home.name());
     let webhook = start(cluster, &format!("replica-{number}"), listen, &host, &[]).await?;
-    let slice = json!({
-        "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
-        "metadata": {"name": format!("pullcred-{number}"), "labels": {"kubernetes.io/service-name": "pullcred"}},
-        "addressType": "IPv4",
-        "ports": [{"name": "https", "port": listen.port(), "protocol": "TCP"}],
-        "endpoints": [{"addresses": [listen.ip()], "conditions": {"ready": true}}],
-    });
-    home.create_object("/apis/discovery.k8s.io/v1", "endpointslices", &slice).await?;
+    home.add_endpoint("pullcred", &format!("pullcred-{number}"), listen).await?;
     Ok(webhook)
 }
 

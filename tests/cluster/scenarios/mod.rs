@@ -7,6 +7,7 @@ mod chart_certificates;
 mod chart_install;
 mod chart_life;
 mod chart_modes;
+mod chart_objects;
 mod check;
 mod command_line;
 mod controller;
@@ -33,27 +34,29 @@ use std::sync::{Arc, OnceLock};
 use libtest_mimic::Trial;
 
 use crate::{
-    setting::Setting,
     stage::{Scenario, Stage},
+    version::{
+        HOSTNAME_OVERRIDE, IMAGE_VOLUMES, MUTATING_POLICIES, NODE, STATIC_POLICIES, Selection,
+    },
 };
 
 /// Where trials find the stage, once it is set.
-type Slot = Arc<OnceLock<Stage>>;
+pub(crate) type Slot = Arc<OnceLock<Stage>>;
 
-/// Names scenarios by their paths, and lists them.
+/// Names scenarios by their paths, and lists them, some with what older versions of Kubernetes lack for them.
 macro_rules! scenarios {
-    ($($module:ident::$name:ident),* $(,)?) => {
+    ($($module:ident::$name:ident $(needs $feature:ident)?),* $(,)?) => {
         [$(Scenario::new(
             concat!(stringify!($module), "::", stringify!($name)),
             $module::$name,
-        )),*]
+        )$(.needs($feature))?),*]
     };
 }
 
 /// Those that need a control plane only. Those that wait for controllers come first, so that the
 /// others play meanwhile.
-pub(crate) fn on_a_control_plane(slot: &Slot) -> Vec<Trial> {
-    let all = scenarios![
+pub(crate) fn on_a_control_plane(selection: &mut Selection) -> Vec<Trial> {
+    selection.trials(scenarios![
         controller::rotations,
         controller::killed_in_a_rotation,
         controller::secrets_deleted,
@@ -94,16 +97,17 @@ pub(crate) fn on_a_control_plane(slot: &Slot) -> Vec<Trial> {
         opt_in::the_webhook_alone,
         images::two_registries,
         images::init_container_only,
-        images::image_volume,
+        images::image_volume needs IMAGE_VOLUMES,
         images::port,
         images::digest,
         images::docker_hub_in_four_spellings,
         images::rule_for_some_namespaces,
         images::malformed,
         api_server::dry_run_equals_reality,
-        api_server::field_of_a_newer_kubernetes,
+        api_server::field_of_a_newer_kubernetes needs HOSTNAME_OVERRIDE,
         api_server::audit_log,
-        guard::only_the_ca_bundle,
+        chart_objects::accepted_without_a_warning,
+        guard::only_the_ca_bundle needs STATIC_POLICIES,
         secret::applied_and_shown,
         secret::another_type_is_in_the_way,
         check::sound,
@@ -130,15 +134,14 @@ pub(crate) fn on_a_control_plane(slot: &Slot) -> Vec<Trial> {
         copies::fetched,
         copies::policy,
         copies::policy_beside_others,
-        policy::golden_cases,
-        policy::image_vectors,
-        policy::largest_mapping,
-    ];
-    trials(slot, all)
+        policy::golden_cases needs MUTATING_POLICIES,
+        policy::image_vectors needs MUTATING_POLICIES,
+        policy::largest_mapping needs MUTATING_POLICIES,
+    ])
 }
 
 /// Those of reports, which have a control plane of their own, and play there one after the other.
-pub(crate) fn on_a_control_plane_for_reports(slot: &Slot) -> Vec<Trial> {
+pub(crate) fn on_a_control_plane_for_reports(selection: &mut Selection) -> Vec<Trial> {
     let alone = scenarios![
         reports::story,
         reports::rows,
@@ -148,11 +151,11 @@ pub(crate) fn on_a_control_plane_for_reports(slot: &Slot) -> Vec<Trial> {
         health::story,
         health::audit,
     ];
-    alone.into_iter().map(|scenario| scenario.alone().into_trial(slot)).collect()
+    selection.trials(alone.map(Scenario::alone))
 }
 
 /// Those that need a node. Those that play alone come last: each waits for all before it.
-pub(crate) fn on_a_node(slot: &Slot) -> Vec<Trial> {
+pub(crate) fn on_a_node(selection: &mut Selection) -> Vec<Trial> {
     let together = scenarios![
         copies_story::one_login,
         node_story::before_and_after,
@@ -190,13 +193,9 @@ pub(crate) fn on_a_node(slot: &Slot) -> Vec<Trial> {
     let [story] = scenarios![logins_story::two_accounts];
     // The last: it takes the others' installation away.
     let [last] = scenarios![documents::word_for_word];
-    let mut trials = trials(slot, together);
-    trials.extend(alone.map(|scenario| scenario.alone().into_trial(slot)));
-    trials.push(story.alone().within(logins_story::limit()).into_trial(slot));
-    trials.push(last.alone().into_trial(slot));
-    trials
-}
-
-fn trials<S: Setting, const N: usize>(slot: &Slot, scenarios: [Scenario<S>; N]) -> Vec<Trial> {
-    scenarios.into_iter().map(|scenario| scenario.into_trial(slot)).collect()
+    let all = together
+        .into_iter()
+        .chain(alone.map(Scenario::alone))
+        .chain([story.alone().within(logins_story::limit()), last.alone()]);
+    selection.trials(all.map(|scenario| scenario.needs(NODE)))
 }

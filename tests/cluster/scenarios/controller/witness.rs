@@ -102,17 +102,7 @@ impl Replicas {
         });
         home.create_object("/api/v1", "services", &service).await?;
         for (replica, address) in self.addresses().into_iter().enumerate() {
-            let slice = json!({
-                "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
-                "metadata": {
-                    "name": format!("{SERVICE}-{replica}"),
-                    "labels": {"kubernetes.io/service-name": SERVICE},
-                },
-                "addressType": "IPv4",
-                "ports": [{"name": "https", "port": address.port(), "protocol": "TCP"}],
-                "endpoints": [{"addresses": [address.ip()], "conditions": {"ready": true}}],
-            });
-            home.create_object("/apis/discovery.k8s.io/v1", "endpointslices", &slice).await?;
+            home.add_endpoint(SERVICE, &format!("{SERVICE}-{replica}"), address).await?;
         }
         Ok(())
     }
