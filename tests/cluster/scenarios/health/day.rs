@@ -109,6 +109,17 @@ impl Day {
         Ok(self.home.api().get(&path).await?.found()?.unwrap_or_default())
     }
 
+    /// Writes a record into it, as checks do.
+    pub(super) async fn write_record(&self, record: &Value) -> Result<()> {
+        let report = json!({
+            "apiVersion": "pullcred.dev/v1alpha1", "kind": "LoginReport",
+            "metadata": {"name": LOGIN}, "status": {"health": record},
+        });
+        let path = format!("{REPORTS}/{LOGIN}");
+        let query = "fieldManager=pullcred-health&force=true";
+        self.home.api().apply(&path, query, &report).await?.ok().map(drop)
+    }
+
     /// Waits until the report says that so many namespaces of so many have a copy.
     pub(super) async fn until_copied(&self, copied: &str) -> Result<()> {
         until(&format!("report of {copied} copies"), async || {

@@ -99,6 +99,16 @@ async fn turned_off(day: &Day) -> Result<Duration> {
     });
     let took = took.await?;
     day.until_health(begin, SOON, "NotChecked").await?;
+    // Where nothing is to be counted, nothing stays.
+    let counts_nothing = json!({
+        "verdict": "Accepted", "refusals": 0, "content": before["content"],
+        "checkedAt": "2026-01-01T00:00:00Z", "nextCheckAt": "2026-01-01T00:30:00Z",
+    });
+    day.write_record(&counts_nothing).await?;
+    time_until(Instant::now(), SOON, "end of the record", async || {
+        Ok(day.report().await?["status"].get("health").is_none())
+    })
+    .await?;
     controller.kill();
     Ok(took)
 }
