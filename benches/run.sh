@@ -1,16 +1,18 @@
 #!/usr/bin/env bash
-# usage: [BENCH="requests log start rules admission copies"] run.sh [ROUNDS] [SECONDS]
+# usage: [BENCH="requests log start rules admission copies"] [BEFORE=PROGRAM] run.sh [ROUNDS] [SECONDS]
 #
-# Measures pullcred on this machine, and writes what it measured to a file in target/bench, as lines of JSON: a head, then a figure a
+# Measures pullcred as it is shipped, the image's program, on this machine, and writes what it measured to a file in target/bench, as lines of JSON: a head, then a figure a
 # line (see benches/figures.rs). The example `report` makes tables and plots of it; docs/performance.md says what they mean. BENCH chooses
 # the parts:
 #
 #   requests   the webhook beside two servers of the same stack, by size of the review; wrk uses 16 connections over TLS
 #   log        the line of an admission, by where the log goes
-#   start      from exec to ready, and the size of the binary
+#   start      from exec to ready, memory at rest, and the size of the program
 #   rules      the cost of a Pod by the number of rules, and by the number of namespaces with a report
 #   admission  what the creation of a Pod costs the API server, alone, with the policy, with the webhook
 #   copies     copies of logins, which prints a table of its own
+#
+# BEFORE is an older program of pullcred, which `requests` and `start` then measure as well.
 #
 # What is compared takes turns, round after round, so that a change in the machine's speed affects all of it equally.
 set -euo pipefail
@@ -26,7 +28,8 @@ done
 for program in wrk jq awk; do
   command -v $program >/dev/null || { echo "$0 needs $program: install the package of that name" >&2; exit 2; }
 done
-cargo build --release --locked --bin pullcred --example reference --example request --example report
+cargo build --release --locked --example reference --example request --example report
+shipped=$(image/binary.sh)
 release=${CARGO_TARGET_DIR:-target}/release
 cargo bench --locked --no-run --bench rules --test cluster
 workers=1
@@ -61,13 +64,16 @@ function done(summary, latency)
 end
 LUA
 
+# The program of server $1.
+program() { case $1 in before*) echo "$BEFORE" ;; *) echo "$shipped" ;; esac; }
+
 # Starts server $1 on port 18443. All have one worker; pullcred is measured with its default log, too.
 start() {
   local webhook=(webhook --config examples/pullcred.yaml --listen 127.0.0.1:18443 --admin-listen 127.0.0.1:18080 --workers $workers
     --tls-cert "$folder/tls.crt" --tls-key "$folder/tls.key")
   case $1 in
-    pullcred) "$release/pullcred" "${webhook[@]}" --log warn 2>/dev/null & ;;
-    pullcred-logging) "$release/pullcred" "${webhook[@]}" 2>/dev/null & ;;
+    pullcred | before) "$(program "$1")" "${webhook[@]}" --log warn 2>/dev/null & ;;
+    *-logging) "$(program "$1")" "${webhook[@]}" 2>/dev/null & ;;
     *) "$release/examples/reference" "$1" 127.0.0.1:18443 $workers & ;;
   esac
   running=$!
@@ -134,25 +140,40 @@ lines() {
   (line "a pipe" 2> >(cat >/dev/null))
 }
 
-# From exec to the first answer of /readyz, asked every tenth of a millisecond or so, with the environment of the image.
+# From exec to the first answer of /readyz, asked every tenth of a millisecond or so. Ours has the environment of the image.
 starts() {
-  local begin status
-  local -x GLIBC_TUNABLES
-  GLIBC_TUNABLES=$(sed -n 's/^ENV GLIBC_TUNABLES=//p' Dockerfile)
+  local server tunables
+  tunables=$(sed -n 's/^ENV GLIBC_TUNABLES=//p' Dockerfile)
   for _ in $(seq "$((rounds * 4))"); do
-    begin=$(date +%s%N)
-    "$release/pullcred" webhook --config examples/pullcred.yaml --listen 127.0.0.1:18443 --admin-listen 127.0.0.1:18080 \
-      --tls-cert "$folder/tls.crt" --tls-key "$folder/tls.key" --log warn &
-    running=$!
-    until (exec 3<>/dev/tcp/127.0.0.1/18080 && printf 'GET /readyz HTTP/1.0\r\n\r\n' >&3 && read -r _ status _ <&3 && [ "$status" = 200 ]) 2>/dev/null; do :; done
-    echo "$((($(date +%s%N) - begin) / 1000))" >>"$folder/starts"
-    stop
+    for server in pullcred ${BEFORE:+before}; do
+      ready "$server"
+    done
   done
-  figure start pullcred "ready after exec" µs <"$folder/starts"
-  stat --format=%s "$release/pullcred" | figure start pullcred binary bytes
+  for server in pullcred ${BEFORE:+before}; do
+    figure start "$server" "ready after exec" µs <"$folder/ready-$server"
+    figure start "$server" "memory at rest" MiB <"$folder/rest-$server"
+    stat --format=%s "$(program "$server")" | figure start "$server" binary bytes
+    gzip --best <"$(program "$server")" | wc --bytes | figure start "$server" "binary, gzipped" bytes
+  done
 }
 
-servers="echo pullcred pullcred-logging typed"
+# Starts server $1 once, with its default log. Between the two readings of the clock this shell starts no other process.
+ready() {
+  local program begin status=
+  program=$(program "$1")
+  [ "$1" = before ] || local -x GLIBC_TUNABLES=$tunables
+  begin=${EPOCHREALTIME/./}
+  "$program" webhook --config examples/pullcred.yaml --listen 127.0.0.1:18443 --admin-listen 127.0.0.1:18080 \
+    --tls-cert "$folder/tls.crt" --tls-key "$folder/tls.key" 2>/dev/null &
+  running=$!
+  until { printf 'GET /readyz HTTP/1.0\r\n\r\n' >&3 && read -r _ status _ <&3 && [ "$status" = 200 ]; } 2>/dev/null 3<>/dev/tcp/127.0.0.1/18080; do :; done
+  echo "$((${EPOCHREALTIME/./} - begin))" >>"$folder/ready-$1"
+  sleep 0.1
+  rss >>"$folder/rest-$1"
+  stop
+}
+
+servers="echo pullcred pullcred-logging ${BEFORE:+before before-logging} typed"
 for part in $parts; do
   echo "measuring: $part" >&2
   case $part in

@@ -64,7 +64,7 @@ fn marks() {
     let lacking = Run::read(HEAD).unwrap();
     let error =
         rewritten("<!-- figures: start -->\n<!-- end of figures -->", &lacking).unwrap_err();
-    assert_eq!(error.to_string(), "the run has no `ready after exec` of `pullcred` in `start`");
+    assert_eq!(error.to_string(), "the run has no figures of `start`");
 }
 
 /// A file with these figures after a head.
