@@ -28,7 +28,7 @@ done
 for program in wrk jq awk; do
   command -v $program >/dev/null || { echo "$0 needs $program: install the package of that name" >&2; exit 2; }
 done
-cargo build --release --locked --example reference --example request --example report
+cargo build --release --locked --example reference --example request --example start --example report
 shipped=$(image/binary.sh)
 release=${CARGO_TARGET_DIR:-target}/release
 cargo bench --locked --no-run --bench rules --test cluster
@@ -140,37 +140,23 @@ lines() {
   (line "a pipe" 2> >(cat >/dev/null))
 }
 
-# From exec to the first answer of /readyz, asked every tenth of a millisecond or so. Ours has the environment of the image.
+# From exec to ready, with the default log. Ours has the environment of the image.
 starts() {
-  local server tunables
-  tunables=$(sed -n 's/^ENV GLIBC_TUNABLES=//p' Dockerfile)
-  for _ in $(seq "$((rounds * 4))"); do
+  local server environment
+  for _ in $(seq "$rounds"); do
     for server in pullcred ${BEFORE:+before}; do
-      ready "$server"
+      environment=
+      [ "$server" = before ] || environment=$(sed -n 's/^ENV //p' Dockerfile)
+      env $environment "$release/examples/start" 4 127.0.0.1:18080 "$(program "$server")" webhook --config examples/pullcred.yaml \
+        --listen 127.0.0.1:18443 --admin-listen 127.0.0.1:18080 --tls-cert "$folder/tls.crt" --tls-key "$folder/tls.key" >>"$folder/starts-$server"
     done
   done
   for server in pullcred ${BEFORE:+before}; do
-    figure start "$server" "ready after exec" µs <"$folder/ready-$server"
-    figure start "$server" "memory at rest" MiB <"$folder/rest-$server"
+    awk '{ print $1 }' "$folder/starts-$server" | figure start "$server" "ready after exec" µs
+    awk '{ print $2 / 1024 }' "$folder/starts-$server" | figure start "$server" "memory at rest" MiB
     stat --format=%s "$(program "$server")" | figure start "$server" binary bytes
     gzip --best <"$(program "$server")" | wc --bytes | figure start "$server" "binary, gzipped" bytes
   done
-}
-
-# Starts server $1 once, with its default log. Between the two readings of the clock this shell starts no other process.
-ready() {
-  local program begin status=
-  program=$(program "$1")
-  [ "$1" = before ] || local -x GLIBC_TUNABLES=$tunables
-  begin=${EPOCHREALTIME/./}
-  "$program" webhook --config examples/pullcred.yaml --listen 127.0.0.1:18443 --admin-listen 127.0.0.1:18080 \
-    --tls-cert "$folder/tls.crt" --tls-key "$folder/tls.key" 2>/dev/null &
-  running=$!
-  until { printf 'GET /readyz HTTP/1.0\r\n\r\n' >&3 && read -r _ status _ <&3 && [ "$status" = 200 ]; } 2>/dev/null 3<>/dev/tcp/127.0.0.1/18080; do :; done
-  echo "$((${EPOCHREALTIME/./} - begin))" >>"$folder/ready-$1"
-  sleep 0.1
-  rss >>"$folder/rest-$1"
-  stop
 }
 
 servers="echo pullcred pullcred-logging ${BEFORE:+before before-logging} typed"
