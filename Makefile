@@ -78,7 +78,7 @@ bench-compare: ## Compare two runs of make bench: A=old.jsonl B=new.jsonl, and B
 	@"$${CARGO_TARGET_DIR:-target}/debug/examples/report" compare $(A) $(B) $(BOUND)
 
 .PHONY: bench-docs
-bench-docs: ## Measure what docs/performance.md shows, in eight minutes after the builds, and rewrite its data, tables and pictures
+bench-docs: ## Measure what docs/performance.md shows, in ten minutes after the builds, and rewrite its data, tables and pictures; BEFORE=PROGRAM for an older pullcred beside it
 	BENCH="requests log start rules admission" benches/run.sh 5 2
 	"$${CARGO_TARGET_DIR:-target}/release/examples/report" docs "$$(ls -t "$${CARGO_TARGET_DIR:-target}"/bench/*.jsonl | head -n 1)"
 

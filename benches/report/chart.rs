@@ -45,9 +45,9 @@ struct Scale {
 }
 
 const STYLE: &str = "<style>
-  svg { --ink: #1f2328; --line: #59636e; --grid: #d1d9e0; --s0: #0969da; --s1: #bc4c00; --s2: #1a7f37; --s3: #8250df; --s4: #59636e; }
+  svg { --ink: #1f2328; --line: #59636e; --grid: #d1d9e0; --s0: #0969da; --s1: #bc4c00; --s2: #1a7f37; --s3: #8250df; --s4: #59636e; --s5: #bf3989; --s6: #9a6700; }
   @media (prefers-color-scheme: dark) {
-    svg { --ink: #f0f6fc; --line: #9198a1; --grid: #3d444d; --s0: #4493f8; --s1: #f0883e; --s2: #3fb950; --s3: #ab7df8; --s4: #9198a1; }
+    svg { --ink: #f0f6fc; --line: #9198a1; --grid: #3d444d; --s0: #4493f8; --s1: #f0883e; --s2: #3fb950; --s3: #ab7df8; --s4: #9198a1; --s5: #db61a2; --s6: #d29922; }
   }
   text { fill: var(--ink); font: 11px sans-serif; }
   .title { font-size: 14px; }
@@ -147,8 +147,8 @@ impl Panel {
             for (x, y) in places.iter().filter(|_| places.len() < 10) {
                 let _ = writeln!(
                     svg,
-                    "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3\" style=\"fill: var(--s{})\"/>",
-                    place % 5
+                    "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3\" style=\"fill: {}\"/>",
+                    color(place)
                 );
             }
         }
@@ -177,14 +177,17 @@ impl Scale {
     }
 }
 
-/// The colour of a series, and dashes beside it for those who do not see it.
+/// The dashes of series, one for each colour, for those who do not see these.
+const DASHES: [&str; 7] = ["", "6 3", "2 2", "9 3 2 3", "4 4", "12 4", "1 3"];
+
+fn color(place: usize) -> String {
+    format!("var(--s{})", place % DASHES.len())
+}
+
 fn stroke(place: usize) -> String {
-    let dashes = [
-        "",
-        "; stroke-dasharray: 6 3",
-        "; stroke-dasharray: 2 2",
-        "; stroke-dasharray: 9 3 2 3",
-        "; stroke-dasharray: 4 4",
-    ];
-    format!("style=\"stroke: var(--s{}){}\"", place % 5, dashes[place % 5])
+    let dashes = match DASHES[place % DASHES.len()] {
+        "" => String::new(),
+        dashes => format!("; stroke-dasharray: {dashes}"),
+    };
+    format!("style=\"stroke: {}{dashes}\"", color(place))
 }
