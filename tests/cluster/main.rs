@@ -97,9 +97,11 @@ fn run() -> Result<ExitCode> {
         slot.set(stage).ok().context("the stage was set already")?;
     }
     trials.extend(node_trials);
-    selection.left_out().iter().for_each(|line| stage::say(line));
+    selection.into_left_out().iter().for_each(|line| stage::say(line));
     let conclusion = libtest_mimic::run(&arguments, trials);
-    if let Some(stage) = Arc::into_inner(slot).and_then(OnceLock::into_inner) {
+    let slot =
+        Arc::into_inner(slot).context("the run is over, and something still has its stage")?;
+    if let Some(stage) = slot.into_inner() {
         stage.close(&conclusion)?;
     }
     Ok(conclusion.exit_code())

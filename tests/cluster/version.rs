@@ -118,10 +118,10 @@ impl Selection {
         has
     }
 
-    /// What this version cannot have, one line for each reason.
-    pub(crate) fn left_out(&self) -> Vec<String> {
+    /// What this version cannot have, one line for each reason. No further trial is made, so that they alone have the stage.
+    pub(crate) fn into_left_out(self) -> Vec<String> {
         let mut lines = BTreeMap::<String, Vec<&str>>::new();
-        for (name, needed) in &self.left_out {
+        for (name, needed) in self.left_out {
             lines.entry(needed.to_string()).or_default().push(name);
         }
         let line = |(needed, names): (String, Vec<&str>)| {
