@@ -204,6 +204,10 @@ pub(crate) async fn word_for_word(cluster: Arc<NodeCluster>) -> Result<Report> {
                 let first = line.split_whitespace().next().unwrap_or_default();
                 ensure!(printed.contains(first), "{}: no {first:?} in {printed:?}", attempt());
             }
+            if command.starts_with("kubectl label") && document == QUICKSTART {
+                // A new Service is served a moment after its Pods are ready. A person takes longer to type the next command.
+                cluster.existing("shop").until_injected_for(&FIRST.image("any")).await?;
+            }
             let last = printed.trim().lines().last().unwrap_or_default();
             let said = format!("{:.1} s: {last}", took.as_secs_f64());
             report = report.seen(format!("{section}: `{command}`"), said);
