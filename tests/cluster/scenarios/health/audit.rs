@@ -119,6 +119,7 @@ pub(crate) async fn audit(cluster: Arc<ReportsCluster>) -> Result<Report> {
     });
     drop(controller);
     reader.end(api).await?;
+    home.end().await?;
     house::delete_definitions(api).await?;
     house::clear(api, &[&BEFORE[..], &[KINDS, HOME]].concat()).await?;
     Ok(Report::new()
