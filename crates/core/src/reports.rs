@@ -19,6 +19,10 @@ pub const PULL_SECRET_REPORT_NAME: &str = "pullcred";
 pub const LEASE: &str = "pullcred-reports";
 /// After so many seconds without a renewal of [`LEASE`] the reports are stale. It is renewed every ten.
 pub const STALE_AFTER: u64 = 60;
+/// The reason of a Secret whose login a registry refuses.
+pub const LOGIN_REFUSED: &str = "LoginRefused";
+/// The reason of a Secret for which a quota leaves no room.
+pub const QUOTA_EXCEEDED: &str = "QuotaExceeded";
 
 /// What is known of the Secrets in an opted-in namespace. It never has a user name, a hash or a login.
 ///

@@ -4,7 +4,9 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::reports::{PullSecretStatus, ReportedSecret, ReportedState};
+use crate::reports::{
+    LOGIN_REFUSED, PullSecretStatus, QUOTA_EXCEEDED, ReportedSecret, ReportedState,
+};
 
 /// The longest name of a namespace or a Secret, in bytes.
 const NAME_MAX: usize = 253;
@@ -16,12 +18,8 @@ const SECRETS_MAX: usize = 256;
 const KEYS_MAX: usize = 512;
 /// The most bytes of a namespace.
 const PACKED_MAX: usize = 16 << 10;
-/// The reason of a Secret for which a quota leaves no room.
-const QUOTA_EXCEEDED: &str = "QuotaExceeded";
 /// The length of a moment in a report, such as `2026-01-01T00:00:00Z`.
 const MOMENT: usize = 20;
-/// The reason of a Secret whose login a registry refuses.
-const LOGIN_REFUSED: &str = "LoginRefused";
 /// What stands for the number of keys where keys are not known.
 const NO_KEYS: u16 = u16::MAX;
 

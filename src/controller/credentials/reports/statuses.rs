@@ -19,8 +19,8 @@ use super::{
 };
 use crate::core::{
     reports::{
-        Condition, Discovery, FailingNamespace, LoginStatus, NamespaceSummary, PullSecretStatus,
-        ReportedSecret, ReportedState,
+        Condition, Discovery, FailingNamespace, LOGIN_REFUSED, LoginStatus, NamespaceSummary,
+        PullSecretStatus, QUOTA_EXCEEDED, ReportedSecret, ReportedState,
     },
     rules::SecretName,
 };
@@ -343,14 +343,14 @@ fn fault(secret: &ReportedSecret) -> &'static str {
         (ReportedState::Missing, Some("NoLoginForRegistry")) => {
             "cannot be made: its login has nothing for the registry, ask those who run pullcred"
         }
-        (ReportedState::Missing, Some("LoginRefused")) => {
+        (ReportedState::Missing, Some(LOGIN_REFUSED)) => {
             "cannot be made: the registry refuses its login, ask those who run pullcred"
         }
         (ReportedState::Missing, Some("LoginRefreshFailed")) => {
             "cannot be made: its login cannot be fetched"
         }
         (ReportedState::Missing, _) => "does not exist, and no login fills it: make it",
-        (ReportedState::Pending, Some("QuotaExceeded")) => {
+        (ReportedState::Pending, Some(QUOTA_EXCEEDED)) => {
             "cannot be made: a quota of this namespace leaves no room for it"
         }
         (ReportedState::Pending, Some(_)) => "cannot be made: the API server refuses it",

@@ -11,6 +11,7 @@ use super::{
 };
 use crate::core::{
     copies::Recipe,
+    reports::{LOGIN_REFUSED, QUOTA_EXCEEDED},
     rules::{LoginName, SecretName},
 };
 
@@ -336,7 +337,7 @@ impl Failing {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::NameConflict => "NameConflict",
-            Self::Refused(Refusal::QuotaExceeded) => "QuotaExceeded",
+            Self::Refused(Refusal::QuotaExceeded) => QUOTA_EXCEEDED,
             Self::Refused(Refusal::Denied) => "Denied",
             Self::Refused(Refusal::WriteFailed) => "WriteFailed",
             Self::Login(fault) => fault.as_str(),
@@ -367,7 +368,7 @@ impl Fault {
             Self::Missing => "LoginMissing",
             Self::Unreadable => "LoginUnreadable",
             Self::NoLoginForRegistry => "NoLoginForRegistry",
-            Self::Refused => "LoginRefused",
+            Self::Refused => LOGIN_REFUSED,
         }
     }
 }
