@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # usage: [BENCH="requests log start rules admission copies"] [BEFORE=PROGRAM] run.sh [ROUNDS] [SECONDS]
 #
-# Measures pullcred as it is shipped, the image's program, on this machine, and writes what it measured to a file in target/bench, as lines of JSON: a head, then a figure a
-# line (see benches/figures.rs). The example `report` makes tables and plots of it; docs/performance.md says what they mean. BENCH chooses
-# the parts:
+# Measures pullcred as it is shipped, the image's program, on this machine, and writes what it measured to a file in target/bench, as lines
+# of JSON: a head, then a figure a line (see benches/figures.rs). The example `report` makes tables and plots of it; docs/performance.md
+# says what they mean. BENCH chooses the parts:
 #
 #   requests   the webhook beside two servers of the same stack, by size of the review; wrk uses 16 connections over TLS
 #   log        the line of an admission, by where the log goes
@@ -64,16 +64,16 @@ function done(summary, latency)
 end
 LUA
 
+webhook=(webhook --config examples/pullcred.yaml --listen 127.0.0.1:18443 --admin-listen 127.0.0.1:18080
+  --tls-cert "$folder/tls.crt" --tls-key "$folder/tls.key")
 # The program of server $1.
 program() { case $1 in before*) echo "$BEFORE" ;; *) echo "$shipped" ;; esac; }
 
 # Starts server $1 on port 18443. All have one worker; pullcred is measured with its default log, too.
 start() {
-  local webhook=(webhook --config examples/pullcred.yaml --listen 127.0.0.1:18443 --admin-listen 127.0.0.1:18080 --workers $workers
-    --tls-cert "$folder/tls.crt" --tls-key "$folder/tls.key")
   case $1 in
-    pullcred | before) "$(program "$1")" "${webhook[@]}" --log warn 2>/dev/null & ;;
-    *-logging) "$(program "$1")" "${webhook[@]}" 2>/dev/null & ;;
+    pullcred | before) "$(program "$1")" "${webhook[@]}" --workers $workers --log warn 2>/dev/null & ;;
+    *-logging) "$(program "$1")" "${webhook[@]}" --workers $workers 2>/dev/null & ;;
     *) "$release/examples/reference" "$1" 127.0.0.1:18443 $workers & ;;
   esac
   running=$!
@@ -142,13 +142,13 @@ lines() {
 
 # From exec to ready, with the default log. Ours has the environment of the image.
 starts() {
-  local server environment
+  local server image environment
+  image=$(sed -n 's/^ENV //p' Dockerfile)
   for _ in $(seq "$rounds"); do
     for server in pullcred ${BEFORE:+before}; do
-      environment=
-      [ "$server" = before ] || environment=$(sed -n 's/^ENV //p' Dockerfile)
-      env $environment "$release/examples/start" 4 127.0.0.1:18080 "$(program "$server")" webhook --config examples/pullcred.yaml \
-        --listen 127.0.0.1:18443 --admin-listen 127.0.0.1:18080 --tls-cert "$folder/tls.crt" --tls-key "$folder/tls.key" >>"$folder/starts-$server"
+      environment=$image
+      [ "$server" != before ] || environment=
+      env $environment "$release/examples/start" 4 127.0.0.1:18080 "$(program "$server")" "${webhook[@]}" >>"$folder/starts-$server"
     done
   done
   for server in pullcred ${BEFORE:+before}; do

@@ -17,8 +17,8 @@ benches/reviews.sh "$folder"
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=localhost -addext subjectAltName=DNS:localhost \
   -keyout "$folder/tls.key" -out "$folder/tls.crt" 2>/dev/null
 cp examples/pullcred.yaml "$folder/pullcred.yaml"
-# With the allocator's setting, the program does not start itself again, so that valgrind keeps it.
-GLIBC_TUNABLES=glibc.malloc.mmap_threshold=131072 valgrind --tool=callgrind --demangle=no --callgrind-out-file="$folder/calls" \
+# With the environment of the image, the program does not start itself again, so that valgrind keeps it.
+env "$(sed -n 's/^ENV //p' Dockerfile)" valgrind --tool=callgrind --demangle=no --callgrind-out-file="$folder/calls" \
   "$program" webhook --config "$folder/pullcred.yaml" --listen 127.0.0.1:19643 --admin-listen 127.0.0.1:19680 --reload-interval 1s \
   --tls-cert "$folder/tls.crt" --tls-key "$folder/tls.key" 2>"$folder/log" &
 server=$!
