@@ -312,6 +312,22 @@ fn injected(text: &str) -> Result<String, Failure> {
     Ok(String::from_utf8(stdout).unwrap())
 }
 
+/// Editors leave out the last line break, and what ends there may be a block scalar.
+#[test]
+fn a_text_may_end_behind_any_line_and_without_its_line_break() {
+    let mut changed = 0;
+    for path in files("inject", &["json", "yaml"]) {
+        let text = fs::read_to_string(&path).unwrap();
+        for (end, _) in text.match_indices('\n') {
+            let text = &text[..end];
+            let Ok(new) = injected(text) else { continue };
+            assert_eq!(injected(&new).unwrap(), new, "{}: {text}", path.display());
+            changed += usize::from(new != text);
+        }
+    }
+    assert!(changed > 100, "only {changed} texts change");
+}
+
 /// A Pod as people write them: with this many spaces, with or without comments, and with its keys in any order.
 fn manifest() -> impl Strategy<Value = String> {
     let list = prop::sample::select(vec![
@@ -339,6 +355,7 @@ fn manifest() -> impl Strategy<Value = String> {
         "# a comment",
         "nodeSelector:\n  PAD a: b",
         "nodeName: |\n  PAD text\n\n",
+        "nodeName: >-\n  PAD text",
         "volumes:\nLI- name: v\nLI  emptyDir: {}",
     ]);
     let spec = (list, containers, prop::collection::vec(other, 0..2)).prop_flat_map(

@@ -1,54 +1,17 @@
 //! Whether other readers take a text, too: what is written must not be read by us alone.
 //!
 //! The parser that reads manifests follows YAML 1.2 and takes forms that others do not. kubectl's decoder and `PyYAML`
-//! descend from libyaml, of which `libyaml-safer` is a port line by line.
+//! descend from libyaml, and `yaml_serde` reads with libyaml's own code, translated to Rust by machine.
 
-use std::borrow::Cow;
-
-use libyaml_safer::{EventData, Parser};
-use serde::de::IgnoredAny;
+use serde::de::{Deserialize, IgnoredAny};
 
 /// Whether libyaml reads the text to its end.
 pub(super) fn reads(text: &str) -> bool {
-    let text = with_space_after_tags(text);
-    let mut bytes = text.as_bytes();
-    let mut parser = Parser::new();
-    parser.set_input_string(&mut bytes);
-    loop {
-        match parser.parse() {
-            Ok(event) if matches!(event.data, EventData::StreamEnd) => return true,
-            Ok(_) => {}
-            Err(_) => return false,
-        }
-    }
-}
-
-/// The text with a space between a tag and a comma. libyaml reads both alike, and its port panics where the space is missing.
-/// Elsewhere the space changes nothing but the content of a scalar.
-fn with_space_after_tags(text: &str) -> Cow<'_, str> {
-    if !text.contains('!') {
-        return Cow::Borrowed(text);
-    }
-    let mut spaced = String::with_capacity(text.len());
-    // A verbatim tag, `!<…>`, may have commas of its own.
-    let (mut in_tag, mut in_verbatim) = (false, false);
-    for character in text.chars() {
-        match character {
-            ',' if in_tag && !in_verbatim => spaced.push(' '),
-            '<' if in_tag => in_verbatim = true,
-            '>' => in_verbatim = false,
-            _ => {}
-        }
-        in_tag = match character {
-            '!' => true,
-            ',' => in_verbatim,
-            '[' | ']' | '{' | '}' => false,
-            _ => in_tag && !character.is_whitespace(),
-        };
-        in_verbatim &= in_tag;
-        spaced.push(character);
-    }
-    Cow::Owned(spaced)
+    // libyaml takes a byte order mark for the encoding's sign; the crate names the encoding itself, and the mark would count as a
+    // column.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    yaml_serde::Deserializer::from_str(text)
+        .all(|document| IgnoredAny::deserialize(document).is_ok())
 }
 
 /// Whether the text is JSON, which kubectl reads as such.
@@ -62,10 +25,18 @@ mod tests {
 
     #[test]
     fn what_libyaml_does_not_read_is_refused() {
-        for text in ["", "a: 1\n", "\u{feff}a: [1, {b: c}]\r\n...\n", "{\"a\":\t1}"] {
+        for text in [
+            "",
+            "a: 1\n",
+            "\u{feff}a: [1, {b: c}]\r\n...\n",
+            "\u{feff}---\na: 1\n--- {b: 2}",
+            "{\"a\":\t1}",
+            "a: |\n  b",
+            "a: >\n  b\n   ",
+        ] {
             assert!(reads(text), "{text}");
         }
-        for text in ["a: 'b", "a: b: c", "- a\nb", "{ ? a : b, c: d }}"] {
+        for text in ["a: 'b", "a: b: c", "- a\nb", "{ ? a : b, c: d }}", "a: 1\n--- *a"] {
             assert!(!reads(text), "{text}");
         }
         for text in
