@@ -13,7 +13,7 @@ use crate::{
     fingerprint::Fingerprint,
     mapping::MappingError,
 };
-use k8s_openapi::api::core::v1::{ConfigMap, Pod};
+use k8s_openapi::api::core::v1::{ConfigMap, Pod, PodCondition};
 
 /// The name of the container port that answers `/readyz`, in the chart and in the manifests.
 const ADMIN_PORT: &str = "admin";
@@ -199,9 +199,17 @@ fn mapping_of(pod: &Pod) -> Option<(String, String, String)> {
 
 /// Whether the Pod is ready and to stay.
 pub(super) fn is_ready(pod: &Pod) -> bool {
-    let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
-    let ready = conditions.into_iter().any(|it| it.type_ == "Ready" && it.status == "True");
-    ready && pod.metadata.deletion_timestamp.is_none()
+    ready(pod).is_some() && pod.metadata.deletion_timestamp.is_none()
+}
+
+/// Since when it is ready, in seconds since the Unix epoch.
+pub(super) fn ready_since(pod: &Pod) -> Option<i64> {
+    ready(pod)?.last_transition_time.as_ref().map(|it| it.0.as_second())
+}
+
+fn ready(pod: &Pod) -> Option<&PodCondition> {
+    let mut conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    conditions.find(|it| it.type_ == "Ready" && it.status == "True")
 }
 
 async fn decides(

@@ -10,19 +10,22 @@ use tokio::time::sleep;
 
 use super::{
     LiveCheck,
-    in_force::{Given, NotGiven, is_ready},
+    in_force::{Given, NotGiven, is_ready, ready_since},
     ours,
     serving::pods_behind,
 };
-use crate::{cluster::CallError, commands::Failure, mapping};
+use crate::{cluster::CallError, commands::Failure, mapping, pki::time};
 
 /// The pause between two checks. The kubelet and the webhook take seconds, too.
 const PACE: Duration = Duration::from_secs(2);
+/// After a Pod got ready, its Service leads to it when each node has learned so, a second or more later. Until then a call of the
+/// webhook can fail, and a Pod be created without its Secret.
+const SETTLE: Duration = Duration::from_secs(5);
 
 /// Whether the mapping is in force.
 enum State {
-    /// Every Pod is ready and decides by it.
-    InForce,
+    /// Every Pod is ready and decides by it; since when, in seconds since the Unix epoch, is the last of them ready.
+    InForce(i64),
     /// It is worth waiting: what is missing.
     NotYet(String),
     /// Waiting changes nothing; the checks say what is wrong.
@@ -47,7 +50,14 @@ impl LiveCheck<'_> {
         let mut said = String::new();
         loop {
             let missing = match self.state().await {
-                State::InForce | State::Never => return Ok(()),
+                State::InForce(since) => {
+                    // Once, and not in a loop: the cluster's clock may be another.
+                    if time::now() < since.saturating_add(SETTLE.as_secs().cast_signed()) {
+                        sleep(SETTLE).await;
+                    }
+                    return Ok(());
+                }
+                State::Never => return Ok(()),
                 State::NotYet(missing) => missing,
             };
             let left = limit.saturating_sub(begin.elapsed());
@@ -86,7 +96,10 @@ impl LiveCheck<'_> {
             return State::Never;
         }
         let in_force = given.in_force(&self.cluster, &pods).await;
-        if in_force.everywhere() { State::InForce } else { State::NotYet(in_force.missing()) }
+        if !in_force.everywhere() {
+            return State::NotYet(in_force.missing());
+        }
+        State::InForce(pods.iter().filter_map(ready_since).max().unwrap_or_default())
     }
 
     /// The Pods of the webhook that are to stay; none where no Service is called at all.
