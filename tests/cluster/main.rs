@@ -13,7 +13,7 @@
 //! | [`pullcred`], [`controller`], [`registration`] | the binary under test, and how a cluster is told of it |
 //! | [`cluster`] | the control plane that scenarios share |
 //! | [`node`] | the control plane that scenarios share with a node, which runs containers |
-//! | [`setting`], [`stage`] | where they play, and what is torn down |
+//! | [`setting`], [`stage`], [`turns`] | where they play, what is torn down, and when each plays |
 //! | [`api`], [`namespace`], [`fixtures`], [`wait`], [`audit`] | the words that scenarios are written in |
 //! | [`clouds`] | clouds that give logins for tokens of the API server |
 //! | [`tls_server`], [`sidecar`], [`handshake`] | webhooks of somebody else; a caller of webhooks |
@@ -52,6 +52,7 @@ mod setting;
 mod sidecar;
 mod stage;
 mod tls_server;
+mod turns;
 mod version;
 mod wait;
 
@@ -66,11 +67,9 @@ use libtest_mimic::{Arguments, Trial};
 use crate::{
     sandbox::Sandbox,
     stage::Stage,
+    turns::Queue,
     version::{Selection, Version},
 };
-
-/// Scenarios wait more than they compute, so there are more of them at once than processors.
-const AT_ONCE: usize = 8;
 
 fn main() -> ExitCode {
     run().unwrap_or_else(|error| {
@@ -81,23 +80,26 @@ fn main() -> ExitCode {
 
 fn run() -> Result<ExitCode> {
     let mut arguments = Arguments::from_args();
-    arguments.test_threads.get_or_insert(AT_ONCE);
     let slot = Arc::new(OnceLock::new());
     let mut selection = Selection::new(&slot, Version::of_this_run()?);
-    let mut trials = scenarios::on_a_control_plane(&mut selection);
-    trials.extend(scenarios::on_a_control_plane_for_reports(&mut selection));
-    let node_trials = scenarios::on_a_node(&mut selection);
-    trials.extend(benchmark::trials(&mut selection, arguments.bench));
+    let mut queues = <[Queue; 3]>::default();
+    let [control_plane, one_by_one, node] = &mut queues;
+    let mut trials = scenarios::on_a_control_plane(&mut selection, control_plane);
+    trials.extend(scenarios::on_a_control_plane_for_reports(&mut selection, one_by_one));
+    trials.extend(benchmark::trials(&mut selection, one_by_one, arguments.bench));
+    let node_trials = scenarios::on_a_node(&mut selection, node);
     let will_run = |trials: &[Trial]| {
         !arguments.list && trials.iter().any(|trial| !arguments.is_filtered_out(trial))
     };
     let with_node = will_run(&node_trials);
     if with_node || will_run(&trials) {
-        let stage = Stage::new(Sandbox::enter(with_node)?)?;
+        let stage = Stage::new(Sandbox::enter(with_node)?, queues)?;
         slot.set(stage).ok().context("the stage was set already")?;
     }
     trials.extend(node_trials);
     selection.into_left_out().iter().for_each(|line| stage::say(line));
+    // Each waits on a thread of its own until the stage lets it play.
+    arguments.test_threads.get_or_insert(trials.len());
     let conclusion = libtest_mimic::run(&arguments, trials);
     let slot =
         Arc::into_inner(slot).context("the run is over, and something still has its stage")?;

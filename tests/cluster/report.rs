@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     fmt::{Display, Write as _},
+    time::Duration,
 };
 
 use crate::namespace::StoredPod;
@@ -13,10 +14,10 @@ pub(crate) struct Report {
     rows: Vec<(String, String)>,
 }
 
-/// The reports of a run, in the order of the list of scenarios.
+/// The reports of a run, by scenario, and how long each played.
 #[derive(Debug, Default)]
 pub(crate) struct Table {
-    reports: BTreeMap<&'static str, Report>,
+    reports: BTreeMap<&'static str, (Report, Duration)>,
 }
 
 // === impl Report ===
@@ -41,8 +42,20 @@ impl Report {
 // === impl Table ===
 
 impl Table {
-    pub(crate) fn add(&mut self, scenario: &'static str, report: Report) {
-        self.reports.insert(scenario, report);
+    pub(crate) fn add(&mut self, scenario: &'static str, report: Report, played: Duration) {
+        self.reports.insert(scenario, (report, played));
+    }
+
+    /// The scenarios that a run waits for longest: where to save time.
+    pub(crate) fn longest(&self) -> String {
+        let mut times: Vec<_> =
+            self.reports.iter().map(|(scenario, (_, played))| (*played, *scenario)).collect();
+        times.sort_unstable();
+        let longest = times.iter().rev().take(10);
+        let longest: Vec<_> = longest
+            .map(|(played, scenario)| format!("{scenario} {} s", played.as_secs()))
+            .collect();
+        format!("longest: {}", longest.join(", "))
     }
 
     /// The table as Markdown.
@@ -50,7 +63,7 @@ impl Table {
         let mut text = String::from(
             "| test | scenario | what the API server stored or said |\n|---|---|---|\n",
         );
-        for (test, report) in &self.reports {
+        for (test, (report, _)) in &self.reports {
             for (what, seen) in &report.rows {
                 let _ = writeln!(text, "| `{test}` | {} | {} |", cell(what), cell(seen));
             }

@@ -3,7 +3,7 @@
 use std::{path::Path, sync::Arc};
 
 use anyhow::{Context, Result};
-use tokio::sync::{OnceCell, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use tokio::sync::OnceCell;
 
 use crate::{
     sandbox::Sandbox,
@@ -36,30 +36,13 @@ pub(crate) trait Setting: Sized + Send + Sync + 'static {
 #[derive(Debug)]
 pub(crate) struct Scene<S> {
     setting: OnceCell<Option<Arc<S>>>,
-    turns: RwLock<()>,
-}
-
-/// Whether a scenario can play while others do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Company {
-    /// It needs the setting to itself.
-    Alone,
-    /// It leaves everything that others use as it was.
-    WithOthers,
-}
-
-/// The right to play now.
-#[derive(Debug)]
-pub(crate) enum Turn<'a> {
-    Alone { _guard: RwLockWriteGuard<'a, ()> },
-    WithOthers { _guard: RwLockReadGuard<'a, ()> },
 }
 
 // === impl Scene ===
 
 impl<S: Setting> Scene<S> {
     pub(crate) fn new() -> Self {
-        Self { setting: OnceCell::new(), turns: RwLock::new(()) }
+        Self { setting: OnceCell::new() }
     }
 
     /// The setting, started if it was not; of several that ask, one is told why it cannot.
@@ -73,14 +56,6 @@ impl<S: Setting> Scene<S> {
             }
         };
         self.setting.get_or_init(start).await.clone().ok_or(failure)
-    }
-
-    /// Waits until a scenario may play. Turns come in the order in which they were asked for.
-    pub(crate) async fn turn(&self, company: Company) -> Turn<'_> {
-        match company {
-            Company::Alone => Turn::Alone { _guard: self.turns.write().await },
-            Company::WithOthers => Turn::WithOthers { _guard: self.turns.read().await },
-        }
     }
 
     /// Ends the setting and answers what it measured, where there is one.

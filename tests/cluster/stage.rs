@@ -5,7 +5,7 @@ use std::{
     path::Path,
     pin::Pin,
     sync::{Arc, Mutex, OnceLock, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result};
@@ -22,7 +22,8 @@ use crate::{
     node::NodeCluster,
     report::{Report, Table},
     sandbox::Sandbox,
-    setting::{Company, Scene, Setting, describe},
+    setting::{Scene, Setting, describe},
+    turns::{Company, Queue, Ticket},
     version::{Since, Version},
 };
 
@@ -94,11 +95,12 @@ impl<S: Setting> Scenario<S> {
         Self { limit, ..self }
     }
 
-    /// The trial that plays on the stage that is set by then.
-    pub(crate) fn into_trial(self, stage: &Arc<OnceLock<Stage>>) -> Trial {
+    /// The trial that plays on the stage that is set by then, when its turn comes.
+    pub(crate) fn into_trial(self, stage: &Arc<OnceLock<Stage>>, queue: &mut Queue) -> Trial {
         let stage = Arc::clone(stage);
+        let ticket = queue.join(self.company);
         Trial::test(self.name, move || {
-            stage.get().ok_or("there is no stage")?.perform(self).map_err(Failed::from)
+            stage.get().ok_or("there is no stage")?.perform(self, ticket).map_err(Failed::from)
         })
     }
 }
@@ -106,11 +108,15 @@ impl<S: Setting> Scenario<S> {
 // === impl Stage ===
 
 impl Stage {
-    pub(crate) fn new(sandbox: Sandbox) -> Result<Self> {
+    /// The stage of scenarios that wait in `queues`.
+    pub(crate) fn new(sandbox: Sandbox, queues: [Queue; 3]) -> Result<Self> {
         let runtime = Runtime::new()?;
         let interrupted = CancellationToken::new();
         let folder = tempfile::Builder::new().prefix("pullcred-cluster-").tempdir()?;
         runtime.spawn(cancel_on_signal(interrupted.clone()));
+        for queue in queues {
+            runtime.spawn(queue.serve());
+        }
         Ok(Self {
             control_plane: Scene::new(),
             reports: Scene::new(),
@@ -136,10 +142,11 @@ impl Stage {
         } else {
             folder.close().context("cannot remove the run's folder")?;
         }
-        let facts: Vec<String> = ended?.into_iter().rev().flatten().collect();
+        let mut facts: Vec<String> = ended?.into_iter().rev().flatten().collect();
         if facts.is_empty() {
             return Ok(());
         }
+        facts.push(table.longest());
         let facts = facts.join("\n");
         say(&facts);
         if env::var_os("PULLCRED_TABLE").is_some() {
@@ -155,41 +162,47 @@ impl Stage {
         Ok(())
     }
 
-    /// Runs a benchmark, which has a folder of its own.
+    /// Runs a benchmark when its turn comes, with a folder of its own.
     pub(crate) fn measure<T>(
         &self,
         name: &str,
+        ticket: Ticket,
         run: impl AsyncFnOnce(&Sandbox, &Path) -> Result<T>,
     ) -> Result<T, String> {
         let folder = self.folder.path().join(name.replace(':', "-"));
         fs::create_dir(&folder).map_err(|error| error.to_string())?;
         self.runtime.block_on(async {
+            let measured = async {
+                let _turn = ticket.await?;
+                run(&self.sandbox, &folder).await
+            };
             tokio::select! {
-                result = run(&self.sandbox, &folder) => result.map_err(|error| format!("{error:#}")),
+                result = measured => result.map_err(|error| format!("{error:#}")),
                 () = self.interrupted.cancelled() => Err("interrupted".to_owned()),
             }
         })
     }
 
-    fn perform<S: Setting>(&self, scenario: Scenario<S>) -> Result<(), String> {
+    fn perform<S: Setting>(&self, scenario: Scenario<S>, ticket: Ticket) -> Result<(), String> {
         self.runtime.block_on(async {
             tokio::select! {
-                result = self.act(scenario) => result,
+                result = self.act(scenario, ticket) => result,
                 () = self.interrupted.cancelled() => Err("interrupted".to_owned()),
             }
         })
     }
 
-    async fn act<S: Setting>(&self, scenario: Scenario<S>) -> Result<(), String> {
-        let scene = S::scene(self);
-        let cluster = scene.open(&self.sandbox, self.folder.path()).await?;
-        let _turn = scene.turn(scenario.company).await;
+    async fn act<S: Setting>(&self, scenario: Scenario<S>, ticket: Ticket) -> Result<(), String> {
+        let _turn = ticket.await.map_err(|_| "the stage was closed before its turn")?;
+        let cluster = S::scene(self).open(&self.sandbox, self.folder.path()).await?;
+        let begin = Instant::now();
         let play = (scenario.play)(Arc::clone(&cluster));
         let report = tokio::time::timeout(scenario.limit, play)
             .await
             .unwrap_or_else(|_| Err(TooLong(scenario.limit).into()))
             .map_err(|error| describe(&error, &*cluster))?;
-        self.table.lock().unwrap_or_else(PoisonError::into_inner).add(scenario.name, report);
+        let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+        table.add(scenario.name, report, begin.elapsed());
         Ok(())
     }
 }

@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, env, fmt};
 use anyhow::{Context, Result};
 use libtest_mimic::Trial;
 
-use crate::{scenarios::Slot, setting::Setting, stage::Scenario};
+use crate::{scenarios::Slot, setting::Setting, stage::Scenario, turns::Queue};
 
 /// Names the version; `kubernetes/binaries.sh` builds it.
 const VARIABLE: &str = "PULLCRED_KUBERNETES";
@@ -97,16 +97,17 @@ impl Selection {
         &self.slot
     }
 
-    /// The trials of those that this version can have.
+    /// The trials of those that this version can have. They wait for their turns in `queue`.
     pub(crate) fn trials<S: Setting>(
         &mut self,
+        queue: &mut Queue,
         scenarios: impl IntoIterator<Item = Scenario<S>>,
     ) -> Vec<Trial> {
         let mut can_have = |scenario: &Scenario<S>| {
             scenario.needed().is_none_or(|needed| self.can_have(scenario.name(), needed))
         };
         let scenarios: Vec<_> = scenarios.into_iter().filter(|it| can_have(it)).collect();
-        scenarios.into_iter().map(|scenario| scenario.into_trial(&self.slot)).collect()
+        scenarios.into_iter().map(|scenario| scenario.into_trial(&self.slot, queue)).collect()
     }
 
     /// Whether this version can have a trial that needs something; where it cannot, that is noted.

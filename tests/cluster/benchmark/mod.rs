@@ -38,6 +38,7 @@ use self::table::Table;
 use crate::{
     sandbox::Sandbox,
     scenarios::Slot,
+    turns::{Company, Queue},
     version::{MUTATING_POLICIES, Selection},
 };
 
@@ -51,23 +52,23 @@ struct Outcome {
     long: Duration,
 }
 
-/// The benchmarks. Where they measure, those with ten thousand namespaces take many minutes and run only with
-/// `--ignored`.
-pub(crate) fn trials(selection: &mut Selection, measures: bool) -> Vec<Trial> {
+/// The benchmarks, which wait for their turns in `queue`. Where they measure, those with ten thousand namespaces take many minutes
+/// and run only with `--ignored`.
+pub(crate) fn trials(selection: &mut Selection, queue: &mut Queue, measures: bool) -> Vec<Trial> {
     const ADMISSION: &str = "admission::through_the_api_server";
     let with_policies = selection.can_have(ADMISSION, MUTATING_POLICIES);
     let stage = selection.slot();
-    let admission = trial(stage, ADMISSION, async |sandbox, folder, test| {
+    let admission = trial(stage, queue, ADMISSION, async |sandbox, folder, test| {
         admission::run(sandbox, folder, if test { &admission::SMALL } else { &admission::FULL })
             .await
     });
-    let copies = trial(stage, "copies::thousand", async |sandbox, folder, test| {
+    let copies = trial(stage, queue, "copies::thousand", async |sandbox, folder, test| {
         copies::run(sandbox, folder, if test { &copies::SMALL } else { &copies::FULL }).await
     });
-    let many = trial(stage, "copies::ten_thousand", async |sandbox, folder, test| {
+    let many = trial(stage, queue, "copies::ten_thousand", async |sandbox, folder, test| {
         many::run(sandbox, folder, if test { &many::SMALL } else { &many::FULL }).await
     });
-    let reports = trial(stage, "reports::ten_thousand", async |sandbox, folder, test| {
+    let reports = trial(stage, queue, "reports::ten_thousand", async |sandbox, folder, test| {
         reports::run(sandbox, folder, if test { &reports::SMALL } else { &reports::FULL }).await
     });
     let mut trials =
@@ -77,21 +78,23 @@ pub(crate) fn trials(selection: &mut Selection, measures: bool) -> Vec<Trial> {
     }
     if measures {
         let pods = async |sandbox: &Sandbox, folder: &Path, _| pods::run(sandbox, folder).await;
-        trials.push(trial(stage, "pods::twenty_thousand", pods).with_ignored_flag(true));
+        trials.push(trial(stage, queue, "pods::twenty_thousand", pods).with_ignored_flag(true));
     }
     trials
 }
 
 fn trial(
     stage: &Slot,
+    queue: &mut Queue,
     name: &'static str,
     run: impl AsyncFnOnce(&Sandbox, &Path, bool) -> Result<Outcome> + Send + 'static,
 ) -> Trial {
     let stage = Arc::clone(stage);
+    let ticket = queue.join(Company::Alone);
     Trial::bench(name, move |test| {
         let stage = stage.get().ok_or("there is no stage")?;
         let run = async |sandbox: &Sandbox, folder: &Path| run(sandbox, folder, test).await;
-        let outcome = stage.measure(name, run).map_err(Failed::from)?;
+        let outcome = stage.measure(name, ticket, run).map_err(Failed::from)?;
         if !test {
             print(&outcome);
         }

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Result, anyhow};
+use anyhow::{Result, anyhow, ensure};
 use serde_json::json;
 
 use super::{FIRST, NodeCluster, THIRD, kubelet::POD_LOGS};
@@ -15,6 +15,7 @@ use crate::{
     namespace::{Namespace, StoredPod},
     pki::User,
     process::{Process, tail_of},
+    pullcred::{Pullcred, Said},
 };
 
 /// The chart of this repository.
@@ -111,6 +112,17 @@ impl NodeCluster {
     pub(crate) async fn helm_upgrade_with(&self, arguments: &[&str]) -> Result<String> {
         let upgrade = ["upgrade", RELEASE, CHART, "--reset-then-reuse-values", "--wait", TIMEOUT];
         self.helm(&[&upgrade, arguments].concat()).await
+    }
+
+    /// Waits until every webhook Pod decides by the mapping of the release, as people do: the one that is asked next may not be the
+    /// one that answered before.
+    pub(crate) async fn until_in_force(&self) -> Result<()> {
+        let mut command = Pullcred::command();
+        command.args(["check", "--live", "--wait", "--namespace", "default", "--kubeconfig"]);
+        command.arg(self.control_plane().kubeconfig(User::ADMIN)?).env_remove("PULLCRED_CONFIG");
+        let said = Said::by(command, "").await?;
+        ensure!(!said.stderr.contains("not in force"), "{said:?}");
+        Ok(())
     }
 
     /// Goes back to the revision before, and waits until its Pods are ready.

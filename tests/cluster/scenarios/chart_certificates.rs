@@ -41,7 +41,7 @@ const LONGER: &str = "--ca-duration=60s,--leaf-duration=30s,--propagation=3.75s"
 
 /// How long to look at rotations. `PULLCRED_ROTATION_SECONDS` asks for more, as far as a scenario's
 /// limit allows.
-const SECONDS: u64 = 75;
+const SECONDS: u64 = 45;
 
 /// CAs of half a minute, renewed again and again: no Pod goes without, and each handshake succeeds.
 pub(crate) async fn rotations(cluster: Arc<NodeCluster>) -> Result<Report> {

@@ -156,8 +156,8 @@ impl<'a> Story<'a> {
     }
 
     async fn play(&self, upgraded: Duration) -> Result<Report> {
-        for (image, secret) in self.images.iter().zip(SECRETS) {
-            self.namespace.until_injected_for(image).await?;
+        self.cluster.until_in_force().await?;
+        for secret in SECRETS {
             until_within(SOON, secret, async || Ok(self.uid(secret).await?.is_some())).await?;
         }
         let uids = [self.uid(SECRETS[0]).await?, self.uid(SECRETS[1]).await?];

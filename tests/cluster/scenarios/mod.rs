@@ -35,6 +35,7 @@ use libtest_mimic::Trial;
 
 use crate::{
     stage::{Scenario, Stage},
+    turns::Queue,
     version::{
         HOSTNAME_OVERRIDE, IMAGE_VOLUMES, MUTATING_POLICIES, NODE, STATIC_POLICIES, Selection,
     },
@@ -53,10 +54,10 @@ macro_rules! scenarios {
     };
 }
 
-/// Those that need a control plane only. Those that wait for controllers come first, so that the
-/// others play meanwhile.
-pub(crate) fn on_a_control_plane(selection: &mut Selection) -> Vec<Trial> {
-    selection.trials(scenarios![
+/// Those that need a control plane only. Those that wait for controllers come first, so that the others play meanwhile; those
+/// about load come last, alone.
+pub(crate) fn on_a_control_plane(selection: &mut Selection, queue: &mut Queue) -> Vec<Trial> {
+    let together = scenarios![
         controller::rotations,
         controller::killed_in_a_rotation,
         controller::secrets_deleted,
@@ -69,10 +70,6 @@ pub(crate) fn on_a_control_plane(selection: &mut Selection) -> Vec<Trial> {
         controller::emptied_ca_bundle,
         controller::secrets_of_somebody_else,
         controller::rights,
-        load::rolling_restarts,
-        load::room_for_one_request,
-        load::burst_of_a_thousand,
-        load::reused_connections,
         availability::ending_on_sigterm,
         workloads::deployment,
         workloads::stateful_set,
@@ -137,11 +134,21 @@ pub(crate) fn on_a_control_plane(selection: &mut Selection) -> Vec<Trial> {
         policy::golden_cases needs MUTATING_POLICIES,
         policy::image_vectors needs MUTATING_POLICIES,
         policy::largest_mapping needs MUTATING_POLICIES,
-    ])
+    ];
+    let alone = scenarios![
+        load::rolling_restarts,
+        load::room_for_one_request,
+        load::burst_of_a_thousand,
+        load::reused_connections,
+    ];
+    selection.trials(queue, together.into_iter().chain(alone.map(Scenario::alone)))
 }
 
 /// Those of reports, which have a control plane of their own, and play there one after the other.
-pub(crate) fn on_a_control_plane_for_reports(selection: &mut Selection) -> Vec<Trial> {
+pub(crate) fn on_a_control_plane_for_reports(
+    selection: &mut Selection,
+    queue: &mut Queue,
+) -> Vec<Trial> {
     let alone = scenarios![
         reports::story,
         reports::rows,
@@ -151,11 +158,11 @@ pub(crate) fn on_a_control_plane_for_reports(selection: &mut Selection) -> Vec<T
         health::story,
         health::audit,
     ];
-    selection.trials(alone.map(Scenario::alone))
+    selection.trials(queue, alone.map(Scenario::alone))
 }
 
 /// Those that need a node. Those that play alone come last: each waits for all before it.
-pub(crate) fn on_a_node(selection: &mut Selection) -> Vec<Trial> {
+pub(crate) fn on_a_node(selection: &mut Selection, queue: &mut Queue) -> Vec<Trial> {
     let together = scenarios![
         copies_story::one_login,
         node_story::before_and_after,
@@ -197,5 +204,5 @@ pub(crate) fn on_a_node(selection: &mut Selection) -> Vec<Trial> {
         .into_iter()
         .chain(alone.map(Scenario::alone))
         .chain([story.alone().within(logins_story::limit()), last.alone()]);
-    selection.trials(all.map(|scenario| scenario.needs(NODE)))
+    selection.trials(queue, all.map(|scenario| scenario.needs(NODE)))
 }

@@ -38,6 +38,7 @@ pub(crate) async fn discovery(cluster: Arc<NodeCluster>) -> Result<Report> {
         "mapping.logins=null",
     ];
     cluster.helm_upgrade_with(&arguments).await?;
+    cluster.until_in_force().await?;
     let played = play(&cluster).await;
     // Others want to play with it.
     cluster.helm_upgrade_with(&["--values", VALUES, "--set-json", "mapping.discover=null"]).await?;
