@@ -17,7 +17,9 @@ run: ## Serve with an in-memory certificate and the example mapping, and show a 
 .PHONY: test
 test: ## Run every test, those on a real cluster included
 	tests/packages.sh
-	$(CARGO) test --locked --workspace --all-targets
+	@# The image's program takes minutes on one processor, and the first test that needs it waits for it, and says so if it fails.
+	image/binary.sh >/dev/null 2>&1 & \
+	$(CARGO) test --locked --workspace --all-targets; status=$$?; wait; exit $$status
 	$(CARGO) test --locked --workspace --doc
 	fuzz/smoke.sh
 	benches/instructions.sh

@@ -55,7 +55,9 @@ CARGO_ENCODED_RUSTFLAGS=$(IFS=$'\x1f'; echo "${flags[*]}") cargo auditable build
 built=$folder/$target/image/pullcred
 binary=$folder/$target/pullcred
 "${PULLCRED_TOOLS}strip" --wildcard --keep-symbol='_ZN8pullcred*' --keep-symbol='_ZN13pullcred_core*' --keep-symbol='_ZN*_$LT$*pullcred*' \
-  -o "$binary" "$built"
+  -o "$binary.$$" "$built"
+# At once, since another build may run and a test use what it made.
+mv "$binary.$$" "$binary"
 if readelf --program-headers --wide "$binary" | grep -q INTERP; then
   echo "$binary wants a loader, and the image has none: is the C library's static archive (libc6-dev) installed?" >&2
   exit 1
