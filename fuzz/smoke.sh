@@ -30,14 +30,15 @@ if [ ! -d "$corpus" ]; then
 		awk -v dir="$corpus" '{ file = dir "/vector-" NR; printf "%s", $0 >file; close(file) }'
 fi
 
-log=$(mktemp)
-trap 'rm -f "$log"' EXIT
+logs=$(mktemp -d)
+trap 'rm -rf "$logs"' EXIT
 
 # run PACKAGE TARGET [SEEDS…]
 run() {
 	package=$1 name=$2
 	shift 2
 	corpus=$package/corpus/$name
+	log=$logs/$name
 	mkdir -p "$corpus"
 	if ! cargo fuzz run --fuzz-dir "$package" --sanitizer none --target-dir "$target_dir" "$name" "$corpus" "$@" -- \
 		-max_total_time="$seconds" -timeout=10 -rss_limit_mb=1024 -print_final_stats=1 >"$log" 2>&1; then
@@ -54,13 +55,22 @@ run() {
 	echo "$name: $executions executions in $seconds s, no finding"
 }
 
-run crates/core/fuzz expiry fuzz/seeds/expiry
-run crates/core/fuzz image_reference
-run crates/core/fuzz pull_secret
-run crates/core/fuzz registry_key
-run crates/core/fuzz report fuzz/seeds/report
-run fuzz challenge
-run fuzz manifests tests/testdata/inject
-run fuzz mapping tests/testdata/mapping/broken tests/testdata/mapping/good examples
-run fuzz review fuzz/seeds/review
-run fuzz tokens fuzz/seeds/tokens
+# A target takes one processor, so both packages run beside each other.
+(
+	run crates/core/fuzz expiry fuzz/seeds/expiry
+	run crates/core/fuzz image_reference
+	run crates/core/fuzz pull_secret
+	run crates/core/fuzz registry_key
+	run crates/core/fuzz report fuzz/seeds/report
+) &
+core=$!
+failed=0
+(
+	run fuzz challenge
+	run fuzz manifests tests/testdata/inject
+	run fuzz mapping tests/testdata/mapping/broken tests/testdata/mapping/good examples
+	run fuzz review fuzz/seeds/review
+	run fuzz tokens fuzz/seeds/tokens
+) || failed=1
+wait "$core" || failed=1
+exit $failed
