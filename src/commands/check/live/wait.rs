@@ -18,13 +18,13 @@ use crate::{cluster::CallError, commands::Failure, mapping, pki::time};
 
 /// The pause between two checks. The kubelet and the webhook take seconds, too.
 const PACE: Duration = Duration::from_secs(2);
-/// After a Pod got ready, its Service leads to it when each node has learned so, a second or more later. Until then a call of the
-/// webhook can fail, and a Pod be created without its Secret.
+/// Nodes learn one by one that a Service leads to a new Pod, a second or more after it is ready. Until then a call of the webhook
+/// can fail, and a Pod be created without its Secret.
 const SETTLE: Duration = Duration::from_secs(5);
 
 /// Whether the mapping is in force.
 enum State {
-    /// Every Pod is ready and decides by it; since when, in seconds since the Unix epoch, is the last of them ready.
+    /// Every Pod is ready and decides by it, the last of them since then, in seconds since the Unix epoch.
     InForce(i64),
     /// It is worth waiting: what is missing.
     NotYet(String),
