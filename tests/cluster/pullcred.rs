@@ -16,7 +16,12 @@ use hyper::{body::Bytes, client::conn::http1};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-use crate::{pki::Identity, process::Process, sandbox::next_port};
+use crate::{
+    control_plane::ControlPlane,
+    pki::{Identity, User},
+    process::Process,
+    sandbox::next_port,
+};
 
 /// A role that is not ready by then never will be.
 const READY: Duration = Duration::from_secs(20);
@@ -151,6 +156,19 @@ impl Said {
             stdout: String::from_utf8(output.stdout)?,
             stderr: String::from_utf8(output.stderr)?,
         })
+    }
+
+    /// What `pullcred check --live` says to a user.
+    pub(crate) async fn by_check(
+        control_plane: &ControlPlane,
+        user: User,
+        args: &[&str],
+    ) -> Result<Self> {
+        let mut command = Pullcred::command();
+        command.args(["check", "--live"]).args(args);
+        command.arg("--kubeconfig").arg(control_plane.kubeconfig(user)?);
+        command.env_remove("PULLCRED_CONFIG");
+        Self::by(command, "").await
     }
 
     /// Whether it said this anywhere.

@@ -164,13 +164,8 @@ pub(super) async fn examine(
 }
 
 pub(super) async fn run(control_plane: &ControlPlane, user: User, args: &[&str]) -> Result<Said> {
-    let mut command = Pullcred::command();
-    command.args(["check", "--live"]).args(args);
-    command.arg("--kubeconfig").arg(control_plane.kubeconfig(user)?);
-    command.env_remove("PULLCRED_CONFIG");
-    let said = Said::by(command, "").await?;
-    let tells = said.stdout.contains(CANARY) || said.stderr.contains(CANARY);
-    ensure!(!tells, "a password is told");
+    let said = Said::by_check(control_plane, user, args).await?;
+    ensure!(!said.tells(CANARY), "a password is told");
     Ok(said)
 }
 

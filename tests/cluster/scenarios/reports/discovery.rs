@@ -38,7 +38,6 @@ pub(crate) async fn discovery(cluster: Arc<NodeCluster>) -> Result<Report> {
         "mapping.logins=null",
     ];
     cluster.helm_upgrade_with(&arguments).await?;
-    cluster.until_in_force().await?;
     let played = play(&cluster).await;
     // Others want to play with it.
     cluster.helm_upgrade_with(&["--values", VALUES, "--set-json", "mapping.discover=null"]).await?;
@@ -46,6 +45,7 @@ pub(crate) async fn discovery(cluster: Arc<NodeCluster>) -> Result<Report> {
 }
 
 async fn play(cluster: &NodeCluster) -> Result<Report> {
+    cluster.until_in_force().await?;
     let images = [
         cluster.push(FIRST, "found/front:1").await?,
         cluster.push(SECOND, "found/back:1").await?,
